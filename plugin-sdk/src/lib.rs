@@ -1,0 +1,98 @@
+//! Write a Metagate policy plugin in Rust: a struct, a trait and one line.
+//!
+//! A policy answers up to three questions of the gateway: which role a workload has ([`Policy::resolve`]), whether it may
+//! have it ([`Policy::authorize`]), and whether it may read a path of the instance metadata
+//! ([`Policy::authorize_path`]). What a policy leaves out it abstains from, and the next plugin is asked. Where every
+//! plugin abstains, the answer is no.
+//!
+//! This one gives the batch jobs of one team their role, and refuses that role to everybody else:
+//!
+//! ```
+//! use metagate_plugin_sdk::{Interest, Policy, Resolution, Role, Verdict, Workload, export_policy};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! pub struct Config {
+//!     role: String,
+//! }
+//!
+//! pub struct BatchJobs(Config);
+//!
+//! impl Policy for BatchJobs {
+//!     type Config = Config;
+//!
+//!     fn new(config: Config) -> Result<Self, String> {
+//!         Ok(Self(config))
+//!     }
+//!
+//!     fn interest(&self) -> Interest {
+//!         Interest::none().labels(["app"])
+//!     }
+//!
+//!     fn resolve(&self, workload: &Workload) -> Result<Resolution, String> {
+//!         Ok(match workload.label("app") {
+//!             Some("batch") => Resolution::Role(Role::named(&self.0.role)),
+//!             _ => Resolution::Abstain,
+//!         })
+//!     }
+//!
+//!     fn authorize(&self, workload: &Workload, role: &Role) -> Result<Verdict, String> {
+//!         if role.attribute("as-written") != Some(&self.0.role) {
+//!             return Ok(Verdict::Abstain);
+//!         }
+//!         Ok(match workload.label("app") {
+//!             Some("batch") => Verdict::Allow,
+//!             _ => Verdict::deny("batch-only", "this role is for pods labelled app=batch"),
+//!         })
+//!     }
+//! }
+//!
+//! export_policy!(BatchJobs);
+//!
+//! # fn main() -> Result<(), String> {
+//! // Off WebAssembly a policy is an ordinary value: this is a unit test of it.
+//! let policy = BatchJobs::new(Config { role: "nightly".to_owned() })?;
+//! let workload = Workload::of("jobs", "nightly-1").with_label("app", "batch");
+//! assert_eq!(policy.resolve(&workload), Ok(Resolution::Role(Role::named("nightly"))));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Built for `wasm32-unknown-unknown` as a `cdylib` and wrapped as a component, that is the whole plugin; the README has
+//! the commands. Off `wasm32` [`export_policy!`] exports nothing, so `cargo test` and `cargo clippy` work as usual.
+//!
+//! # What a plugin can rely on
+//! - Each decision runs in a fresh instance: nothing that a policy keeps survives into the next decision, and answers
+//!   are cached, so an answer must follow from the configuration and the arguments alone.
+//! - There is no clock, file, network, environment or randomness to reach, and time, memory, stack and the size of
+//!   answers are bounded by the gateway.
+//! - A panic is logged and refuses the request (503), as an `Err`, a timeout and a malformed answer do. No failure of a
+//!   plugin ever widens what a workload gets.
+
+mod answer;
+mod arn;
+#[doc(hidden)]
+pub mod bindings;
+mod config;
+mod export;
+mod interest;
+mod log;
+mod policy;
+mod role;
+mod workload;
+
+pub use arn::{ArnFault, RoleArn, RolePath};
+pub use bindings::metagate::policy::host::Level;
+pub use bindings::metagate::policy::types::{CredentialSource, Denial, Interest, Resolution, Role, Verdict, Workload};
+pub use config::parse as parse_config;
+pub use log::log;
+pub use policy::{NoConfig, Policy};
+
+/// What [`export_policy!`] expands to refers to this; it is no part of the interface.
+#[doc(hidden)]
+pub mod __export {
+    pub use crate::bindings::export;
+    pub use crate::bindings::exports::metagate::policy::plugin::Guest;
+    pub use crate::export::{Slot, is_policy};
+}

@@ -1,0 +1,83 @@
+//! What the values of the annotations may be.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use metagate_plugin_sdk::{ArnFault, RoleArn, RolePath};
+
+/// The longest ARN that the AWS interfaces take, in bytes.
+const MAX_BYTES: usize = 2048;
+/// sts:AssumeRole's bounds on ExternalId.
+const EXTERNAL_ID_BYTES: RangeInclusive<usize> = 2..=1224;
+/// sts:AssumeRole's bounds on RoleSessionName.
+const SESSION_NAME_BYTES: RangeInclusive<usize> = 2..=64;
+
+/// Why a value is no role, external id or session name; completes the sentence "the annotation …".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    TooLong,
+    ControlCharacter,
+    Space,
+    Arn(ArnFault),
+    Path(ArnFault),
+    ExternalId,
+    SessionName,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => write!(f, "is too long: shorten it to at most {MAX_BYTES} bytes"),
+            Self::ControlCharacter => f.write_str("has a control character inside, such as a line break: remove it"),
+            Self::Space => f.write_str("has a space inside: remove it"),
+            Self::Arn(fault) => write!(f, "is not the ARN of a role: {fault}"),
+            Self::Path(fault) => write!(f, "is not a role: write its name, path/name or ARN; {fault}"),
+            Self::ExternalId => f.write_str("is not an external id: write 2 to 1224 letters, digits and _+=,.@:/-"),
+            Self::SessionName => f.write_str(
+                "is not a session name: write 2 to 64 letters, digits and _+=,.@-, any configured prefix included",
+            ),
+        }
+    }
+}
+
+/// A role as the gateway takes it: an ARN, or a name or `path/name` without a slash before it. `None` for an empty text.
+pub(crate) fn role(text: &str) -> Result<Option<String>, Fault> {
+    let Some(text) = one_word(text)? else { return Ok(None) };
+    let role = if RoleArn::is_claimed_by(text) {
+        RoleArn::parse(text).map_err(Fault::Arn)?.to_string()
+    } else {
+        RolePath::parse(text.strip_prefix('/').unwrap_or(text)).map_err(Fault::Path)?.to_string()
+    };
+    Ok(Some(role))
+}
+
+/// An external id, `None` for an empty text.
+pub(crate) fn external_id(text: &str) -> Result<Option<String>, Fault> {
+    let Some(text) = one_word(text)? else { return Ok(None) };
+    let fits = EXTERNAL_ID_BYTES.contains(&text.len())
+        && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&c));
+    if fits { Ok(Some(text.to_owned())) } else { Err(Fault::ExternalId) }
+}
+
+/// A session name with its prefix, `None` for an empty text.
+pub(crate) fn session_name(prefix: &str, text: &str) -> Result<Option<String>, Fault> {
+    let Some(text) = one_word(text)? else { return Ok(None) };
+    let name = format!("{prefix}{text}");
+    let fits = SESSION_NAME_BYTES.contains(&name.len())
+        && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_+=,.@-".contains(&c));
+    if fits { Ok(Some(name)) } else { Err(Fault::SessionName) }
+}
+
+/// The text without the white space around it, which a YAML block scalar leaves there.
+fn one_word(text: &str) -> Result<Option<&str>, Fault> {
+    let text = text.trim();
+    if text.len() > MAX_BYTES {
+        Err(Fault::TooLong)
+    } else if text.contains(char::is_control) {
+        Err(Fault::ControlCharacter)
+    } else if text.contains(char::is_whitespace) {
+        Err(Fault::Space)
+    } else {
+        Ok(Some(text).filter(|text| !text.is_empty()))
+    }
+}

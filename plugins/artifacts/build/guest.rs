@@ -1,0 +1,132 @@
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use wit_component::ComponentEncoder;
+
+use crate::{read, variable, write};
+
+const TARGET: &str = "wasm32-unknown-unknown";
+/// The folder with components built elsewhere, `NAME.wasm` each, to take instead of building them.
+const PREBUILT: &str = "METAGATE_PLUGIN_DIR";
+
+/// What the gateway's own build must not hand on: flags for its target, a wrapper such as clippy's driver, and the target
+/// folder whose lock the outer cargo holds.
+const NOT_INHERITED: [&str; 11] = [
+    "RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET_DIR",
+    "CARGO_BUILD_BUILD_DIR",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_BUILD_RUSTC_WRAPPER",
+    "CARGO_INCREMENTAL",
+];
+
+/// What the guests are made of, below the workspace's root.
+const SOURCES: [&str; 12] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "plugin-sdk/Cargo.toml",
+    "plugin-sdk/src",
+    "plugin-sdk/wit",
+    "plugins/annotations",
+    "plugins/namespace-regex",
+    "plugins/irsa-fallback",
+    "plugins/examples/trusted-admin",
+    "plugins/testing",
+    "plugins/artifacts/Cargo.toml",
+];
+
+/// A plugin of this repository.
+#[derive(Clone, Copy)]
+pub(crate) struct Guest {
+    pub(crate) name: &'static str,
+    pub(crate) package: &'static str,
+}
+
+impl Guest {
+    pub(crate) fn file(&self) -> String {
+        format!("{}.wasm", self.name)
+    }
+
+    pub(crate) fn code_file(&self) -> String {
+        format!("{}.cwasm", self.name)
+    }
+}
+
+/// Puts each guest's component into the folder.
+pub(crate) fn put_components(guests: &[Guest], out: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-env-changed={PREBUILT}");
+    if let Some(folder) = env::var_os(PREBUILT).map(PathBuf::from) {
+        for guest in guests {
+            let path = folder.join(guest.file());
+            println!("cargo::rerun-if-changed={}", path.display());
+            let component = read(&path).map_err(|error| format!("{PREBUILT}: {error}"))?;
+            write(&out.join(guest.file()), &component)?;
+        }
+        return Ok(());
+    }
+    let modules = build(guests, &out.join("guests"))?;
+    for guest in guests {
+        let module = read(&modules.join(format!("{}.wasm", guest.package.replace('-', "_"))))?;
+        let component = ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .and_then(|mut encoder| encoder.encode())
+            .map_err(|error| format!("{} is no component: {error:#}", guest.name))?;
+        write(&out.join(guest.file()), &component)?;
+    }
+    Ok(())
+}
+
+/// Builds the guests' modules and answers with the folder that they are in.
+fn build(guests: &[Guest], target_folder: &Path) -> Result<PathBuf, String> {
+    let root = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("../..");
+    let root = root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))?;
+    for source in SOURCES {
+        println!("cargo::rerun-if-changed={}", root.join(source).display());
+    }
+    let sysroot = target_installed(&root)?;
+
+    let mut cargo = Command::new(variable("CARGO")?);
+    cargo.current_dir(&root).args(["build", "--profile", "plugin", "--locked", "--target", TARGET, "--target-dir"]);
+    cargo.arg(target_folder).args(guests.iter().flat_map(|guest| ["-p", guest.package]));
+    for name in NOT_INHERITED {
+        cargo.env_remove(name);
+    }
+    // Panic messages hold the paths of sources: these must be the same on every machine.
+    let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
+    let mut remaps = vec![(sysroot, "/rust"), (root.display().to_string(), "/metagate")];
+    remaps.extend(home.ok().map(|home| (home, "/cargo")));
+    let flags: Vec<String> = remaps.iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")).collect();
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+    let status = cargo.status().map_err(|error| format!("cargo for the plugins: {error}"))?;
+    if !status.success() {
+        return Err(format!("the plugins do not build, see above ({status})"));
+    }
+    Ok(target_folder.join(TARGET).join("plugin"))
+}
+
+/// Checks that the target's standard library is there, and answers with the toolchain's folder. Without the check the
+/// compiler would complain of a missing crate `core`.
+fn target_installed(root: &Path) -> Result<String, String> {
+    let rustc = variable("RUSTC")?;
+    let print = |what: &[&str]| {
+        let output = Command::new(&rustc).current_dir(root).args(what).output();
+        let output = output.map_err(|error| format!("{rustc}: {error}"))?;
+        Ok::<_, String>(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    if Path::new(&print(&["--print", "target-libdir", "--target", TARGET])?).is_dir() {
+        print(&["--print", "sysroot"])
+    } else {
+        Err(format!(
+            "the plugins need the target {TARGET}: run `rustup target add {TARGET}`, \
+             or set {PREBUILT} to a folder with the components, NAME.wasm each"
+        ))
+    }
+}

@@ -1,0 +1,175 @@
+use regex_lite::{Error, Regex, RegexBuilder, escape};
+
+/// Bounds the states of one expression, and with them the steps of a match: states times the ARN's bytes.
+const MAX_COMPILED_BYTES: usize = 64 << 10;
+/// Parentheses within parentheses; the parser keeps one stack entry for each.
+const MAX_NESTING: u32 = 32;
+
+/// A pattern that matches whole texts only.
+#[derive(Debug)]
+pub(crate) struct Pattern(Regex);
+
+impl Pattern {
+    /// A regular expression.
+    pub(crate) fn regexp(expression: &str) -> Result<Self, Error> {
+        Self::regexp_after("", expression)
+    }
+
+    /// A literal text, then a regular expression.
+    pub(crate) fn regexp_after(literal: &str, expression: &str) -> Result<Self, Error> {
+        // By itself first: the grouping must not balance what is not balanced, as it would in `a)|(?:b`.
+        compile(expression)?;
+        compile(&format!("^{}(?:{expression})$", escape(literal))).map(Self)
+    }
+
+    /// A glob: `*` stands for any text, `/` included; every other character for itself.
+    pub(crate) fn glob(glob: &str) -> Result<Self, Error> {
+        let literals: Vec<String> = glob.split('*').map(escape).collect();
+        compile(&format!("(?s)^{}$", literals.join(".*"))).map(Self)
+    }
+
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
+fn compile(expression: &str) -> Result<Regex, Error> {
+    RegexBuilder::new(expression).size_limit(MAX_COMPILED_BYTES).nest_limit(MAX_NESTING).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn regexp(expression: &str, text: &str) -> bool {
+        Pattern::regexp(expression).unwrap().matches(text)
+    }
+
+    #[test]
+    fn alternation_cannot_escape_its_anchors() {
+        assert!(regexp("a|b", "a") && regexp("a|b", "b"));
+        assert!(!regexp("a|b", "ax") && !regexp("a|b", "xb"));
+        assert!(!regexp("a|b|", "ax") && !regexp("|a", "xa"));
+    }
+
+    #[test]
+    fn what_is_unbalanced_by_itself_is_refused() {
+        for expression in ["a)|(?:b", "a)|.*(?:b", ")(", "(?x)a #", "(?x)a|.* #)", "a\\", "[a", "(?:a"] {
+            assert!(Pattern::regexp(expression).is_err(), "{expression}");
+        }
+    }
+
+    #[test]
+    fn flags_inside_do_not_loosen_the_anchors() {
+        assert!(!regexp("(?m)a$", "a\nb") && !regexp("(?m)^b", "a\nb"));
+        assert!(!regexp("a$|b", "ab") && !regexp("(?s).|b", "ab"));
+    }
+
+    #[test]
+    fn a_large_expression_is_refused() {
+        assert!(Pattern::regexp("(a{100}){100}").is_err());
+        assert!(Pattern::regexp(&format!("{}a{}", "(".repeat(100), ")".repeat(100))).is_err());
+    }
+
+    #[test]
+    fn the_literal_before_an_expression_is_no_expression() {
+        let pattern = Pattern::regexp_after("role.x/", "a|b").unwrap();
+        assert!(pattern.matches("role.x/a") && pattern.matches("role.x/b"));
+        assert!(!pattern.matches("role-x/a") && !pattern.matches("b") && !pattern.matches("role.x/ab"));
+    }
+
+    /// Every split of the text at a `*`: slow, and plainly what a glob means.
+    fn slow_glob(glob: &[char], text: &[char]) -> bool {
+        match (glob, text) {
+            ([], []) => true,
+            (['*', rest @ ..], _) => (0..=text.len()).any(|skip| slow_glob(rest, &text[skip..])),
+            ([c, glob @ ..], [d, text @ ..]) => c == d && slow_glob(glob, text),
+            _ => false,
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Node {
+        Literal(char),
+        Any,
+        Sequence(Vec<Node>),
+        Alternatives(Vec<Node>),
+        Repeat(Box<Node>),
+    }
+
+    impl Node {
+        fn write(&self) -> String {
+            match self {
+                Self::Literal(c) => c.to_string(),
+                Self::Any => ".".to_owned(),
+                Self::Sequence(parts) => parts.iter().map(Self::write_grouped).collect(),
+                Self::Alternatives(parts) => parts.iter().map(Self::write).collect::<Vec<_>>().join("|"),
+                Self::Repeat(part) => format!("{}*", part.write_grouped()),
+            }
+        }
+
+        fn write_grouped(&self) -> String {
+            format!("(?:{})", self.write())
+        }
+
+        /// Every place where a match that begins at `from` may end.
+        fn ends(&self, text: &[char], from: usize) -> BTreeSet<usize> {
+            match self {
+                Self::Literal(c) => text.get(from).filter(|d| *d == c).map(|_| from + 1).into_iter().collect(),
+                Self::Any => text.get(from).map(|_| from + 1).into_iter().collect(),
+                Self::Sequence(parts) => parts.iter().fold(BTreeSet::from([from]), |starts, part| {
+                    starts.into_iter().flat_map(|start| part.ends(text, start)).collect()
+                }),
+                Self::Alternatives(parts) => parts.iter().flat_map(|part| part.ends(text, from)).collect(),
+                Self::Repeat(part) => {
+                    let mut reached = BTreeSet::from([from]);
+                    loop {
+                        let next: BTreeSet<_> = reached.iter().flat_map(|start| part.ends(text, *start)).collect();
+                        let before = reached.len();
+                        reached.extend(next);
+                        if reached.len() == before {
+                            return reached;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn node() -> impl Strategy<Value = Node> {
+        let leaf = prop_oneof![prop::sample::select(vec!['a', 'b', '/']).prop_map(Node::Literal), Just(Node::Any)];
+        leaf.prop_recursive(3, 12, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Node::Sequence),
+                prop::collection::vec(inner.clone(), 1..3).prop_map(Node::Alternatives),
+                inner.prop_map(|part| Node::Repeat(Box::new(part))),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_glob_matches_what_the_slow_matcher_does(glob in "[ab/.+*]{0,7}", text in "[ab/.+\n]{0,8}") {
+            let (slow_pattern, slow_text): (Vec<_>, Vec<_>) = (glob.chars().collect(), text.chars().collect());
+            let expected = slow_glob(&slow_pattern, &slow_text);
+            prop_assert_eq!(Pattern::glob(&glob).unwrap().matches(&text), expected);
+        }
+
+        #[test]
+        fn an_expression_matches_what_the_slow_matcher_does(node in node(), text in "[ab/]{0,6}") {
+            let characters: Vec<_> = text.chars().collect();
+            let expected = node.ends(&characters, 0).contains(&characters.len());
+            prop_assert_eq!(Pattern::regexp(&node.write()).unwrap().matches(&text), expected, "{}", node.write());
+        }
+
+        #[test]
+        fn no_text_panics_the_compiler(text in "\\PC{0,24}") {
+            let _ = Pattern::regexp(&text);
+            prop_assert!(Pattern::glob(&text).is_ok());
+        }
+    }
+}

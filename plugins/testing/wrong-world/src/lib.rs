@@ -1,0 +1,16 @@
+//! A sound component, but no policy: it exports `greet` and nothing else.
+#![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "the generated exports of the canonical ABI"))]
+
+wit_bindgen::generate!({ path: "wit", world: "greeter" });
+
+#[derive(Debug)]
+pub struct Greeter;
+
+impl Guest for Greeter {
+    fn greet() -> String {
+        "hello".to_owned()
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+export!(Greeter);
