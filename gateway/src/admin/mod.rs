@@ -1,0 +1,170 @@
+//! Health, metrics, state. Never reachable by pods by default; holds no secret all the same.
+
+mod listen;
+mod state;
+
+pub use listen::AdminListener;
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, HOST},
+    uri::Authority,
+};
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    credential::KeeperHandle,
+    explain::{Explanation, Question},
+    handle::Gateway,
+    lifecycle::Readiness,
+};
+
+/// What the admin side may look at.
+pub struct Admin {
+    pub gateway: Arc<Gateway>,
+    pub keeper: Arc<KeeperHandle>,
+    pub readiness: Readiness,
+}
+
+/// Serves until `stop`; requests under way are finished by then or not at all, as nobody's pod waits for them.
+pub async fn run(admin: Arc<Admin>, listener: AdminListener, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            stream = listener.accept() => {
+                let (admin, stop) = (Arc::clone(&admin), stop.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = serve(admin, stream) => {}
+                    }
+                });
+            }
+        }
+    }
+}
+
+async fn serve(admin: Arc<Admin>, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let answer = service_fn(move |request| {
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, Infallible>(admin.answer(&request).await) }
+    });
+    // A client that goes away is no fault of ours.
+    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await;
+}
+
+impl Admin {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if !is_local(request) {
+            return text(StatusCode::FORBIDDEN, "host is not a name of this service\n");
+        }
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
+        }
+        match request.uri().path() {
+            "/" => text(StatusCode::OK, INDEX),
+            "/livez" => text(StatusCode::OK, "ok\n"),
+            "/readyz" => self.readyz(),
+            "/metrics" => self.metrics(),
+            "/api/v1/state" => json(StatusCode::OK, &self.state().await),
+            "/api/v1/explain" => self.explain(request.uri().query().unwrap_or_default()).await,
+            _ => text(StatusCode::NOT_FOUND, "no such page; see /\n"),
+        }
+    }
+
+    fn readyz(&self) -> Response<Full<Bytes>> {
+        match self.readiness.waits_for().as_slice() {
+            [] => text(StatusCode::OK, "ok\n"),
+            waits_for => text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", waits_for.join(", "))),
+        }
+    }
+
+    fn metrics(&self) -> Response<Full<Bytes>> {
+        match self.gateway.telemetry.metrics().text() {
+            Ok(metrics) => {
+                let mut response = text(StatusCode::OK, metrics);
+                let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+                response.headers_mut().insert(CONTENT_TYPE, format);
+                response
+            }
+            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        }
+    }
+
+    /// `?pod=NAMESPACE/NAME[&role=ROLE|&path=PATH]`
+    async fn explain(&self, query: &str) -> Response<Full<Bytes>> {
+        let asked: Asked = match serde_urlencoded::from_str(query) {
+            Ok(asked) => asked,
+            Err(error) => {
+                return text(
+                    StatusCode::BAD_REQUEST,
+                    format!("{error}; use ?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]\n"),
+                );
+            }
+        };
+        let Some((namespace, pod)) = asked.pod.split_once('/') else {
+            return text(StatusCode::BAD_REQUEST, "pod is NAMESPACE/NAME\n");
+        };
+        let Some(workload) = self.gateway.feed.current().named(namespace, pod).cloned() else {
+            return text(StatusCode::NOT_FOUND, format!("no pod {} on this node\n", asked.pod));
+        };
+        let question = Question { role: asked.role.as_deref(), path: asked.path.as_deref() };
+        let held = |grant: &crate::policy::Grant| self.gateway.credentials.peek(grant);
+        let gateway = &self.gateway;
+        json(StatusCode::OK, &Explanation::of(&gateway.policy, &gateway.allow, &workload, question, held).await)
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    pod: String,
+    role: Option<String>,
+    path: Option<String>,
+}
+
+const INDEX: &str = "\
+Metagate\n\
+\n\
+/livez           the process answers\n\
+/readyz          ready, or what is waited for\n\
+/metrics         Prometheus text\n\
+/api/v1/state    workloads, grants, credential lives, plugins\n\
+/api/v1/explain  ?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]: what would be decided, and why\n";
+
+/// A page of a foreign origin can make a browser ask here; it cannot make it name this host. Absent on a socket.
+fn is_local(request: &Request<Incoming>) -> bool {
+    let Some(host) = request.headers().get(HOST) else { return true };
+    let Ok(authority) = Authority::try_from(host.as_bytes()) else { return false };
+    let name = authority.host();
+    let bare = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<std::net::IpAddr>().is_ok()
+}
+
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_vec_pretty(body) {
+        Ok(body) => {
+            let mut response = text(status, body);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+    }
+}

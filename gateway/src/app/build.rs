@@ -1,0 +1,181 @@
+//! From configuration to parts.
+
+use std::sync::Arc;
+
+use super::{App, Parts, StartError};
+use crate::{
+    admin::AdminListener,
+    clock::Clock,
+    config::{AdminListen, Config, Faults, Loaded, RosterSource, Sources, Vocabulary, load_with},
+    connection::Timeouts,
+    credential::{Keeper, KeeperSettings, Observer},
+    dialect::Hosts,
+    discovery::Discovery,
+    handle::Gateway,
+    lifecycle::Readiness,
+    listen::{Listener, Room},
+    plugin::{Host, Plugin},
+    policy::{Decision, Defaults, Policy, Rules},
+    relay::{AllowList, Relay},
+    roster::fixed,
+    session::Keyring,
+    source,
+    telemetry::Telemetry,
+};
+
+/// Checks a configuration with the words that other modules own, so that nothing wrong is found only later.
+pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
+    let builtins: Vec<&str> = metagate_plugin_artifacts::BUILTINS.iter().map(|builtin| builtin.name).collect();
+    let allow = |written: &[String]| match AllowList::parse(written) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.into_iter().map(|error| (error.index, error.to_string(), String::new())).collect(),
+    };
+    load_with(sources, &Vocabulary { builtins: &builtins, allow: &allow })
+}
+
+pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
+    let clock = parts.clock.unwrap_or_else(Clock::system);
+    let readiness = Readiness::default();
+    let unsynced = readiness.wait_for("roster");
+    let telemetry = Telemetry::new()?;
+    let roster = open_roster(config, parts.feed.is_some())?;
+    let listeners = bind_pods(config, roster.as_ref()).await?;
+    let admin = bind_admin(config).await?;
+    let feed = parts.feed.unwrap_or_default();
+    let relay = match parts.relay {
+        Some(relay) => relay,
+        None => Relay::from_config(&config.imds).map_err(|error| StartError::Endpoint(error.to_string()))?,
+    };
+    let relay = Arc::new(relay);
+    let policy = Arc::new(build_policy(config, &telemetry, clock.clone()).await?);
+    let (source, awaited) = match parts.source {
+        Some(source) => (source, None),
+        None => source::of_config(config, &feed, clock.clone())?,
+    };
+    let settings = KeeperSettings::from(&config.credentials);
+    let observer: Arc<dyn Observer> = Arc::clone(telemetry.metrics()) as _;
+    let (credentials, keeper) = Keeper::spawn(source, settings, clock.clone(), observer);
+    let base_for = config.credentials.base_role_arn.is_none().then(|| Arc::clone(&policy));
+    let discovery = Discovery::new(Arc::clone(&relay), base_for, awaited);
+    let discovery = discovery.map(|discovery| (readiness.wait_for("node metadata"), discovery));
+    let gateway = Arc::new(Gateway {
+        hosts: Hosts::new(&config.pods.hosts),
+        token_mode: config.imds.token,
+        keys: config.imds.token_key_file.as_deref().map_or_else(|| Ok(Keyring::ephemeral()), Keyring::of_file)?,
+        feed,
+        wait: config.roster.wait,
+        policy,
+        credentials,
+        allow: allow_list(&config.imds.allow)?,
+        relay,
+        telemetry,
+        clock,
+    });
+    watch_gauges(&gateway);
+    Ok(App {
+        gateway,
+        keeper: Arc::new(keeper),
+        readiness,
+        listeners,
+        admin,
+        timeouts: Timeouts { header: config.pods.header_timeout, idle: config.pods.idle_timeout },
+        room: Room::new(config.pods.max_connections, config.pods.max_connections_per_pod),
+        roster,
+        discovery,
+        followed: None,
+        unsynced,
+    })
+}
+
+fn open_roster(config: &Config, brought_along: bool) -> Result<Option<fixed::Watched>, StartError> {
+    match &config.roster.source {
+        _ if brought_along => Ok(None),
+        RosterSource::Kubernetes => Err(StartError::NoKubernetes),
+        source => fixed::Watched::open(source, &config.roster.node).map_err(StartError::Roster),
+    }
+}
+
+async fn bind_pods(config: &Config, roster: Option<&fixed::Watched>) -> Result<Vec<Listener>, StartError> {
+    let own = roster.into_iter().flat_map(fixed::Watched::listeners).map(|(address, uid)| (address, Some(uid)));
+    let mut listeners = Vec::new();
+    for (address, owner) in std::iter::once((config.pods.listen, None)).chain(own) {
+        let failed = |source| StartError::Listen { address: address.to_string(), purpose: "pods", source };
+        listeners.push(Listener::bind(address, owner).await.map_err(failed)?);
+    }
+    Ok(listeners)
+}
+
+async fn bind_admin(config: &Config) -> Result<AdminListener, StartError> {
+    let address = match &config.admin.listen {
+        AdminListen::Tcp(address) => address.to_string(),
+        AdminListen::Unix(path) => path.display().to_string(),
+    };
+    let failed = |source| StartError::Listen { address, purpose: "admin", source };
+    AdminListener::bind(&config.admin.listen).await.map_err(failed)
+}
+
+/// Policy over a configuration's plugins. `explain` and `check` need no more than this.
+pub async fn build_policy(config: &Config, telemetry: &Telemetry, clock: Clock) -> Result<Policy, StartError> {
+    let host = Host::new()?;
+    let rules = rules(&host, config).await?;
+    let metrics = Arc::clone(telemetry.metrics());
+    Ok(Policy::new(host, rules, clock, Box::new(move |decision: &Decision| metrics.decision(decision))))
+}
+
+/// Loads the plugins, side by side: custom ones are compiled here.
+pub(super) async fn rules(host: &Host, config: &Config) -> Result<Rules, StartError> {
+    let mut loading = Vec::new();
+    for plugin in config.plugins.clone() {
+        let host = host.clone();
+        loading.push(tokio::spawn(async move { Plugin::load(&host, plugin).await }));
+    }
+    let mut plugins = Vec::new();
+    for plugin in loading {
+        plugins.push(plugin.await.map_err(StartError::Interrupted)??);
+    }
+    let defaults = Defaults {
+        mode: config.policy.mode,
+        base: config.credentials.base_role_arn.clone(),
+        role: config.policy.default_role.clone(),
+        session_name: config.credentials.session_name.clone(),
+        session_duration: config.credentials.session_duration,
+        session_tags: config.credentials.session_tags,
+    };
+    Ok(Rules::new(plugins, defaults))
+}
+
+pub fn allow_list(written: &[String]) -> Result<AllowList, StartError> {
+    AllowList::parse(written).map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        StartError::Allow(errors.join("; "))
+    })
+}
+
+fn watch_gauges(gateway: &Arc<Gateway>) {
+    let metrics = gateway.telemetry.metrics();
+    // Weak: the gauges live as long as the metrics, which the gateway owns.
+    let read = |read: fn(&Gateway) -> Option<f64>| {
+        let gateway = Arc::downgrade(gateway);
+        move || read(&*gateway.upgrade()?)
+    };
+    metrics.watch(
+        "metagate.roster.workloads",
+        "{workload}",
+        "Workloads in the roster.",
+        read(|gateway| Some(gateway.feed.current().workloads().count() as f64)),
+    );
+    metrics.watch(
+        "metagate.roster.age",
+        "s",
+        "Seconds since the roster's last change was published.",
+        read(|gateway| {
+            Some(gateway.clock.now().duration_since(gateway.feed.current().synced_at()?).ok()?.as_secs_f64())
+        }),
+    );
+    metrics.watch(
+        "metagate.credential.shortest_remaining",
+        "s",
+        "Life left to the credential that expires first.",
+        read(|gateway| Some(gateway.credentials.shortest_remaining()?.as_secs_f64())),
+    );
+}

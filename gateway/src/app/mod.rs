@@ -1,0 +1,200 @@
+//! Builds every part in dependency order, binds, starts, stops.
+//!
+//! Building can fail and changes nothing; running cannot fail and ends when told to.
+
+mod build;
+mod reload;
+
+pub use build::{allow_list, build, build_policy, load};
+pub use reload::ConfigFile;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    admin::{self, Admin, AdminListener},
+    clock::Clock,
+    connection::{self, Timeouts},
+    credential::KeeperHandle,
+    discovery::Discovery,
+    handle::Gateway,
+    lifecycle::{Readiness, Waiting},
+    listen::{Listener, Room},
+    plugin::{HostError, LoadError},
+    prefetch,
+    relay::Relay,
+    roster::{Feed, fixed},
+    session::KeyFileError,
+    source::{IdentityError, Source},
+    telemetry::MetricsError,
+};
+
+/// Requests under way get this long to finish once the gateway is told to stop. Kubernetes gives 30 s in all.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Bound and complete, but not running yet.
+pub struct App {
+    gateway: Arc<Gateway>,
+    keeper: Arc<KeeperHandle>,
+    readiness: Readiness,
+    listeners: Vec<Listener>,
+    admin: AdminListener,
+    timeouts: Timeouts,
+    room: Room,
+    roster: Option<fixed::Watched>,
+    discovery: Option<(Waiting, Discovery)>,
+    followed: Option<ConfigFile>,
+    /// Let go of at the roster's first sync.
+    unsynced: Waiting,
+}
+
+/// What tests and embedders bring along instead of what the configuration names.
+#[derive(Default)]
+pub struct Parts {
+    pub clock: Option<Clock>,
+    pub source: Option<Arc<dyn Source>>,
+    /// Where workloads come from, and go on coming from.
+    pub feed: Option<Arc<Feed>>,
+    pub relay: Option<Relay>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot listen on {address} for {purpose}: {source}; is another gateway running?")]
+    Listen { address: String, purpose: &'static str, source: io::Error },
+    #[error("{0}")]
+    Roster(fixed::OpenError),
+    #[error(
+        "roster.source = \"kubernetes\" is not in this version; use \"fixed\" with roster.file, or `metagate run --sandbox`"
+    )]
+    NoKubernetes,
+    #[error("imds.token_key_file: {0}")]
+    Key(#[from] KeyFileError),
+    #[error(transparent)]
+    Engine(#[from] HostError),
+    #[error(transparent)]
+    Plugin(#[from] LoadError),
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error("imds.allow: {0}")]
+    Allow(String),
+    #[error("imds.endpoint: {0}")]
+    Endpoint(String),
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+    #[error("loading a plugin was interrupted: {0}")]
+    Interrupted(tokio::task::JoinError),
+}
+
+impl App {
+    /// Where pods are answered; the first is `pods.listen`, the others belong to one workload each.
+    pub fn pods_addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(Listener::address).collect()
+    }
+
+    /// `http://ADDRESS` or `unix:PATH`.
+    pub fn admin_address(&self) -> String {
+        self.admin.to_string()
+    }
+
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Has `file` read again on SIGHUP and when it changes.
+    pub fn following(self, file: ConfigFile) -> Self {
+        Self { followed: Some(file), ..self }
+    }
+
+    /// Serves until `stop`, then lets requests under way finish.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self {
+            gateway,
+            keeper,
+            readiness,
+            listeners,
+            admin,
+            timeouts,
+            room,
+            roster,
+            discovery,
+            followed,
+            unsynced,
+        } = self;
+        // Background parts end last: a request that is being drained may still need them.
+        let background = CancellationToken::new();
+        let mut parts = JoinSet::new();
+        parts.spawn(prefetch::run(
+            Arc::clone(&gateway.feed),
+            Arc::clone(&gateway.policy),
+            Arc::clone(&keeper),
+            background.clone(),
+        ));
+        parts.spawn(first_sync(Arc::clone(&gateway.feed), unsynced));
+        if let Some(roster) = roster {
+            let metrics = Arc::clone(gateway.telemetry.metrics());
+            parts.spawn(roster.run(Arc::clone(&gateway.feed), gateway.clock.clone(), metrics, background.clone()));
+        }
+        if let Some(file) = followed {
+            let metrics = Arc::clone(gateway.telemetry.metrics());
+            parts.spawn(file.follow(Arc::clone(&gateway.policy), metrics, background.clone()));
+        }
+        if let Some((waiting, discovery)) = discovery {
+            parts.spawn(discovery.run(waiting));
+        }
+        let looked_at = Admin { gateway: Arc::clone(&gateway), keeper: Arc::clone(&keeper), readiness };
+        parts.spawn(admin::run(Arc::new(looked_at), admin, background.clone()));
+        let connections = TaskTracker::new();
+        let mut accepting = JoinSet::new();
+        for listener in listeners {
+            let (gateway, room) = (Arc::clone(&gateway), room.clone());
+            accepting.spawn(accept(gateway, listener, room, timeouts, connections.clone(), stop.clone()));
+        }
+        stop.cancelled().await;
+        accepting.join_all().await;
+        connections.close();
+        if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+            tracing::warn!(connections = connections.len(), "stopping with requests under way");
+        }
+        background.cancel();
+        parts.shutdown().await;
+        keeper.stop().await;
+    }
+}
+
+async fn accept(
+    gateway: Arc<Gateway>,
+    listener: Listener,
+    room: Room,
+    timeouts: Timeouts,
+    connections: TaskTracker,
+    stop: CancellationToken,
+) {
+    loop {
+        let (stream, origin, place) = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept(&room) => accepted,
+        };
+        let serving = connection::serve(Arc::clone(&gateway), stream, origin, timeouts, stop.clone());
+        connections.spawn(async move {
+            serving.await;
+            drop(place);
+        });
+    }
+}
+
+async fn first_sync(feed: Arc<Feed>, waiting: Waiting) {
+    let mut changes = feed.changes();
+    while feed.current().synced_at().is_none() {
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+    drop(waiting);
+}

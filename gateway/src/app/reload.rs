@@ -1,0 +1,80 @@
+//! The configuration file, read again while running.
+//!
+//! What decides is replaced whole or not at all: plugins, policy, and the defaults of a session. Sockets, roster and source
+//! are kept as they are, and a change to them is named as one that waits for a restart.
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, build};
+use crate::{
+    config::{Effective, Faults, Sources},
+    lifecycle::Followed,
+    policy::{Policy, Rules},
+    telemetry::Metrics,
+};
+
+/// A file that a running configuration was read from.
+pub struct ConfigFile {
+    pub path: PathBuf,
+    /// What runs now.
+    pub running: Effective,
+}
+
+/// Takes effect without a restart.
+const LIVE: [&str; 5] =
+    ["plugin", "policy", "credentials.session_name", "credentials.session_duration", "credentials.session_tags"];
+
+#[derive(Debug, thiserror::Error)]
+enum NotReloaded {
+    #[error("{0}")]
+    Faults(#[from] Faults),
+    #[error("{0}")]
+    Start(#[from] StartError),
+}
+
+impl ConfigFile {
+    /// Until `stop`. A file that is wrong, or names a plugin that does not load, changes nothing.
+    pub(super) async fn follow(mut self, policy: Arc<Policy>, metrics: Arc<Metrics>, stop: CancellationToken) {
+        let mut followed = Followed::new(&self.path, tokio::fs::read_to_string(&self.path).await.ok());
+        let mut hangups = match signal(SignalKind::hangup()) {
+            Ok(hangups) => hangups,
+            Err(error) => return tracing::error!(%error, "cannot listen for SIGHUP; the configuration is not reloaded"),
+        };
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = followed.changed() => {}
+                _ = hangups.recv() => {}
+            }
+            let reloaded = self.reload(&policy).await;
+            metrics.reload("config", reloaded.is_ok());
+            match reloaded {
+                Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),
+                Ok(waiting) => {
+                    tracing::warn!(restart_for = waiting.join(", "), "configuration reloaded, but for these keys")
+                }
+                Err(error) => tracing::error!("configuration not reloaded, the last good one stays\n{error}"),
+            }
+        }
+    }
+
+    /// The keys that changed and wait for a restart.
+    async fn reload(&mut self, policy: &Policy) -> Result<Vec<String>, NotReloaded> {
+        let loaded = build::load(&Sources::read(Some(&self.path))?)?;
+        let next = build::rules(policy.host(), &loaded.config).await?;
+        policy.replace(|rules| match (&next.defaults.base, &rules.defaults.base) {
+            // The node's account, as it was found.
+            (None, Some(found)) => next.with_base(found.clone()),
+            _ => Rules::clone(&next),
+        });
+        let changed = loaded.effective.changed_since(&self.running);
+        Ok(changed.into_iter().filter(|key| !LIVE.iter().any(|live| is_under(key, live))).collect())
+    }
+}
+
+fn is_under(key: &str, section: &str) -> bool {
+    key.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}

@@ -1,0 +1,125 @@
+//! `metagate explain`
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use anyhow::{Context, anyhow, bail};
+use metagate::{
+    app,
+    clock::Clock,
+    config::RosterSource,
+    explain::{Explanation, Question},
+    roster::fixed::parse,
+    telemetry::Telemetry,
+    workload::Workload,
+};
+
+use super::{ConfigArgs, DENIED, FAILURE, Failure, Output, http, print, runtime};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The pod to explain
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    pod: String,
+    /// As if the pod asked for this role
+    #[arg(long)]
+    role: Option<String>,
+    /// As if the pod asked for this path, such as meta-data/placement/region
+    #[arg(long)]
+    path: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Ask no gateway: decide here, for a pod of this file (a fixed roster's TOML)
+    #[arg(long, value_name = "FILE")]
+    workload: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let explanation = runtime()?.block_on(async {
+        match &args.workload {
+            Some(file) => here(args, file).await,
+            None => there(args).await,
+        }
+    })?;
+    match args.output {
+        Output::Json => print(&serde_json::to_string_pretty(&explanation).context("cannot write JSON")?),
+        Output::Text => print(text(&explanation).trim_end()),
+    }
+    Ok(match explanation.status {
+        200 => ExitCode::SUCCESS,
+        403 | 404 => ExitCode::from(DENIED),
+        _ => ExitCode::from(FAILURE),
+    })
+}
+
+/// The running gateway's own words.
+async fn there(args: &Args) -> Result<Explanation, Failure> {
+    let config = args.config.load()?.config;
+    let mut query = vec![("pod", args.pod.as_str())];
+    query.extend(args.role.as_deref().map(|role| ("role", role)));
+    query.extend(args.path.as_deref().map(|path| ("path", path)));
+    let query = serde_urlencoded::to_string(query).context("cannot write the query")?;
+    let answer = http::ask_admin(&config.admin.listen, &format!("/api/v1/explain?{query}")).await?;
+    let body = answer.body();
+    if !answer.status().is_success() {
+        return Err(anyhow!("{}", String::from_utf8_lossy(body).trim()).into());
+    }
+    Ok(serde_json::from_slice(body).context("the gateway's answer is not an explanation; are both of one version?")?)
+}
+
+/// The same engine, without a gateway.
+async fn here(args: &Args, file: &Path) -> Result<Explanation, Failure> {
+    let mut config = args.config.load()?.config;
+    config.roster.source = RosterSource::Fixed { file: file.to_owned() };
+    let workload = Arc::new(workload(&args.pod, file)?);
+    let telemetry = Telemetry::new().map_err(app::StartError::from)?;
+    let policy = app::build_policy(&config, &telemetry, Clock::system()).await?;
+    let allow = app::allow_list(&config.imds.allow)?;
+    let question = Question { role: args.role.as_deref(), path: args.path.as_deref() };
+    Ok(Explanation::of(&policy, &allow, &workload, question, |_| None).await)
+}
+
+fn workload(pod: &str, file: &Path) -> anyhow::Result<Workload> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let parsed = parse(file, &text).map_err(|faults| anyhow!("{faults}"))?;
+    let mut titles = Vec::new();
+    for listed in parsed.workloads {
+        if listed.workload.title() == pod {
+            return Ok(listed.workload);
+        }
+        titles.push(listed.workload.title());
+    }
+    bail!("{} has no pod {pod}; it has {}", file.display(), titles.join(", "))
+}
+
+fn text(explanation: &Explanation) -> String {
+    let mut lines = vec![format!(
+        "{} ({}, service account {})",
+        explanation.pod,
+        explanation.ips.join(", "),
+        explanation.service_account
+    )];
+    if let Some(asked) = &explanation.asked {
+        lines.push(format!("asked for     {asked}"));
+    }
+    for step in &explanation.steps {
+        let audited = if step.audited { "  [audit: not acted on]" } else { "" };
+        lines.push(format!("  {:<14} {:<16} {}{audited}", step.phase, step.plugin, step.answer));
+    }
+    lines.push(format!("outcome       {} ({})", explanation.outcome, explanation.status));
+    let mut field = |name: &str, value: &Option<String>| {
+        lines.extend(value.as_ref().map(|value| format!("{name:<13} {value}")));
+    };
+    field("reason", &explanation.reason);
+    field("role", &explanation.role_arn);
+    field("session name", &explanation.session_name);
+    field("obtained by", &explanation.source);
+    field("expires", &explanation.credential_expires);
+    field("to mend it", &explanation.next_step);
+    lines.join("\n")
+}

@@ -1,0 +1,151 @@
+//! The command line. Data goes to standard output, everything else to standard error.
+
+mod check;
+mod demo;
+mod explain;
+mod http;
+mod print_config;
+mod run;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use metagate::{
+    app::{StartError, load},
+    config::{Faults, Loaded, Sources},
+};
+
+/// Gives each Kubernetes pod its own AWS credentials.
+///
+/// One process a node stands in for the EC2 instance metadata service. It finds out which pod asks, lets sandboxed
+/// WebAssembly plugins decide which IAM role that pod has, and answers from a cache that is filled before the pod asks.
+///
+/// Try it without AWS and without a cluster: `metagate demo`, or `metagate run --sandbox`.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway of this node
+    #[command(after_help = "Without --config it reads /etc/metagate/metagate.toml where there is one.\n\
+        SIGTERM lets requests under way finish; a second one does not.")]
+    Run(RunArgs),
+    /// Start the sandbox, walk through it, and print each request and its answer
+    Demo {
+        /// Stay up afterwards, to try things by hand
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Check the configuration and load every plugin, and print every fault found
+    Check(ConfigArgs),
+    /// Tell what would be decided for a pod, and why
+    #[command(after_help = "Asks the running gateway, or with --config and --workload no gateway at all.\n\
+        Exit code: 0 granted, 3 denied, 1 otherwise.\n\n\
+        Example: metagate explain --pod payments/checkout-0")]
+    Explain(explain::Args),
+    /// Print the effective configuration, with where each value came from
+    Config {
+        #[command(flatten)]
+        config: ConfigArgs,
+        #[arg(long, value_enum, default_value_t = Output::Text)]
+        output: Output,
+    },
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(clap::Args)]
+struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The embedded default: sample pods and credentials on loopback; no AWS, no cluster, no root
+    #[arg(long, conflicts_with = "config")]
+    sandbox: bool,
+}
+
+#[derive(clap::Args)]
+struct ConfigArgs {
+    /// The configuration file [default: /etc/metagate/metagate.toml, where there is one]
+    #[arg(long, short, value_name = "FILE", env = "METAGATE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Exit codes, as scripts may rely on them.
+const FAILURE: u8 = 1;
+const DENIED: u8 = 3;
+/// EX_CONFIG of sysexits.h.
+const BAD_CONFIG: u8 = 78;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}")]
+    Config(#[from] Faults),
+    #[error("{0}")]
+    Start(#[from] StartError),
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+impl Failure {
+    fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) => BAD_CONFIG,
+            Self::Start(StartError::Listen { .. } | StartError::Metrics(_) | StartError::Interrupted(_)) => FAILURE,
+            Self::Start(_) => BAD_CONFIG,
+            Self::Other(_) => FAILURE,
+        }
+    }
+}
+
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Demo { keep } => demo::run(keep),
+        Command::Check(args) => check::run(&args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Config { config, output } => print_config::run(&config, output),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "metagate", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    done.unwrap_or_else(|failure| {
+        tell(&format!("metagate: {failure}"));
+        ExitCode::from(failure.code())
+    })
+}
+
+impl ConfigArgs {
+    fn load(&self) -> Result<Loaded, Faults> {
+        load(&Sources::read(self.config.as_deref())?)
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // Two threads serve a node; a default of one for each of 96 cores would only cost memory.
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    Ok(built.map_err(anyhow::Error::from)?)
+}
+
+const WORKERS: usize = 2;
+
+#[expect(clippy::print_stdout, reason = "data is what this program prints")]
+fn print(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "diagnostics for a person; the log is not set up in every command")]
+fn tell(text: &str) {
+    eprintln!("{text}");
+}

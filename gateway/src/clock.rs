@@ -1,0 +1,56 @@
+//! The only caller of system time.
+//!
+//! Expirations are wall-clock facts that STS states; schedules are monotonic and belong to tokio. A clock that follows
+//! tokio makes both advance together, so a test with tokio's time paused owns all of time.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+#[derive(Clone, Debug)]
+pub struct Clock {
+    anchor: Option<(SystemTime, Instant)>,
+    /// How far a test has set the wall clock ahead, as NTP or a waking machine does.
+    #[cfg(test)]
+    step: std::sync::Arc<std::sync::Mutex<Duration>>,
+}
+
+impl Clock {
+    pub fn system() -> Self {
+        Self::anchored(None)
+    }
+
+    /// A clock that shows `start` now and advances with tokio's time.
+    pub fn following_tokio(start: SystemTime) -> Self {
+        Self::anchored(Some((start, Instant::now())))
+    }
+
+    fn anchored(anchor: Option<(SystemTime, Instant)>) -> Self {
+        Self {
+            anchor,
+            #[cfg(test)]
+            step: std::sync::Arc::default(),
+        }
+    }
+
+    pub fn now(&self) -> SystemTime {
+        match self.anchor {
+            None => SystemTime::now(),
+            #[cfg(test)]
+            Some((start, since)) => start + since.elapsed() + *self.step.lock().unwrap(),
+            #[cfg(not(test))]
+            Some((start, since)) => start + since.elapsed(),
+        }
+    }
+
+    /// Sets the wall clock ahead; tokio's time stays.
+    #[cfg(test)]
+    pub(crate) fn step(&self, ahead: Duration) {
+        *self.step.lock().unwrap() += ahead;
+    }
+
+    /// How long until `moment`; zero when it has passed.
+    pub fn until(&self, moment: SystemTime) -> Duration {
+        moment.duration_since(self.now()).unwrap_or_default()
+    }
+}

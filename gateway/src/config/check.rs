@@ -1,0 +1,243 @@
+//! The only road from what the file says to what it means. Every fault is found in one go: a value that cannot be read
+//! is noted and the others are looked at all the same.
+
+mod address;
+mod credentials;
+mod endpoint;
+mod plugins;
+mod telemetry;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
+
+use super::{
+    Admin, Config, Imds, ImdsEndpoint, Pods, Policy, Roster, RosterSource, TokenMode, Vocabulary,
+    diagnostic::Fault,
+    document::Part,
+    key::Key,
+    layers::Layers,
+    nearest::{any_of, nearest},
+    quote::quote,
+    raw::{self, Raw},
+    units::{self, Bounds, Refused, bounds},
+};
+
+/// What a raw configuration means, or None and at least one fault. `unread` are the keys that serde refused already:
+/// they stand at their defaults now, and what is found there, or between them and another key, is no fault of the file.
+pub(super) fn check(
+    raw: &Raw,
+    unread: &[Fault],
+    node_name: Option<&str>,
+    folder: &Path,
+    layers: &Layers,
+    vocabulary: &Vocabulary<'_>,
+) -> (Option<Config>, Vec<Fault>) {
+    let mut checker = Checker { layers, folder, vocabulary, unread, faults: Vec::new() };
+    let config = checker.config(raw, node_name);
+    (config, checker.faults)
+}
+
+struct Checker<'a> {
+    layers: &'a Layers,
+    folder: &'a Path,
+    vocabulary: &'a Vocabulary<'a>,
+    unread: &'a [Fault],
+    faults: Vec<Fault>,
+}
+
+/// Each connection takes a file descriptor, and the kernel gives a process 1,048,576 at most (fs.nr_open).
+const CONNECTIONS: Bounds<usize> =
+    bounds(1..=1_000_000, "each connection takes one file descriptor, of which a process has about a million");
+const HEADER_TIMEOUT: Bounds<Duration> = bounds(
+    Duration::from_millis(100)..=Duration::from_secs(60),
+    "SDKs send their headers at once; whoever takes longer only holds a connection",
+);
+const IDLE_TIMEOUT: Bounds<Duration> = bounds(
+    Duration::from_secs(1)..=Duration::from_secs(3600),
+    "SDKs ask every few minutes at most; an idle connection counts against pods.max_connections",
+);
+const ROSTER_WAIT: Bounds<Duration> = bounds(
+    Duration::ZERO..=Duration::from_secs(5),
+    "SDKs give up after 1s to 5s, so a longer wait only holds a connection that nobody reads",
+);
+const IMDS_CACHE: Bounds<Duration> = bounds(
+    Duration::ZERO..=Duration::from_secs(3600),
+    "some answers change while the instance runs: maintenance events, spot notices",
+);
+
+impl Checker<'_> {
+    fn config(&mut self, raw: &Raw, node_name: Option<&str>) -> Option<Config> {
+        let pods = self.pods(&raw.pods);
+        let admin = self.admin(&raw.admin);
+        let roster = self.roster(&raw.roster, node_name);
+        let imds = self.imds(&raw.imds);
+        let credentials = self.credentials(&raw.credentials);
+        let policy = self.policy(&raw.policy);
+        let plugins = self.plugins(&raw.plugin);
+        let telemetry = self.telemetry(&raw.telemetry);
+        if let (Some(pods), Some(admin)) = (&pods, &admin) {
+            self.refuse_shared_listener(pods.listen, &admin.listen);
+        }
+        if let (Some(Pods { listen, .. }), Some(Imds { endpoint: ImdsEndpoint::Http(endpoint), .. })) = (&pods, &imds) {
+            self.refuse_loop(*listen, endpoint);
+        }
+        Some(Config {
+            pods: pods?,
+            admin: admin?,
+            roster: roster?,
+            imds: imds?,
+            credentials: credentials?,
+            policy: policy?,
+            plugins: plugins?,
+            telemetry: telemetry?,
+        })
+    }
+
+    fn pods(&mut self, raw: &raw::Pods) -> Option<Pods> {
+        let at = |name| Key::dotted("pods").name(name);
+        let listen = self.listener(&at("listen"), &raw.listen);
+        let hosts = self.hosts(&at("hosts"), &raw.hosts);
+        let max_connections = self.number(&at("max_connections"), raw.max_connections, &CONNECTIONS);
+        let per_pod = self.number(&at("max_connections_per_pod"), raw.max_connections_per_pod, &CONNECTIONS);
+        let header_timeout = self.duration(&at("header_timeout"), &raw.header_timeout, &HEADER_TIMEOUT);
+        let idle_timeout = self.duration(&at("idle_timeout"), &raw.idle_timeout, &IDLE_TIMEOUT);
+        if let (Some(all), Some(one)) = (max_connections, per_pod)
+            && one > all
+        {
+            self.refuse_pair(
+                [&at("max_connections_per_pod"), &at("max_connections")],
+                format!("max_connections_per_pod ({one}) is more than max_connections ({all})"),
+                "one pod alone could then keep all others out",
+            );
+        }
+        Some(Pods {
+            listen: listen?,
+            hosts: hosts?,
+            max_connections: max_connections?,
+            max_connections_per_pod: per_pod?,
+            header_timeout: header_timeout?,
+            idle_timeout: idle_timeout?,
+        })
+    }
+
+    fn admin(&mut self, raw: &raw::Admin) -> Option<Admin> {
+        Some(Admin { listen: self.admin_listener(&Key::dotted("admin.listen"), &raw.listen)? })
+    }
+
+    fn roster(&mut self, raw: &raw::Roster, node_name: Option<&str>) -> Option<Roster> {
+        let at = |name| Key::dotted("roster").name(name);
+        const SOURCES: [&str; 3] = ["kubernetes", "fixed", "sandbox"];
+        let source = match self.choice(&at("source"), &raw.source, SOURCES.map(|name| (name, name))) {
+            Some("fixed") if raw.file.is_empty() => {
+                self.refuse_pair(
+                    [&at("file"), &at("source")],
+                    "file is needed where source is \"fixed\"",
+                    "name the file that holds the [[workload]] tables",
+                );
+                None
+            }
+            Some("fixed") => Some(RosterSource::Fixed { file: self.path(&raw.file) }),
+            Some("sandbox") => Some(RosterSource::Sandbox),
+            Some(_) => Some(RosterSource::Kubernetes),
+            None => None,
+        };
+        let wait = self.duration(&at("wait"), &raw.wait, &ROSTER_WAIT);
+        let node = self.node(&at("node"), &raw.node, node_name);
+        Some(Roster { source: source?, node: node?, wait: wait? })
+    }
+
+    fn imds(&mut self, raw: &raw::Imds) -> Option<Imds> {
+        let at = |name| Key::dotted("imds").name(name);
+        let endpoint = self.imds_endpoint(&at("endpoint"), &raw.endpoint);
+        let modes = [("optional", TokenMode::Optional), ("required", TokenMode::Required)];
+        let token = self.choice(&at("token"), &raw.token, modes);
+        let cache = self.duration(&at("cache"), &raw.cache, &IMDS_CACHE);
+        for (index, problem, help) in (self.vocabulary.allow)(&raw.allow) {
+            self.refuse(&at("allow").index(index), problem, help);
+        }
+        Some(Imds {
+            endpoint: endpoint?,
+            token: token?,
+            token_key_file: self.optional_path(&raw.token_key_file),
+            allow: raw.allow.clone(),
+            cache: cache?,
+        })
+    }
+
+    fn policy(&mut self, raw: &raw::Policy) -> Option<Policy> {
+        let mode = self.mode(&Key::dotted("policy.mode"), &raw.mode);
+        let default_role = self.default_role(&Key::dotted("policy.default_role"), &raw.default_role);
+        Some(Policy { mode: mode?, default_role: default_role? })
+    }
+}
+
+/// How values are read and refused, whatever their section.
+impl Checker<'_> {
+    fn refuse(&mut self, key: &Key, problem: impl Into<String>, help: impl Into<String>) {
+        if self.is_unread(key) {
+            return;
+        }
+        let (origin, excerpt) = self.layers.place(key, Part::Value);
+        let help = Some(help.into()).filter(|help| !help.is_empty());
+        self.faults.push(Fault { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
+    }
+
+    fn is_unread(&self, key: &Key) -> bool {
+        let key = key.to_string();
+        self.unread.iter().any(|fault| fault.key == key)
+    }
+
+    /// Two keys that disagree, told at the first one that somebody set. The problem names both.
+    fn refuse_pair(&mut self, keys: [&Key; 2], problem: impl Into<String>, help: impl Into<String>) {
+        if keys.iter().any(|key| self.is_unread(key)) {
+            return;
+        }
+        let set = keys.iter().find(|key| self.layers.origin(key) != super::Origin::Default);
+        let [first, _] = keys;
+        self.refuse(set.unwrap_or(&first), problem, help);
+    }
+
+    fn read<T>(&mut self, key: &Key, outcome: Result<T, Refused>) -> Option<T> {
+        outcome.map_err(|refused| self.refuse(key, refused.problem, refused.help)).ok()
+    }
+
+    fn duration(&mut self, key: &Key, written: &str, bounds: &Bounds<Duration>) -> Option<Duration> {
+        self.read(key, units::duration(written, bounds))
+    }
+
+    fn number(&mut self, key: &Key, written: usize, bounds: &Bounds<usize>) -> Option<usize> {
+        self.read(key, units::number(written, bounds))
+    }
+
+    /// For types whose error says what is wrong with the text: "is …", "has …", "names …".
+    fn parse<T: FromStr<Err: fmt::Display>>(&mut self, key: &Key, written: &str, help: &str) -> Option<T> {
+        written.parse().map_err(|error| self.refuse(key, format!("{} {error}", quote(written)), help)).ok()
+    }
+
+    fn choice<T: Copy, const N: usize>(&mut self, key: &Key, written: &str, choices: [(&str, T); N]) -> Option<T> {
+        if let Some((_, chosen)) = choices.iter().find(|(name, _)| *name == written) {
+            return Some(*chosen);
+        }
+        let names = choices.iter().map(|(name, _)| *name);
+        let help = nearest(written, names.clone()).map(|near| format!("did you mean \"{near}\"?"));
+        self.refuse(key, format!("expected {}, found {}", any_of(names), quote(written)), help.unwrap_or_default());
+        None
+    }
+
+    fn mode(&mut self, key: &Key, written: &str) -> Option<super::Mode> {
+        self.choice(key, written, [("enforce", super::Mode::Enforce), ("audit", super::Mode::Audit)])
+    }
+
+    /// Relative paths are relative to the configuration's folder, wherever the process was started.
+    fn path(&self, written: &str) -> PathBuf {
+        self.folder.join(written)
+    }
+
+    fn optional_path(&self, written: &str) -> Option<PathBuf> {
+        (!written.is_empty()).then(|| self.path(written))
+    }
+}

@@ -1,0 +1,49 @@
+//! What is logged and where telemetry goes.
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Checker, Key, nearest, quote, raw};
+use crate::config::{LogFormat, Telemetry};
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+impl Checker<'_> {
+    pub(super) fn telemetry(&mut self, raw: &raw::Telemetry) -> Option<Telemetry> {
+        let at = |name| Key::dotted("telemetry").name(name);
+        let log_format =
+            self.choice(&at("log_format"), &raw.log_format, [("json", LogFormat::Json), ("text", LogFormat::Text)]);
+        let log_level = self.log_level(&at("log_level"), &raw.log_level);
+        let otlp_endpoint = self.optional_url(&at("otlp_endpoint"), &raw.otlp_endpoint);
+        Some(Telemetry { log_format: log_format?, log_level: log_level?, otlp_endpoint: otlp_endpoint? })
+    }
+
+    fn log_level(&mut self, key: &Key, written: &str) -> Option<String> {
+        let help = "write \"info\", or a filter such as \"info,metagate::policy=debug\"";
+        if written.trim().is_empty() || EnvFilter::builder().parse(written).is_err() {
+            self.refuse(key, format!("expected a level or a filter, found {}", quote(written)), help);
+            return None;
+        }
+        if let Some(word) = bare_word(written) {
+            let near = nearest(&word.to_ascii_lowercase(), LEVELS);
+            let help = near.map_or_else(
+                || format!("a module needs its level: {word}=debug"),
+                |near| format!("did you mean \"{near}\"?"),
+            );
+            self.refuse(key, format!("{} is no level", quote(word)), help);
+            return None;
+        }
+        Some(written.to_owned())
+    }
+}
+
+/// To the filter a word that is no level is a module of that name: where a level is misspelt, everything falls silent.
+/// Filters by span hold commas of their own and are left to the filter.
+fn bare_word(filter: &str) -> Option<&str> {
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    let mut words = filter.split(',').map(str::trim);
+    if filter.contains('[') {
+        None
+    } else {
+        words.find(|word| !word.is_empty() && !word.contains('=') && !is_level(word))
+    }
+}

@@ -1,0 +1,152 @@
+//! From merged values to serde's structs, without stopping at the first key that does not fit.
+
+use figment::{
+    error::{Error, Kind},
+    value::{Num, Value},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    diagnostic::Fault,
+    document::Part,
+    key::{Key, Step},
+    layers::{Layers, variable_of_key},
+    nearest::nearest,
+    origin::Origin,
+    quote::quote,
+};
+
+/// Nobody mends more in one go, and each costs one pass.
+const FAULTS_MAX: usize = 100;
+
+/// What serde makes of the values. A key that it refuses is noted and left out, so that its default stands in for it
+/// and the next fault shows. None where there were too many.
+pub(crate) fn extract<T: DeserializeOwned>(layers: &Layers) -> (Option<T>, Vec<Fault>) {
+    let mut values = Value::from(layers.values().clone());
+    let mut faults = Vec::new();
+    while faults.len() < FAULTS_MAX {
+        let error = match values.deserialize::<T>() {
+            Ok(extracted) => return (Some(extracted), faults),
+            Err(error) => error,
+        };
+        let key = key_of(&error, &values);
+        faults.push(fault(layers, &error, &key, &values));
+        if !leave_out(&mut values, &key) {
+            break;
+        }
+    }
+    (None, faults)
+}
+
+/// figment writes an index like a name; only the value tells which it is.
+fn key_of(error: &Error, values: &Value) -> Key {
+    let mut key = Key::default();
+    let mut here = Some(values);
+    for part in &error.path {
+        (key, here) = match (here, part.parse::<usize>()) {
+            (Some(Value::Array(_, items)), Ok(index)) => (key.index(index), items.get(index)),
+            (Some(Value::Dict(_, dict)), _) => (key.name(part), dict.get(part)),
+            _ => (key.name(part), None),
+        };
+    }
+    key
+}
+
+fn fault(layers: &Layers, error: &Error, key: &Key, values: &Value) -> Fault {
+    let (part, problem, help) = match &error.kind {
+        Kind::UnknownField(name, known) => {
+            (Part::Name, "there is no such key".to_owned(), Some(help_for_unknown(layers, key, name, known)))
+        }
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            let found = find(values, key).map_or_else(|| "nothing".to_owned(), describe);
+            (Part::Value, format!("expected {}, found {found}", in_toml_words(expected)), None)
+        }
+        other => (Part::Value, other.to_string(), None),
+    };
+    let (origin, excerpt) = layers.place(key, part);
+    let help = help.or_else(|| help_for_type(&origin, key, find(values, key)));
+    Fault { origin, key: key.to_string(), problem, help, excerpt }
+}
+
+fn help_for_type(origin: &Origin, key: &Key, found: Option<&Value>) -> Option<String> {
+    match (origin, found) {
+        (Origin::Environment { .. }, Some(Value::Dict(..))) => {
+            Some(format!("set all of it with {}", variable_of_key(key)))
+        }
+        (Origin::Environment { .. } | Origin::Flag { .. }, _) => {
+            Some(r#"write it as in TOML: 8, true, ["a", "b"], [{ name = "a", builtin = "annotations" }]"#.to_owned())
+        }
+        (Origin::File { .. }, Some(Value::Dict(..))) if key.steps().len() == 1 => {
+            Some(format!("a table that may stand several times has two brackets: [[{key}]]"))
+        }
+        _ => None,
+    }
+}
+
+fn help_for_unknown(layers: &Layers, key: &Key, name: &str, known: &[&str]) -> String {
+    if let (Origin::Environment { variable }, _) = layers.place(key, Part::Name) {
+        let variables: Vec<String> = layers.known().iter().map(variable_of_key).collect();
+        return match nearest(&variable, variables.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "variables are named METAGATE_SECTION__KEY, with two underscores between the levels".to_owned(),
+        };
+    }
+    if let Some(near) = nearest(name, known.iter().copied()) {
+        return format!("did you mean {near}?");
+    }
+    let elsewhere: Vec<String> =
+        layers.known().iter().filter(|known| known.last_name() == Some(name)).map(Key::to_string).collect();
+    if elsewhere.is_empty() {
+        format!("known here: {}", known.join(", "))
+    } else {
+        format!("did you mean {}?", elsewhere.join(" or "))
+    }
+}
+
+/// serde names Rust's types.
+fn in_toml_words(expected: &str) -> &str {
+    match expected {
+        "usize" | "u64" => "an integer, 0 or more",
+        "a boolean" => "true or false",
+        "a sequence" => "an array",
+        "a map" => "a table",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    }
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => format!("the string {}", quote(text)),
+        Value::Char(_, c) => format!("the string {}", quote(&c.to_string())),
+        Value::Bool(_, switch) => switch.to_string(),
+        Value::Num(_, Num::F32(_) | Num::F64(_)) => format!("the number {}", value.to_f64().unwrap_or_default()),
+        Value::Num(..) => format!("the integer {}", value.to_i128().unwrap_or_default()),
+        Value::Empty(..) => "nothing".to_owned(),
+        Value::Dict(..) => "a table".to_owned(),
+        Value::Array(..) => "an array".to_owned(),
+    }
+}
+
+fn find<'a>(values: &'a Value, key: &Key) -> Option<&'a Value> {
+    key.steps().iter().try_fold(values, |here, step| match (here, step) {
+        (Value::Dict(_, dict), Step::Name(name)) => dict.get(name),
+        (Value::Array(_, items), Step::Index(index)) => items.get(*index),
+        _ => None,
+    })
+}
+
+/// Takes the key out of its table. For an element the whole array goes: without it the others would change their index.
+fn leave_out(values: &mut Value, key: &Key) -> bool {
+    let Some(last) = key.steps().iter().rposition(|step| matches!(step, Step::Name(_))) else { return false };
+    let mut here = Some(values);
+    for (at, step) in key.steps().iter().enumerate() {
+        here = match (here, step) {
+            (Some(Value::Dict(_, dict)), Step::Name(name)) if at == last => return dict.remove(name).is_some(),
+            (Some(Value::Dict(_, dict)), Step::Name(name)) => dict.get_mut(name),
+            (Some(Value::Array(_, items)), Step::Index(index)) => items.get_mut(*index),
+            _ => None,
+        };
+    }
+    false
+}

@@ -1,0 +1,205 @@
+//! What the operator asked for, parsed and checked. Past this module a duration is a duration and a role is a role.
+
+mod check;
+mod debug;
+mod diagnostic;
+mod dns;
+mod document;
+mod effective;
+mod extract;
+mod key;
+mod layers;
+mod load;
+mod nearest;
+mod origin;
+mod quote;
+pub mod raw;
+mod redact;
+mod sources;
+mod units;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+pub use diagnostic::{Fault, Faults};
+pub use effective::Effective;
+pub use load::{AllowCheck, BUILTINS, Loaded, Vocabulary, load, load_with};
+pub use origin::Origin;
+pub use sources::{DEFAULT_FILE, SANDBOX, Sources};
+
+pub(crate) use dns::{is_label, is_subdomain};
+pub(crate) use document::Part;
+pub(crate) use extract::extract;
+pub(crate) use key::Key;
+pub(crate) use layers::Layers;
+pub(crate) use quote::quote;
+
+use crate::role::{BaseArn, SessionTemplate};
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub pods: Pods,
+    pub admin: Admin,
+    pub roster: Roster,
+    pub imds: Imds,
+    pub credentials: Credentials,
+    pub policy: Policy,
+    /// In the order in which they are asked.
+    pub plugins: Vec<Plugin>,
+    pub telemetry: Telemetry,
+}
+
+/// The listener that pods reach.
+#[derive(Clone, Debug)]
+pub struct Pods {
+    pub listen: SocketAddr,
+    /// Names, beside the metadata service's own, that a `Host` header may carry.
+    pub hosts: Vec<String>,
+    pub max_connections: usize,
+    pub max_connections_per_pod: usize,
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Admin {
+    pub listen: AdminListen,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminListen {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+#[derive(Clone, Debug)]
+pub struct Roster {
+    pub source: RosterSource,
+    pub node: String,
+    /// How long a request waits for its pod to appear.
+    pub wait: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RosterSource {
+    Kubernetes,
+    Fixed {
+        file: PathBuf,
+    },
+    /// The sandbox's own sample pods, compiled in.
+    Sandbox,
+}
+
+#[derive(Clone, Debug)]
+pub struct Imds {
+    pub endpoint: ImdsEndpoint,
+    pub token: TokenMode,
+    /// 32-byte keys, base64, one a line; the first one signs. Made at first start where it does not exist.
+    pub token_key_file: Option<PathBuf>,
+    /// Catalogue entries or groups, as written; `relay` parses them.
+    pub allow: Vec<String>,
+    pub cache: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ImdsEndpoint {
+    /// `http://HOST[:PORT]`, without a path.
+    Http(String),
+    /// A simulated instance.
+    Sandbox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenMode {
+    /// IMDSv1 is served, and counted.
+    Optional,
+    /// IMDSv2 only.
+    Required,
+}
+
+#[derive(Clone)]
+pub struct Credentials {
+    pub source: CredentialsSource,
+    /// The identity that asks STS.
+    pub identity: Identity,
+    /// None: read from the node's instance profile.
+    pub base_role_arn: Option<BaseArn>,
+    /// None: read from the node's metadata.
+    pub region: Option<String>,
+    pub sts_endpoint: Option<String>,
+    /// An intermediate role, assumed first.
+    pub assume_role_arn: Option<crate::role::RoleArn>,
+    pub session_duration: Duration,
+    pub session_name: SessionTemplate,
+    pub session_tags: bool,
+    pub min_remaining: Duration,
+    /// How long a request waits for credentials that are not held yet.
+    pub wait: Duration,
+    pub concurrent_fetches: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialsSource {
+    Sts,
+    /// Sample credentials that no AWS service accepts.
+    Sandbox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Environment variables when they are set, then a web identity token when one is named, then the node's role.
+    Auto,
+    Environment,
+    WebIdentity,
+    /// The node's role, from `imds.endpoint`.
+    Imds,
+}
+
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub mode: Mode,
+    /// As written: a name or an ARN.
+    pub default_role: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Enforce,
+    /// Decide, count and log, but do not refuse.
+    Audit,
+}
+
+#[derive(Clone)]
+pub struct Plugin {
+    pub name: String,
+    pub code: PluginCode,
+    pub mode: Mode,
+    pub timeout: Duration,
+    /// Bytes of linear memory that one instance may grow to.
+    pub memory: usize,
+    /// Whether the plugin is told the time (`now`).
+    pub clock: bool,
+    /// How long a decision made with the clock stands.
+    pub cache: Duration,
+    /// What `init` reads.
+    pub config: serde_json::Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginCode {
+    Builtin(String),
+    File { path: PathBuf, sha256: Option<[u8; 32]> },
+}
+
+#[derive(Clone)]
+pub struct Telemetry {
+    pub log_format: LogFormat,
+    /// A `tracing` filter: `info`, or `info,metagate::policy=debug`.
+    pub log_level: String,
+    pub otlp_endpoint: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Text,
+}

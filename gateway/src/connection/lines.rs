@@ -1,0 +1,42 @@
+//! Ends of lines.
+//!
+//! hyper's parser also takes a line feed alone for one. Whoever stands in front of us may not, and two readers who
+//! disagree on where a header ends are what request smuggling is made of (RFC 9112, 11.2). No request here has a body, so
+//! all that a client may send is lines.
+
+#[derive(Default)]
+pub(super) struct Lines {
+    after_return: bool,
+}
+
+impl Lines {
+    /// Where in `bytes`, which follow on what was looked at before, a line feed stands without its carriage return.
+    pub(super) fn bare_feed(&mut self, bytes: &[u8]) -> Option<usize> {
+        bytes.iter().position(|byte| {
+            let bare = *byte == b'\n' && !self.after_return;
+            self.after_return = *byte == b'\r';
+            bare
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// However the bytes are cut into reads, the first bare line feed of the whole is found.
+        #[test]
+        fn agrees_with_looking_at_everything_at_once(text in "[a\r\n]{0,24}", cut in 0usize..25) {
+            let bytes = text.as_bytes();
+            let bare = |at: &usize| bytes[*at] == b'\n' && (*at == 0 || bytes[at - 1] != b'\r');
+            let model = (0..bytes.len()).find(bare);
+            let (head, tail) = bytes.split_at(cut.min(bytes.len()));
+            let mut lines = Lines::default();
+            let found = lines.bare_feed(head).or_else(|| Some(head.len() + lines.bare_feed(tail)?));
+            prop_assert_eq!(found, model);
+        }
+    }
+}

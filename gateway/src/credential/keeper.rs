@@ -1,0 +1,282 @@
+//! The one task that fetches, renews and drops credentials. It owns everything that changes; requests read its snapshot
+//! and speak to it through one bounded channel. Nothing that it does in its loop waits for the source.
+
+mod entry;
+#[cfg(test)]
+mod fake_source;
+mod flights;
+mod handle;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+pub(super) use handle::Message;
+pub use handle::{KeeperHandle, KeyState};
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::poll_fn,
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker, time::DelayQueue};
+
+use self::{
+    entry::{Entry, Next, Task},
+    flights::{Flights, Landed},
+    handle::Answer,
+    queue::{FetchQueue, Urgency},
+};
+use super::{Credential, CredentialKey, Credentials, Observer, store::StoreWriter};
+use crate::{
+    clock::Clock,
+    config,
+    policy::Grant,
+    source::{FaultClass, FetchError, Source},
+};
+
+/// Alarms are monotonic and expirations are not. No alarm is set further ahead than this, so a wall clock that was stepped
+/// and a machine that slept are noticed within it.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// Requests beyond this wait for a place in the channel, inside their own `credentials.wait`.
+const INBOX: usize = 1024;
+/// Longer than STS with the SDK's own attempts (5 s); only a source that hangs meets it.
+const FETCH_DEADLINE: Duration = Duration::from_secs(10);
+/// What is issued with less life than this is a fault of the source or of this node's clock.
+const SHORTEST_LIFE: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug)]
+pub struct KeeperSettings {
+    /// How long a request waits for a credential that is not held.
+    pub wait: Duration,
+    /// Never serve less life than this while the source answers; five twelfths of the granted life at most.
+    pub min_remaining: Duration,
+    /// Fetches under way at once; at least 1.
+    pub concurrent_fetches: usize,
+    /// A fetch that takes longer has failed.
+    pub fetch_deadline: Duration,
+}
+
+impl From<&config::Credentials> for KeeperSettings {
+    fn from(config: &config::Credentials) -> Self {
+        Self {
+            wait: config.wait,
+            min_remaining: config.min_remaining,
+            concurrent_fetches: config.concurrent_fetches,
+            fetch_deadline: FETCH_DEADLINE,
+        }
+    }
+}
+
+pub struct Keeper {
+    source: Arc<dyn Source>,
+    settings: KeeperSettings,
+    clock: Clock,
+    observer: Arc<dyn Observer>,
+    inbox: mpsc::Receiver<Message>,
+    store: StoreWriter,
+    entries: HashMap<CredentialKey, Entry>,
+    alarms: DelayQueue<CredentialKey>,
+    queue: FetchQueue,
+    flights: Flights,
+    /// When the workloads were looked at that the last `keep` was made from.
+    kept_as_of: Option<Instant>,
+}
+
+impl Keeper {
+    /// Starts the task. Must be called within a tokio runtime.
+    pub fn spawn(
+        source: Arc<dyn Source>,
+        settings: KeeperSettings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> (Credentials, KeeperHandle) {
+        let (to_keeper, inbox) = mpsc::channel(INBOX);
+        let (store, writer) = super::store::store();
+        let credentials = Credentials {
+            store,
+            keeper: to_keeper.clone(),
+            clock: clock.clone(),
+            wait: settings.wait,
+            min_remaining: settings.min_remaining,
+            observer: Arc::clone(&observer),
+        };
+        let keeper = Self {
+            flights: Flights::new(settings.concurrent_fetches, settings.fetch_deadline),
+            source,
+            settings,
+            clock,
+            observer,
+            inbox,
+            store: writer,
+            entries: HashMap::new(),
+            alarms: DelayQueue::new(),
+            queue: FetchQueue::default(),
+            kept_as_of: None,
+        };
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(keeper.run(stop.clone()));
+        tasks.close();
+        (credentials, KeeperHandle::new(to_keeper, stop, tasks))
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        loop {
+            while self.flights.has_room()
+                && let Some(key) = self.queue.pop()
+            {
+                self.launch(key);
+            }
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Some(landed) = self.flights.landed() => self.land(landed),
+                Some(alarm) = poll_fn(|cx| self.alarms.poll_expired(cx)) => self.ring(alarm.into_inner()),
+                message = self.inbox.recv() => match message {
+                    Some(Message::Ask { key, answer }) => self.ask(key, answer),
+                    Some(Message::Keep { as_of, wanted }) => self.keep(as_of, &wanted),
+                    Some(Message::State(answer)) => drop(answer.send(self.state())),
+                    None => break,
+                },
+            }
+        }
+        self.flights.cancel().await;
+    }
+
+    fn ask(&mut self, key: CredentialKey, answer: oneshot::Sender<Answer>) {
+        let now = self.clock.now();
+        let entry = self.entries.entry(key.clone()).or_default();
+        entry.asked_at = Some(Instant::now());
+        match entry.answer_at_once(now, self.settings.min_remaining) {
+            // The one who asked may be gone by now.
+            Some(known) => drop(answer.send(known)),
+            None => entry.waiters.push(answer),
+        }
+        if entry.is_due(now, self.settings.min_remaining) {
+            self.enqueue(key, Urgency::Asked);
+        }
+    }
+
+    fn keep(&mut self, as_of: Instant, wanted: &[Arc<Grant>]) {
+        self.kept_as_of = Some(as_of);
+        let keys: HashSet<&CredentialKey> = wanted.iter().map(|grant| grant.key()).collect();
+        let stale: Vec<_> = self.entries.keys().filter(|key| !keys.contains(key)).cloned().collect();
+        for key in stale {
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.wanted = false;
+                self.settle(key);
+            }
+        }
+        // In the order given: the workloads' own.
+        for grant in wanted {
+            let entry = self.entries.entry(grant.key().clone()).or_default();
+            if !std::mem::replace(&mut entry.wanted, true) {
+                self.settle(grant.key().clone());
+            }
+        }
+    }
+
+    fn launch(&mut self, key: CredentialKey) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.next = Next::Flying;
+            self.flights.launch(Arc::clone(&self.source), key);
+        }
+    }
+
+    fn land(&mut self, landed: Landed) {
+        let Landed { key, outcome, elapsed } = landed;
+        let outcome = outcome.and_then(|credential| self.check(credential));
+        self.observer.fetched(outcome.as_ref().map(drop).map_err(|error| error.class), elapsed);
+        let now = self.clock.now();
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        entry.next = Next::Nothing;
+        match outcome {
+            Ok(credential) => {
+                let credential = Arc::new(credential);
+                if let Some(due) = entry.accept(Arc::clone(&credential), now, rand::random_range(-1.0..=1.0)) {
+                    self.observer.renewed(now.duration_since(due).unwrap_or_default());
+                }
+                self.store.put(&key, credential);
+            }
+            Err(error) => entry.fail(error, key.role(), now, rand::random()),
+        }
+        entry.answer_waiters(now);
+        self.settle(key);
+    }
+
+    fn check(&self, credential: Credential) -> Result<Credential, FetchError> {
+        if credential.remaining(self.clock.now()) >= SHORTEST_LIFE {
+            return Ok(credential);
+        }
+        let detail =
+            "the source issued a credential with less than a minute of life; check this node's clock".to_owned();
+        Err(FetchError { class: FaultClass::Unavailable, code: None, detail })
+    }
+
+    fn ring(&mut self, key: CredentialKey) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.next = Next::Nothing;
+            self.settle(key);
+        }
+    }
+
+    /// Brings a key to where it belongs after anything has changed: dropped, queued, or waiting for its alarm. A key that
+    /// is queued or being fetched stays so unless it is dropped.
+    fn settle(&mut self, key: CredentialKey) {
+        let now = self.clock.now();
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        if entry.release_expired(now) {
+            self.store.remove(&key);
+        }
+        match entry.task(now, self.kept_as_of) {
+            Task::Drop => self.drop_key(&key),
+            Task::Fetch(urgency) => self.enqueue(key, urgency),
+            Task::Sleep(pause) => self.set_alarm(key, pause),
+        }
+    }
+
+    fn enqueue(&mut self, key: CredentialKey, urgency: Urgency) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        match &entry.next {
+            Next::Flying => return,
+            Next::Queued(ticket) if ticket.urgency <= urgency => return,
+            Next::Queued(ticket) => drop(self.queue.remove(*ticket)),
+            Next::Alarm(alarm) => drop(self.alarms.try_remove(alarm)),
+            Next::Nothing => {}
+        }
+        entry.next = Next::Queued(self.queue.push(urgency, key));
+    }
+
+    fn set_alarm(&mut self, key: CredentialKey, pause: Duration) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        match &entry.next {
+            Next::Flying | Next::Queued(_) => return,
+            Next::Alarm(alarm) => drop(self.alarms.try_remove(alarm)),
+            Next::Nothing => {}
+        }
+        entry.next = Next::Alarm(self.alarms.insert(key, pause.min(LOOK_AGAIN)));
+    }
+
+    fn drop_key(&mut self, key: &CredentialKey) {
+        self.store.remove(key);
+        match self.entries.remove(key).map(|entry| entry.next) {
+            Some(Next::Flying) => self.flights.abandon(key),
+            Some(Next::Queued(ticket)) => drop(self.queue.remove(ticket)),
+            Some(Next::Alarm(alarm)) => drop(self.alarms.try_remove(&alarm)),
+            Some(Next::Nothing) | None => {}
+        }
+    }
+
+    fn state(&self) -> Vec<KeyState> {
+        let now = self.clock.now();
+        let mut all: Vec<_> = self.entries.iter().map(|(key, entry)| entry.state(key, now)).collect();
+        let order = |one: &KeyState| (one.role_arn.to_string(), one.session_name.to_string());
+        all.sort_by_cached_key(order);
+        all
+    }
+}

@@ -1,0 +1,243 @@
+//! What the keeper knows of one key, and what that calls for.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{sync::oneshot, time::Instant};
+use tokio_util::time::delay_queue;
+
+use super::{
+    handle::{Answer, KeyState},
+    queue::{Ticket, Urgency},
+};
+use crate::{
+    credential::{Credential, CredentialError, CredentialKey, schedule},
+    role::Role,
+    source::FetchError,
+};
+
+#[derive(Default)]
+pub(super) struct Entry {
+    /// Whether the last `keep` named it. Only what is wanted is fetched ahead and renewed.
+    pub(super) wanted: bool,
+    /// When a request last asked the keeper for it.
+    pub(super) asked_at: Option<Instant>,
+    held: Option<Held>,
+    /// Since the last success.
+    fault: Option<Fault>,
+    pub(super) waiters: Waiters,
+    pub(super) next: Next,
+}
+
+struct Held {
+    credential: Arc<Credential>,
+    renew_at: SystemTime,
+}
+
+struct Fault {
+    error: Arc<FetchError>,
+    /// In a row, of this class.
+    times: u32,
+    /// Until then nobody asks the source.
+    until: Instant,
+}
+
+/// Where the key is. It is in one place: an alarm, the queue, or the air.
+#[derive(Default)]
+pub(super) enum Next {
+    #[default]
+    Nothing,
+    Alarm(delay_queue::Key),
+    Queued(Ticket),
+    Flying,
+}
+
+/// What a key calls for.
+pub(super) enum Task {
+    Drop,
+    Fetch(Urgency),
+    Sleep(Duration),
+}
+
+impl Entry {
+    /// The answer to a request, where no fetch could better it: what is held has life enough, or the source has failed and
+    /// is being left alone, or it is failing and something valid is held.
+    pub(super) fn answer_at_once(&self, now: SystemTime, min_remaining: Duration) -> Option<Answer> {
+        let failing = self.fault.is_some();
+        match (self.valid(now), &self.fault) {
+            (Some(held), _) if failing || schedule::is_fresh(held, now, min_remaining) => Some(Ok(Arc::clone(held))),
+            (None, Some(fault)) if fault.stands() => Some(Err(fault.as_error())),
+            _ => None,
+        }
+    }
+
+    /// Whether a request is reason enough to ask the source.
+    pub(super) fn is_due(&self, now: SystemTime, min_remaining: Duration) -> bool {
+        let fresh = self.valid(now).is_some_and(|held| schedule::is_fresh(held, now, min_remaining));
+        !fresh && !self.fault.as_ref().is_some_and(Fault::stands)
+    }
+
+    /// Takes what was fetched. Returns when the one before was due, if there was one.
+    pub(super) fn accept(&mut self, credential: Arc<Credential>, now: SystemTime, jitter: f64) -> Option<SystemTime> {
+        let renew_at = schedule::renew_at(credential.issued_at, credential.expires_at, now, jitter);
+        self.fault = None;
+        self.held.replace(Held { credential, renew_at }).map(|before| before.renew_at)
+    }
+
+    pub(super) fn fail(&mut self, error: FetchError, role: &Role, now: SystemTime, seed: u64) {
+        let repeated = self.fault.as_ref().filter(|fault| fault.error.class == error.class);
+        let times = repeated.map_or(1, |fault| fault.times.saturating_add(1));
+        let remaining = self.valid(now).map(|credential| credential.remaining(now));
+        let window = schedule::retry_after(error.class, times, remaining, seed);
+        let FetchError { class, code, detail } = &error;
+        if times == 1 {
+            tracing::warn!(role = %role.arn, session = %role.session_name, %class, code, detail, retry_after = ?window,
+                held = remaining.is_some(), "credential fetch failed");
+        } else {
+            tracing::debug!(role = %role.arn, session = %role.session_name, %class, code, detail, retry_after = ?window,
+                times, "credential fetch failed again");
+        }
+        self.fault = Some(Fault { error: Arc::new(error), times, until: Instant::now() + window });
+    }
+
+    /// After a fetch: everybody who waits gets what it brought, or what is still valid.
+    pub(super) fn answer_waiters(&mut self, now: SystemTime) {
+        let answer = match (self.valid(now), &self.fault) {
+            (Some(credential), _) => Ok(Arc::clone(credential)),
+            (None, Some(fault)) => Err(fault.as_error()),
+            // A fetch that was just landed left one or the other.
+            (None, None) => return,
+        };
+        self.waiters.answer(&answer);
+    }
+
+    /// Lets go of a credential that nobody may be served any more.
+    pub(super) fn release_expired(&mut self, now: SystemTime) -> bool {
+        self.held.take_if(|held| !held.credential.is_valid(now)).is_some()
+    }
+
+    pub(super) fn task(&self, now: SystemTime, kept_as_of: Option<Instant>) -> Task {
+        if self.wanted { self.task_of_wanted(now) } else { self.task_of_unwanted(now, kept_as_of) }
+    }
+
+    fn task_of_wanted(&self, now: SystemTime) -> Task {
+        let pause = match (&self.fault, &self.held) {
+            (Some(fault), _) => fault.until.saturating_duration_since(Instant::now()),
+            (None, Some(held)) => held.renew_at.duration_since(now).unwrap_or_default(),
+            (None, None) => Duration::ZERO,
+        };
+        match (pause.is_zero(), self.valid(now)) {
+            (true, Some(_)) => Task::Fetch(Urgency::Renewal),
+            (true, None) => Task::Fetch(Urgency::Prefetch),
+            // An expiry inside the pause is looked at when it comes, to let go of the secret.
+            (false, Some(credential)) => Task::Sleep(pause.min(credential.remaining(now))),
+            (false, None) => Task::Sleep(pause),
+        }
+    }
+
+    /// A key that no `keep` has named lives on while somebody waits for it, and where a request asked for it after the
+    /// workloads were looked at that `keep` was made from: until it expires, or until its failure is forgotten.
+    fn task_of_unwanted(&self, now: SystemTime, kept_as_of: Option<Instant>) -> Task {
+        if self.waiters.anybody() {
+            return Task::Fetch(Urgency::Asked);
+        }
+        let newer_than_keep = match (self.asked_at, kept_as_of) {
+            (Some(asked), Some(kept)) => asked >= kept,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if !newer_than_keep {
+            return Task::Drop;
+        }
+        let in_hand = matches!(self.next, Next::Flying | Next::Queued(_));
+        let pause = match (&self.held, &self.fault) {
+            (Some(held), _) => held.credential.remaining(now),
+            // Twice the window at least, so that a failure that comes back is known as a repeated one.
+            (None, Some(fault)) => (fault.until + schedule::LONGEST_WINDOW).saturating_duration_since(Instant::now()),
+            (None, None) => Duration::ZERO,
+        };
+        if pause.is_zero() && !in_hand { Task::Drop } else { Task::Sleep(pause) }
+    }
+
+    pub(super) fn state(&self, key: &CredentialKey, now: SystemTime) -> KeyState {
+        let next_fetch = match (&self.next, &self.fault, &self.held) {
+            (Next::Queued(_) | Next::Flying, ..) => None,
+            _ if !self.wanted => None,
+            (_, Some(fault), _) => Some(now + fault.until.saturating_duration_since(Instant::now())),
+            (_, None, held) => held.as_ref().map(|held| held.renew_at),
+        };
+        KeyState {
+            role_arn: key.role().arn.clone(),
+            session_name: key.role().session_name.clone(),
+            wanted: self.wanted,
+            expires_at: self.held.as_ref().map(|held| held.credential.expires_at),
+            last_error: self.fault.as_ref().map(|fault| fault.error.class),
+            next_fetch,
+        }
+    }
+
+    fn valid(&self, now: SystemTime) -> Option<&Arc<Credential>> {
+        self.held.as_ref().map(|held| &held.credential).filter(|credential| credential.is_valid(now))
+    }
+}
+
+impl Fault {
+    fn stands(&self) -> bool {
+        self.until > Instant::now()
+    }
+
+    fn as_error(&self) -> CredentialError {
+        let retry_after = self.until.saturating_duration_since(Instant::now());
+        CredentialError::Source { error: Arc::clone(&self.error), retry_after }
+    }
+}
+
+/// Who waits for one key.
+#[derive(Default)]
+pub(super) struct Waiters(Vec<oneshot::Sender<Answer>>);
+
+impl Waiters {
+    /// Those who left are swept out whenever the vector would grow, which costs a constant for each that comes.
+    pub(super) fn push(&mut self, waiter: oneshot::Sender<Answer>) {
+        if self.0.len() == self.0.capacity() {
+            self.0.retain(|waiter| !waiter.is_closed());
+        }
+        self.0.push(waiter);
+    }
+
+    fn anybody(&self) -> bool {
+        self.0.iter().any(|waiter| !waiter.is_closed())
+    }
+
+    /// Leaves no memory behind: a burst of thousands is rare and a key is kept for days.
+    fn answer(&mut self, answer: &Answer) {
+        for waiter in std::mem::take(&mut self.0) {
+            drop(waiter.send(answer.clone()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_who_left_are_swept_out_and_those_who_stay_are_answered() {
+        let mut waiters = Waiters::default();
+        let mut staying = Vec::new();
+        for n in 0..100_000 {
+            let (waiter, answered) = oneshot::channel();
+            waiters.push(waiter);
+            if n % 10_000 == 0 {
+                staying.push(answered);
+            }
+        }
+        assert!(waiters.0.len() < 64, "{} are remembered", waiters.0.len());
+        assert!(waiters.anybody());
+        waiters.answer(&Err(CredentialError::Stopped));
+        assert!(staying.iter_mut().all(|answered| matches!(answered.try_recv(), Ok(Err(CredentialError::Stopped)))));
+        assert!(!waiters.anybody());
+    }
+}

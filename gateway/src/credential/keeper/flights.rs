@@ -1,0 +1,90 @@
+//! Fetches under way: detached from whoever waits for them, bounded in number and in time, each alone in its task so that
+//! a source that panics loses that one fetch.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    task::{AbortHandle, Id, JoinError, JoinSet},
+    time::{Instant, timeout},
+};
+
+use crate::{
+    credential::{Credential, CredentialKey},
+    source::{FaultClass, FetchError, Source},
+};
+
+type Outcome = Result<Credential, FetchError>;
+
+pub(super) struct Flights {
+    tasks: JoinSet<Outcome>,
+    /// Abandoned ones are in `tasks` until they end, and not in here.
+    aloft: HashMap<Id, Flight>,
+    limit: usize,
+    deadline: Duration,
+}
+
+struct Flight {
+    key: CredentialKey,
+    since: Instant,
+    task: AbortHandle,
+}
+
+pub(super) struct Landed {
+    pub(super) key: CredentialKey,
+    pub(super) outcome: Outcome,
+    pub(super) elapsed: Duration,
+}
+
+impl Flights {
+    pub(super) fn new(limit: usize, deadline: Duration) -> Self {
+        Self { tasks: JoinSet::new(), aloft: HashMap::new(), limit: limit.max(1), deadline }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.tasks.len() < self.limit
+    }
+
+    pub(super) fn launch(&mut self, source: Arc<dyn Source>, key: CredentialKey) {
+        let (deadline, asked) = (self.deadline, key.clone());
+        let fetch = async move {
+            let answered = timeout(deadline, source.fetch(&asked)).await;
+            answered.unwrap_or_else(|_| Err(unavailable(format!("the source has not answered within {deadline:?}"))))
+        };
+        let task = self.tasks.spawn(fetch);
+        self.aloft.insert(task.id(), Flight { key, since: Instant::now(), task });
+    }
+
+    /// The next that ends; None when none is under way. May be dropped while it waits: nothing is lost.
+    pub(super) async fn landed(&mut self) -> Option<Landed> {
+        loop {
+            let (id, outcome) = match self.tasks.join_next_with_id().await? {
+                Ok((id, outcome)) => (id, outcome),
+                Err(error) => (error.id(), Err(crashed(&error))),
+            };
+            if let Some(Flight { key, since, .. }) = self.aloft.remove(&id) {
+                return Some(Landed { key, outcome, elapsed: since.elapsed() });
+            }
+        }
+    }
+
+    /// Ends the fetch of that key. Its outcome is never seen.
+    pub(super) fn abandon(&mut self, key: &CredentialKey) {
+        for (_, flight) in self.aloft.extract_if(|_, flight| flight.key == *key) {
+            flight.task.abort();
+        }
+    }
+
+    pub(super) async fn cancel(&mut self) {
+        self.aloft.clear();
+        self.tasks.shutdown().await;
+    }
+}
+
+/// The panic's own message is left to the panic hook: it may quote what the source was working on.
+fn crashed(error: &JoinError) -> FetchError {
+    unavailable(if error.is_panic() { "the source panicked" } else { "the fetch was cancelled" }.to_owned())
+}
+
+fn unavailable(detail: String) -> FetchError {
+    FetchError { class: FaultClass::Unavailable, code: None, detail }
+}

@@ -1,0 +1,157 @@
+//! The source is down, slow or says no.
+
+use super::*;
+
+/// Walks time until the role's next renewal has come and gone.
+async fn walk(step: Duration, steps: u32, mut at_each: impl AsyncFnMut(u32)) {
+    for n in 0..steps {
+        advance(step).await;
+        // Lets the keeper and the source act on the time that has passed.
+        sleep(Duration::from_millis(200)).await;
+        at_each(n).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keeps_serving_old_credentials_while_source_is_down() {
+    let stage = Stage::new();
+    stage.keep(&["a"]).await;
+    let first = stage.ask("a").await.unwrap();
+    stage.source.behave(Behaviour::Fail(FaultClass::Unavailable));
+    walk(MINUTE, 59, async |n| {
+        let asked_at = Instant::now();
+        let served = stage.ask("a").await.unwrap();
+        assert!(Arc::ptr_eq(&first, &served), "minute {n}");
+        assert_eq!(asked_at.elapsed(), Duration::ZERO, "a held credential was waited for at minute {n}");
+    })
+    .await;
+    let tries = stage.source.calls();
+    assert!((20..200).contains(&tries), "{tries} tries in half an hour");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_credential_is_never_served_and_does_not_stay_in_memory() {
+    for class in [FaultClass::Unavailable, FaultClass::AccessDenied, FaultClass::Throttled] {
+        let stage = Stage::new();
+        stage.keep(&["a"]).await;
+        let (secret, expires_at) = {
+            let first = stage.ask("a").await.unwrap();
+            (Arc::downgrade(&first), first.expires_at)
+        };
+        stage.source.behave(Behaviour::Fail(class));
+        sleep(stage.clock.until(expires_at) - Duration::from_millis(1)).await;
+        assert!(stage.ask("a").await.is_ok(), "{class}: the last millisecond");
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(source_error(stage.ask("a").await).0, class);
+        sleep(Duration::from_millis(2)).await;
+        assert!(secret.upgrade().is_none(), "{class}: held after its end");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_come_closer_as_expiry_does_but_not_when_throttled() {
+    for (class, gaps_at_the_end) in [(FaultClass::Unavailable, 1..=3), (FaultClass::Throttled, 30..=61)] {
+        let stage = Stage::new();
+        stage.keep(&["a"]).await;
+        let expires_at = stage.ask("a").await.unwrap().expires_at;
+        stage.source.behave(Behaviour::Fail(class));
+        sleep(stage.clock.until(expires_at) - Duration::from_millis(10)).await;
+        let calls = stage.source.asked();
+        let [.., (_, before_last), (_, last)] = calls.as_slice() else { panic!("never retried") };
+        let gap = (*last - *before_last).as_secs();
+        assert!(gaps_at_the_end.contains(&gap), "{class}: {gap} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_comes_back_renews_and_forgets_the_failure() {
+    let stage = Stage::new();
+    stage.keep(&["a"]).await;
+    let first = stage.ask("a").await.unwrap();
+    stage.source.behave(Behaviour::Fail(FaultClass::Unavailable));
+    sleep(50 * MINUTE).await;
+    assert_eq!(stage.state("a").await.unwrap().last_error, Some(FaultClass::Unavailable));
+    stage.source.behave(Behaviour::Answer { life: HOUR });
+    sleep(MINUTE + SECOND).await;
+    let second = stage.ask("a").await.unwrap();
+    assert!(second.expires_at > first.expires_at);
+    assert_eq!(stage.state("a").await.unwrap().last_error, None);
+    let lag = stage.seen.renewed.lock().unwrap()[0];
+    assert!(lag > 17 * MINUTE && lag < 25 * MINUTE, "due at half of life, had at 50 minutes: {lag:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_remembered_as_long_as_its_class_deserves() {
+    for (class, window) in [
+        (FaultClass::AccessDenied, 60..=120),
+        (FaultClass::Invalid, 60..=120),
+        (FaultClass::Identity, 60..=120),
+        (FaultClass::Token, 5..=10),
+        (FaultClass::Throttled, 2..=4),
+        (FaultClass::Unavailable, 0..=1),
+    ] {
+        let stage = Stage::new();
+        stage.source.behave(Behaviour::Fail(class));
+        let (told, retry_after) = source_error(stage.ask("a").await);
+        assert_eq!(told, class);
+        assert!(window.contains(&retry_after.as_secs()), "{class}: {retry_after:?}");
+
+        // Timers have milliseconds.
+        sleep(retry_after - Duration::from_millis(10)).await;
+        let asked_at = Instant::now();
+        let (again, left) = source_error(stage.ask("a").await);
+        assert_eq!((again, asked_at.elapsed()), (class, Duration::ZERO));
+        assert!(left <= Duration::from_millis(10), "{class}: {left:?} of {retry_after:?} left");
+        assert_eq!(stage.source.calls(), 1, "{class}: the source was asked inside the window");
+
+        sleep(Duration::from_millis(11)).await;
+        source_error(stage.ask("a").await);
+        assert_eq!(stage.source.calls(), 2, "{class}: the window never ended");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_that_stays_is_asked_about_ever_more_seldom() {
+    let stage = Stage::new();
+    stage.source.behave(Behaviour::Fail(FaultClass::AccessDenied));
+    stage.keep(&["a"]).await;
+    sleep(2 * HOUR).await;
+    let calls = stage.source.asked();
+    let gaps: Vec<u64> = calls.windows(2).map(|pair| (pair[1].1 - pair[0].1).as_secs()).collect();
+    assert!((60..=120).contains(&gaps[0]), "{gaps:?}");
+    assert!(gaps[3..].iter().all(|gap| (150..=300).contains(gap)), "{gaps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_of_another_class_begins_at_its_own_first_window() {
+    let stage = Stage::new();
+    stage.source.behave(Behaviour::Fail(FaultClass::Unavailable));
+    stage.keep(&["a"]).await;
+    sleep(5 * MINUTE).await;
+    stage.source.behave(Behaviour::Fail(FaultClass::AccessDenied));
+    sleep(6 * SECOND).await;
+    let (class, left) = source_error(stage.ask("a").await);
+    assert_eq!(class, FaultClass::AccessDenied);
+    assert!(left > 53 * SECOND && left <= 120 * SECOND, "{left:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wanted_key_is_retried_without_being_asked_for() {
+    let stage = Stage::new();
+    stage.source.behave(Behaviour::Fail(FaultClass::AccessDenied));
+    stage.keep(&["a"]).await;
+    sleep(SECOND).await;
+    stage.source.behave(Behaviour::Answer { life: HOUR });
+    sleep(120 * SECOND).await;
+    assert!(stage.held("a").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failing_role_leaves_the_others_alone() {
+    let stage = Stage::with(1);
+    stage.source.behave_for("bad", Behaviour::Fail(FaultClass::Throttled));
+    stage.keep(&["bad", "good"]).await;
+    sleep(HOUR * 10).await;
+    assert!(stage.ask("good").await.is_ok());
+    assert!(stage.held("bad").is_none());
+}

@@ -1,0 +1,92 @@
+//! The read side of credentials: a grant to its current credential.
+
+mod keeper;
+mod key;
+mod observer;
+mod schedule;
+mod secret;
+mod store;
+
+pub use keeper::{Keeper, KeeperHandle, KeeperSettings, KeyState};
+pub use key::{CredentialKey, Subject};
+pub use observer::Observer;
+pub use secret::{Credential, Form, Secret};
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+
+use self::{keeper::Message, store::Store};
+use crate::{clock::Clock, policy::Grant, source::FetchError};
+
+/// What a request holds. Cheap to clone.
+#[derive(Clone)]
+pub struct Credentials {
+    store: Store,
+    keeper: mpsc::Sender<Message>,
+    clock: Clock,
+    wait: Duration,
+    min_remaining: Duration,
+    observer: Arc<dyn Observer>,
+}
+
+/// Why there is no credential. None is returned while a valid one is held.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The source said no, now or not long ago.
+    #[error("the source gave no credential ({error}); it is asked again in {retry_after:?}")]
+    Source { error: Arc<FetchError>, retry_after: Duration },
+    /// The fetch goes on, and the next to ask may find it done.
+    #[error("the source has not answered within credentials.wait; ask again in {retry_after:?}")]
+    TimedOut { retry_after: Duration },
+    #[error("the gateway is stopping")]
+    Stopped,
+}
+
+/// A fetch that outlasted one wait is most likely done a second later (STS answers in 50 to 500 ms).
+const TIMED_OUT_RETRY: Duration = Duration::from_secs(1);
+
+impl Credentials {
+    /// The credential that this grant names. One that is held and has life enough is returned at once, without a lock, an
+    /// allocation or a turn of the scheduler. Otherwise the keeper is asked, and waited for `credentials.wait` at most;
+    /// meanwhile and on failure a held one is served to its last second. Dropping the future cancels no fetch.
+    pub async fn for_grant(&self, grant: &Grant) -> Result<Arc<Credential>, CredentialError> {
+        if let Some(credential) = self.store.get(grant.key())
+            && schedule::is_fresh(&credential, self.clock.now(), self.min_remaining)
+        {
+            self.observer.hit();
+            return Ok(credential);
+        }
+        self.observer.miss();
+        // Boxed: the hit path's future stays small.
+        Box::pin(self.wait_for(grant.key())).await
+    }
+
+    /// What is held for this grant and still valid. Asks nobody.
+    pub fn peek(&self, grant: &Grant) -> Option<Arc<Credential>> {
+        self.valid(grant.key())
+    }
+
+    /// The life left to the credential that expires first. None when none is held.
+    pub fn shortest_remaining(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        self.store.all().iter().map(|credential| credential.remaining(now)).min()
+    }
+
+    async fn wait_for(&self, key: &CredentialKey) -> Result<Arc<Credential>, CredentialError> {
+        let answer = tokio::time::timeout(self.wait, self.ask(key)).await;
+        let answer = answer.unwrap_or(Err(CredentialError::TimedOut { retry_after: TIMED_OUT_RETRY }));
+        answer.or_else(|error| self.valid(key).ok_or(error))
+    }
+
+    async fn ask(&self, key: &CredentialKey) -> Result<Arc<Credential>, CredentialError> {
+        let (answer, answered) = oneshot::channel();
+        let ask = Message::Ask { key: key.clone(), answer };
+        self.keeper.send(ask).await.map_err(|_| CredentialError::Stopped)?;
+        answered.await.unwrap_or(Err(CredentialError::Stopped))
+    }
+
+    fn valid(&self, key: &CredentialKey) -> Option<Arc<Credential>> {
+        self.store.get(key).filter(|credential| credential.is_valid(self.clock.now()))
+    }
+}

@@ -1,0 +1,57 @@
+//! Which `Host` a request may carry. A page that rebinds its own name to this address must get nothing.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use http::uri::Authority;
+
+/// The addresses of the instance metadata service (EC2 User Guide, "Instance metadata access").
+const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
+const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254));
+
+#[derive(Debug, Default)]
+pub struct Hosts(HashSet<String>);
+
+impl Hosts {
+    /// `names` beside the service's own addresses and the one that the client connected to.
+    pub fn new(names: &[String]) -> Self {
+        Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())
+    }
+
+    pub fn knows(&self, authority: &Authority, connected_to: SocketAddr) -> bool {
+        let host = authority.host();
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        match bare.parse::<IpAddr>() {
+            Ok(address) => {
+                let service = address == IPV4 || address == IPV6;
+                let own_port = authority.port_u16().unwrap_or(80) == connected_to.port();
+                service || (address == connected_to.ip().to_canonical() && own_port)
+            }
+            Err(_) => self.0.contains(&bare.to_ascii_lowercase()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_service_its_listener_and_configured_names_are_known() {
+        let hosts = Hosts::new(&["Metadata.Internal".to_owned()]);
+        let listener: SocketAddr = "127.0.0.1:8181".parse().unwrap();
+        let knows = |host: &str| hosts.knows(&host.parse().unwrap(), listener);
+        for known in
+            ["169.254.169.254", "169.254.169.254:80", "[fd00:ec2::254]", "127.0.0.1:8181", "metadata.internal:8181"]
+        {
+            assert!(knows(known), "{known}");
+        }
+        for foreign in
+            ["evil.example", "127.0.0.1", "127.0.0.1:8182", "127.0.0.2:8181", "169.254.169.253", "localhost:8181"]
+        {
+            assert!(!knows(foreign), "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The EC2 instance metadata service's dialect: request to `Request`, `Answer` or refusal to response.
+
+use std::{borrow::Cow, net::SocketAddr, time::SystemTime};
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
+    header::{
+        ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, SERVER, TRANSFER_ENCODING,
+    },
+    request::Parts,
+};
+use http_body_util::Full;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{Answer, Ask, CanonicalPath, Hosts, Request};
+use crate::{
+    credential::{Credential, Form},
+    refusal::{HeaderFault, Refusal},
+    role::RoleArn,
+    session::Ttl,
+};
+
+const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Two of one of these are two opinions on who asks for what.
+const SINGLE: [HeaderName; 4] = [TOKEN, TOKEN_TTL, HOST, AUTHORIZATION];
+
+const SERVER_NAME: HeaderValue = HeaderValue::from_static("EC2ws");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// What the service lists at `/` (EC2 User Guide, "Get the available versions of the instance metadata").
+const VERSIONS: &str = "1.0\n2007-01-19\n2007-03-01\n2007-08-29\n2007-10-10\n2007-12-15\n2008-02-01\n2008-09-01\n2009-04-04\n\
+2011-01-01\n2011-05-01\n2012-01-12\n2014-02-25\n2014-11-05\n2015-10-20\n2016-04-19\n2016-06-30\n2016-09-02\n2018-03-28\n\
+2018-08-17\n2018-09-24\n2019-10-01\n2020-10-27\n2021-01-03\n2021-03-23\n2021-07-15\n2022-07-09\n2022-09-24\n2024-04-11\nlatest";
+const LATEST: &str = "latest";
+
+pub fn parse<'a>(
+    parts: &'a Parts,
+    has_body: bool,
+    connected_to: SocketAddr,
+    hosts: &Hosts,
+) -> Result<Request<'a>, Refusal> {
+    if ![Method::GET, Method::HEAD, Method::PUT].contains(&parts.method) {
+        return Err(Refusal::Method { allow: allowed_at(parts.uri.path()) });
+    }
+    if SINGLE.iter().any(|name| parts.headers.get_all(name).iter().nth(1).is_some()) {
+        return Err(Refusal::Header(HeaderFault::Repeated));
+    }
+    check_host(parts, connected_to, hosts)?;
+    if has_body || parts.headers.contains_key(TRANSFER_ENCODING) {
+        return Err(Refusal::Body);
+    }
+    let path = CanonicalPath::parse(parts.uri.path()).map_err(Refusal::Path)?;
+    let ask = if parts.method == Method::PUT { put(&path, &parts.headers)? } else { get(path)? };
+    Ok(Request { ask, token: parts.headers.get(TOKEN) })
+}
+
+fn allowed_at(raw: &str) -> &'static str {
+    match CanonicalPath::parse(raw) {
+        Ok(path) if is_token(&path) => "PUT",
+        _ => "GET, HEAD",
+    }
+}
+
+fn is_token(path: &CanonicalPath<'_>) -> bool {
+    matches!(path.0.as_slice(), [version, api, token] if api == "api" && token == "token" && is_version(version))
+}
+
+/// Both the target's authority, where a client speaks to us as to a proxy, and `Host`.
+fn check_host(parts: &Parts, connected_to: SocketAddr, hosts: &Hosts) -> Result<(), Refusal> {
+    let known = |authority: &http::uri::Authority| {
+        hosts.knows(authority, connected_to).then_some(()).ok_or(Refusal::ForeignHost)
+    };
+    if let Some(authority) = parts.uri.authority() {
+        known(authority).map_err(|_| Refusal::Header(HeaderFault::ForeignTarget))?;
+    }
+    match parts.headers.get(HOST) {
+        Some(host) => {
+            let malformed = Refusal::Header(HeaderFault::HostMalformed);
+            known(&http::uri::Authority::try_from(host.as_bytes()).map_err(|_| malformed)?)
+        }
+        None if parts.version < Version::HTTP_11 => Ok(()),
+        None => Err(Refusal::Header(HeaderFault::HostMissing)),
+    }
+}
+
+fn put<'a>(path: &CanonicalPath<'_>, headers: &HeaderMap) -> Result<Ask<'a>, Refusal> {
+    match path.0.as_slice() {
+        [version, ..] if is_token(path) => {
+            if version != LATEST {
+                return Err(Refusal::TokenDated);
+            }
+            if headers.contains_key(FORWARDED_FOR) {
+                return Err(Refusal::TokenForwarded);
+            }
+            let ttl = headers.get(TOKEN_TTL).and_then(|ttl| Ttl::parse(ttl.to_str().ok()?));
+            ttl.map(Ask::MintToken).ok_or(Refusal::TokenTtl)
+        }
+        _ => Err(Refusal::Method { allow: "GET, HEAD" }),
+    }
+}
+
+fn get(path: CanonicalPath<'_>) -> Result<Ask<'_>, Refusal> {
+    let mut segments = path.0;
+    if segments.is_empty() {
+        return Ok(Ask::Versions);
+    }
+    let below = segments.split_off(1);
+    if !segments.first().is_some_and(|version| is_version(version)) {
+        return Err(Refusal::NoSuchPath);
+    }
+    let names: [Option<&str>; 4] = std::array::from_fn(|index| below.get(index).map(|name| &**name));
+    Ok(match names {
+        [Some("api"), Some("token"), None, _] => return Err(Refusal::Method { allow: "PUT" }),
+        [Some("meta-data"), Some("iam"), Some("info"), None] => Ask::InstanceProfile,
+        [Some("meta-data"), Some("iam"), Some("security-credentials" | "security-credentials-extended"), None] => {
+            Ask::RoleName
+        }
+        [Some("meta-data"), Some("iam"), Some("security-credentials"), Some(_)] => {
+            Ask::Credential { form: Form::Plain, role: joined(below) }
+        }
+        [Some("meta-data"), Some("iam"), Some("security-credentials-extended"), Some(_)] => {
+            Ask::Credential { form: Form::Extended, role: joined(below) }
+        }
+        _ => Ask::Metadata(below),
+    })
+}
+
+/// What stands behind `meta-data/iam/security-credentials/`.
+fn joined(mut below: Vec<Cow<'_, str>>) -> Cow<'_, str> {
+    let mut role = below.split_off(3);
+    match role.len() {
+        1 => role.pop().unwrap_or_default(),
+        _ => role.join("/").into(),
+    }
+}
+
+fn is_version(segment: &str) -> bool {
+    VERSIONS.lines().any(|version| version == segment)
+}
+
+pub fn render(answer: Result<Answer, Refusal>, request_id: &str) -> Response<Full<Bytes>> {
+    match answer {
+        Ok(answer) => render_answer(answer),
+        Err(refusal) => render_refusal(&refusal, request_id),
+    }
+}
+
+fn render_answer(answer: Answer) -> Response<Full<Bytes>> {
+    match answer {
+        Answer::Token(token, ttl) => {
+            let mut response = text(StatusCode::OK, token.as_str().to_owned());
+            response.headers_mut().insert(TOKEN_TTL, HeaderValue::from(ttl.seconds()));
+            response
+        }
+        Answer::Versions => text(StatusCode::OK, VERSIONS),
+        Answer::Listing(names) => text(StatusCode::OK, names.join("\n")),
+        Answer::RoleName(role) => text(StatusCode::OK, role.name().to_owned()),
+        Answer::Credential(credential, role, form) => {
+            let document = credential.rendered(form, |credential| document(credential, &role, form));
+            let mut response = text(StatusCode::OK, document);
+            response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+            response
+        }
+        Answer::InstanceProfile(role, as_of) => text(StatusCode::OK, instance_profile(&role, as_of)),
+        Answer::Document(document) => {
+            let mut response = text(StatusCode::OK, document.body);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(document.content_type.as_str()));
+            response
+        }
+    }
+}
+
+fn render_refusal(refusal: &Refusal, request_id: &str) -> Response<Full<Bytes>> {
+    let body = match refusal.aws_code() {
+        Some(code) => failed_document(code, &refusal.text(), request_id),
+        None => format!("{} (request {request_id})\n", refusal.text()).into_bytes(),
+    };
+    let mut response = text(refusal.status(), body);
+    let headers = response.headers_mut();
+    if let Some(wait) = refusal.retry_after() {
+        headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs_f64().ceil() as u64));
+    }
+    if let Refusal::Method { allow } = refusal {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if refusal.closes() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// `text/plain` for everything, JSON too, as the real service does.
+fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, TEXT);
+    response.headers_mut().insert(SERVER, SERVER_NAME);
+    response
+}
+
+/// EC2 User Guide, "IAM roles for Amazon EC2", retrieve security credentials; the keys in that order.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct CredentialDocument<'a> {
+    code: &'a str,
+    last_updated: String,
+    r#type: &'a str,
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    token: &'a str,
+    expiration: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account_id: Option<&'a str>,
+}
+
+fn document(credential: &Credential, role: &RoleArn, form: Form) -> Vec<u8> {
+    json(&CredentialDocument {
+        code: "Success",
+        last_updated: whole_seconds(credential.issued_at),
+        r#type: "AWS-HMAC",
+        access_key_id: &credential.access_key_id,
+        secret_access_key: credential.secret_access_key.expose(),
+        token: credential.session_token.expose(),
+        expiration: whole_seconds(credential.expires_at),
+        account_id: (form == Form::Extended).then(|| role.account()),
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct FailedDocument<'a> {
+    code: &'a str,
+    message: &'a str,
+    request_id: &'a str,
+}
+
+fn failed_document(code: &str, message: &str, request_id: &str) -> Vec<u8> {
+    json(&FailedDocument { code, message, request_id })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct InstanceProfileDocument<'a> {
+    code: &'a str,
+    last_updated: String,
+    instance_profile_arn: String,
+    instance_profile_id: String,
+}
+
+/// Made up from the workload's own role: the node's profile is nobody's business.
+fn instance_profile(role: &RoleArn, as_of: SystemTime) -> Vec<u8> {
+    json(&InstanceProfileDocument {
+        code: "Success",
+        last_updated: whole_seconds(as_of),
+        instance_profile_arn: format!(
+            "arn:{}:iam::{}:instance-profile/{}",
+            role.partition(),
+            role.account(),
+            role.path_and_name()
+        ),
+        instance_profile_id: profile_id(role),
+    })
+}
+
+/// `AIPA` and 17 characters of base 32, as IAM's unique identifiers look; stable for a role.
+fn profile_id(role: &RoleArn) -> String {
+    const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let tail = Sha256::digest(role.as_str()).into_iter().take(17);
+    let letters =
+        tail.filter_map(|byte| BASE32.get(usize::from(byte) % BASE32.len()).map(|letter| char::from(*letter)));
+    std::iter::once("AIPA".to_owned()).chain(letters.map(String::from)).collect()
+}
+
+/// botocore reads exactly this form: UTC, no fraction.
+fn whole_seconds(moment: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(moment).to_string()
+}
+
+fn json(document: &impl Serialize) -> Vec<u8> {
+    // Maps and strings only: serialisation has nothing to fail on.
+    serde_json::to_vec_pretty(document).unwrap_or_default()
+}

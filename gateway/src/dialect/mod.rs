@@ -1,0 +1,72 @@
+//! Wire to `Ask`, `Answer` to wire. Past this module nobody sees HTTP.
+
+mod host;
+pub mod imds;
+mod path;
+
+pub use host::Hosts;
+pub use path::{CanonicalPath, PathError};
+
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+use http::HeaderValue;
+
+use crate::{
+    credential::{Credential, Form},
+    relay::Document,
+    role::RoleArn,
+    session::{Token, Ttl},
+};
+
+/// One well-formed request.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub ask: Ask<'a>,
+    /// The IMDSv2 session token; without one it is an IMDSv1 request.
+    pub token: Option<&'a HeaderValue>,
+}
+
+/// What is asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Ask<'a> {
+    MintToken(Ttl),
+    /// `/`: the versions of the service.
+    Versions,
+    /// The name of the caller's role.
+    RoleName,
+    Credential {
+        form: Form,
+        /// As the client wrote it, decoded: a name, a path, or an ARN.
+        role: Cow<'a, str>,
+    },
+    /// `iam/info`.
+    InstanceProfile,
+    /// Anything else below a version: an entry or a listing of the catalogue, or nothing that exists.
+    Metadata(Vec<Cow<'a, str>>),
+}
+
+impl Ask<'_> {
+    /// A label for logs and metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::MintToken(_) => "token",
+            Self::Versions => "versions",
+            Self::RoleName => "role-name",
+            Self::Credential { form: Form::Plain, .. } => "credential",
+            Self::Credential { form: Form::Extended, .. } => "credential-extended",
+            Self::InstanceProfile => "instance-profile",
+            Self::Metadata(_) => "metadata",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub enum Answer {
+    Token(Token, Ttl),
+    Listing(Vec<String>),
+    Versions,
+    RoleName(RoleArn),
+    Credential(Arc<Credential>, RoleArn, Form),
+    InstanceProfile(RoleArn, SystemTime),
+    Document(Document),
+}

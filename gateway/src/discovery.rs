@@ -1,0 +1,82 @@
+//! What the configuration leaves to the node: its account and its region.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use crate::{lifecycle::Waiting, policy::Policy, relay::Relay, role::BaseArn, source::OnRegion};
+
+/// The first second is when a node boots and its metadata service may still be slow.
+const FIRST_AGAIN: Duration = Duration::from_millis(200);
+const LAST_AGAIN: Duration = Duration::from_secs(30);
+
+pub struct Discovery {
+    relay: Arc<Relay>,
+    /// Set where `base_role_arn` is to be found.
+    base_for: Option<Arc<Policy>>,
+    /// Set where `region` is to be found; called once.
+    region_for: Option<OnRegion>,
+}
+
+impl Discovery {
+    /// None where there is nothing to find.
+    pub fn new(relay: Arc<Relay>, base_for: Option<Arc<Policy>>, region_for: Option<OnRegion>) -> Option<Self> {
+        (base_for.is_some() || region_for.is_some()).then_some(Self { relay, base_for, region_for })
+    }
+
+    /// Asks until all is found, and lets go of `waiting` then.
+    pub async fn run(self, waiting: Waiting) {
+        if let Some(policy) = self.base_for {
+            let base = until_found("account", || base(&self.relay)).await;
+            tracing::info!(base_role_arn = base.as_str(), "the node's account is known");
+            policy.replace(|rules| rules.with_base(base.clone()));
+        }
+        if let Some(found) = self.region_for {
+            let region = until_found("region", || region(&self.relay)).await;
+            tracing::info!(region, "the node's region is known");
+            found(region);
+        }
+        drop(waiting);
+    }
+}
+
+async fn base(relay: &Relay) -> Result<BaseArn, String> {
+    let arn = relay.instance_profile_arn().await.map_err(|error| error.to_string())?;
+    BaseArn::of_instance_profile(&arn).map_err(|error| format!("instance profile {arn} {error}"))
+}
+
+async fn region(relay: &Relay) -> Result<String, String> {
+    relay.region().await.map_err(|error| error.to_string())
+}
+
+async fn until_found<T, F: Future<Output = Result<T, String>>>(what: &'static str, mut look: impl FnMut() -> F) -> T {
+    let pace = ExponentialBuilder::default().with_min_delay(FIRST_AGAIN).with_max_delay(LAST_AGAIN).with_jitter();
+    let mut delays = pace.without_max_times().build();
+    loop {
+        match look().await {
+            Ok(found) => return found,
+            Err(error) => tracing::warn!(error, "the node's {what} is not known yet"),
+        }
+        tokio::time::sleep(delays.next().unwrap_or(LAST_AGAIN)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_answers_late_is_asked_until_it_does_and_never_in_a_hurry() {
+        let asked = AtomicUsize::new(0);
+        let began = tokio::time::Instant::now();
+        let found = until_found("region", || {
+            let time = asked.fetch_add(1, Ordering::Relaxed);
+            async move { if time < 12 { Err("connection refused".to_owned()) } else { Ok("eu-west-1") } }
+        });
+        assert_eq!(found.await, "eu-west-1");
+        let waited = began.elapsed();
+        assert!(waited > FIRST_AGAIN * 12 && waited < LAST_AGAIN * 2 * 12, "{waited:?}");
+    }
+}

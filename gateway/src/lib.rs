@@ -1,0 +1,36 @@
+//! Metagate: each Kubernetes pod its own AWS credentials.
+//!
+//! The modules are listed in reading order: start, the life of a request, the background path, and what both stand on.
+
+pub mod app;
+pub mod config;
+
+// The life of a request.
+pub mod caller;
+pub mod connection;
+pub mod credential;
+pub mod dialect;
+pub mod handle;
+pub mod listen;
+pub mod plugin;
+pub mod policy;
+pub mod refusal;
+pub mod relay;
+pub mod session;
+
+// Behind it: who runs here, what they will need, and where it comes from.
+pub mod discovery;
+pub mod prefetch;
+pub mod roster;
+pub mod source;
+
+// For those who look on.
+pub mod admin;
+pub mod explain;
+pub mod telemetry;
+
+// Nouns and ground.
+pub mod clock;
+pub mod lifecycle;
+pub mod role;
+pub mod workload;

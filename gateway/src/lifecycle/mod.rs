@@ -1,0 +1,11 @@
+//! Start, stop and change of the process and its files.
+//!
+//! Readiness is ownership: a part that is not ready yet holds a token, and ready is when none is left.
+
+mod follow;
+mod ready;
+mod signal;
+
+pub use follow::Followed;
+pub use ready::{Readiness, Waiting};
+pub use signal::Signals;

@@ -1,0 +1,134 @@
+//! Accepts sockets under a permit. Knows nothing of HTTP.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+use crate::{caller::Origin, workload::Uid};
+
+/// After `accept` failed for want of descriptors or memory: trying again at once would only spin.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// How many connections there may be, in all and from one address.
+#[derive(Clone)]
+pub struct Room {
+    places: Arc<Semaphore>,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    each: usize,
+}
+
+/// A connection's place; dropping it frees the place.
+pub struct Place {
+    _permit: OwnedSemaphorePermit,
+    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+}
+
+impl Room {
+    pub fn new(all: usize, each: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(all)), taken: Arc::default(), each }
+    }
+
+    /// None where this address has its share already.
+    fn place(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(address).or_insert(0);
+        if *count >= self.each {
+            return None;
+        }
+        *count += 1;
+        Some(Place { _permit: permit, taken: Arc::clone(&self.taken), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = taken.entry(self.address) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// One listening socket of the pods' side.
+pub struct Listener {
+    socket: TcpListener,
+    owner: Option<Uid>,
+}
+
+impl Listener {
+    /// `owner` is set where everybody who connects here is one workload.
+    pub async fn bind(address: SocketAddr, owner: Option<Uid>) -> io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await?, owner })
+    }
+
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// The next connection that there is room for. One that is over its address's share is closed unanswered.
+    pub async fn accept(&self, room: &Room) -> (TcpStream, Origin, Place) {
+        loop {
+            // Before accepting: those who must wait do so in the kernel's queue. Never closed, so a permit always comes.
+            let Ok(permit) = Arc::clone(&room.places).acquire_owned().await else { continue };
+            match self.socket.accept().await {
+                Ok((stream, peer)) => {
+                    if let Some(accepted) = self.admit(stream, peer, room, permit) {
+                        return accepted;
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(BREATH).await;
+                }
+            }
+        }
+    }
+
+    fn admit(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        room: &Room,
+        permit: OwnedSemaphorePermit,
+    ) -> Option<(TcpStream, Origin, Place)> {
+        let connected_to = stream.local_addr().ok()?;
+        // Answers are one small write each; waiting to fill a segment would only add 40 ms to some.
+        let _ = stream.set_nodelay(true);
+        let origin = Origin { peer, connected_to, listener_of: self.owner.clone() };
+        let place = room.place(permit, origin.address())?;
+        Some((stream, origin, place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_address_cannot_take_every_place() {
+        let room = Room::new(8, 2);
+        let address: IpAddr = "10.0.0.1".parse().unwrap();
+        let place = || async { room.place(Arc::clone(&room.places).acquire_owned().await.unwrap(), address) };
+        let (first, second) = (place().await, place().await);
+        assert!(first.is_some() && second.is_some());
+        assert!(place().await.is_none());
+        drop(first);
+        assert!(place().await.is_some());
+        drop(second);
+        assert_eq!(room.places.available_permits(), 8);
+        assert!(room.taken.lock().unwrap().is_empty());
+    }
+}

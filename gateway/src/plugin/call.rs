@@ -1,0 +1,176 @@
+//! One instance of a plugin, for one decision.
+
+use std::time::Duration;
+
+use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
+
+use super::{
+    Fault, FaultKind, Host, Interest, Resolution, Verdict,
+    artifact::one_line,
+    bindings::{PolicyPlugin, PolicyPluginPre, host, types},
+    convert,
+    engine::{TABLE_ELEMENTS, TICK},
+};
+use crate::config;
+
+/// What a guest may hand over in one call. wasmtime's own default is 128 MiB.
+const COPIED_MAX: usize = 256 << 10;
+const LOG_LINES: usize = 64;
+const LOG_BYTES: usize = 16 << 10;
+/// `init` at load may have more to do than a decision: JavaScript and Python start their runtimes in it.
+const FIRST_INIT: Duration = Duration::from_secs(2);
+
+pub struct Instance {
+    store: Store<CallState>,
+    guest: PolicyPlugin,
+    timeout: Duration,
+}
+
+/// What the host keeps for one instance.
+pub(super) struct CallState {
+    plugin: String,
+    limits: StoreLimits,
+    ticks_left: u64,
+    log_lines: usize,
+    log_bytes: usize,
+}
+
+impl Instance {
+    /// The instance that is asked at load what the plugin wants to see.
+    pub(super) async fn first(
+        host: &Host,
+        pre: &PolicyPluginPre<CallState>,
+        settings: &config::Plugin,
+        config_json: &str,
+    ) -> Result<Interest, Fault> {
+        Self::start(host, pre, settings, config_json, FIRST_INIT).await.map(|(_, interest)| interest)
+    }
+
+    pub(super) async fn fresh(
+        host: &Host,
+        pre: &PolicyPluginPre<CallState>,
+        settings: &config::Plugin,
+        config_json: &str,
+    ) -> Result<Self, Fault> {
+        Self::start(host, pre, settings, config_json, settings.timeout).await.map(|(instance, _)| instance)
+    }
+
+    async fn start(
+        host: &Host,
+        pre: &PolicyPluginPre<CallState>,
+        settings: &config::Plugin,
+        config_json: &str,
+        init_within: Duration,
+    ) -> Result<(Self, Interest), Fault> {
+        let mut store = store(host, settings);
+        store.data_mut().allow(init_within);
+        let guest = pre.instantiate_async(&mut store).await.map_err(|error| fault(&settings.name, &error))?;
+        let mut instance = Self { store, guest, timeout: settings.timeout };
+        let answer = instance.guest.metagate_policy_plugin().call_init(&mut instance.store, config_json).await;
+        let interest = convert::interest(instance.heard(answer)?).map_err(|detail| instance.nonsense(detail))?;
+        Ok((instance, interest))
+    }
+
+    pub async fn resolve(&mut self, workload: &types::Workload) -> Result<Resolution, Fault> {
+        self.store.data_mut().allow(self.timeout);
+        let answer = self.guest.metagate_policy_plugin().call_resolve(&mut self.store, workload).await;
+        convert::resolution(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
+    }
+
+    pub async fn authorize(&mut self, workload: &types::Workload, role: &types::Role) -> Result<Verdict, Fault> {
+        self.store.data_mut().allow(self.timeout);
+        let answer = self.guest.metagate_policy_plugin().call_authorize(&mut self.store, workload, role).await;
+        convert::verdict(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
+    }
+
+    pub async fn authorize_path(&mut self, workload: &types::Workload, path: &str) -> Result<Verdict, Fault> {
+        self.store.data_mut().allow(self.timeout);
+        let answer = self.guest.metagate_policy_plugin().call_authorize_path(&mut self.store, workload, path).await;
+        convert::verdict(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
+    }
+
+    fn heard<T>(&self, answer: wasmtime::Result<Result<T, String>>) -> Result<T, Fault> {
+        let plugin = &self.store.data().plugin;
+        match answer {
+            Ok(Ok(said)) => Ok(said),
+            Ok(Err(message)) => {
+                Err(Fault { plugin: plugin.clone(), kind: FaultKind::Error, detail: convert::printable(&message) })
+            }
+            Err(error) => Err(fault(plugin, &error)),
+        }
+    }
+
+    fn nonsense(&self, detail: String) -> Fault {
+        Fault { plugin: self.store.data().plugin.clone(), kind: FaultKind::Answer, detail }
+    }
+}
+
+fn store(host: &Host, settings: &config::Plugin) -> Store<CallState> {
+    let limits = StoreLimitsBuilder::new()
+        .memory_size(settings.memory)
+        .table_elements(TABLE_ELEMENTS)
+        .instances(64)
+        .memories(4)
+        .tables(10)
+        .build();
+    let plugin = settings.name.clone();
+    let mut store = Store::new(
+        &host.engine,
+        CallState { plugin, limits, ticks_left: 0, log_lines: LOG_LINES, log_bytes: LOG_BYTES },
+    );
+    store.limiter(|state| &mut state.limits);
+    store.set_hostcall_fuel(COPIED_MAX);
+    store.set_epoch_deadline(1);
+    // Each tick the guest gives its thread back, so that one that spins starves nobody.
+    store.epoch_deadline_callback(|mut context| {
+        let state = context.data_mut();
+        match state.ticks_left.checked_sub(1) {
+            None => Ok(UpdateDeadline::Interrupt),
+            Some(left) => {
+                state.ticks_left = left;
+                Ok(UpdateDeadline::Yield(1))
+            }
+        }
+    });
+    store
+}
+
+impl CallState {
+    /// Starts a call's own budget of time and log.
+    fn allow(&mut self, time: Duration) {
+        self.ticks_left = u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX);
+        self.log_lines = LOG_LINES;
+        self.log_bytes = LOG_BYTES;
+    }
+}
+
+impl types::Host for CallState {}
+
+impl host::Host for CallState {
+    fn log(&mut self, level: host::Level, message: String) {
+        let (Some(lines), Some(bytes)) = (self.log_lines.checked_sub(1), self.log_bytes.checked_sub(message.len()))
+        else {
+            self.log_lines = 0;
+            return;
+        };
+        (self.log_lines, self.log_bytes) = (lines, bytes);
+        let (plugin, message) = (self.plugin.as_str(), convert::printable(&message));
+        match level {
+            host::Level::Trace => tracing::trace!(target: "metagate::plugin", plugin, "{message}"),
+            host::Level::Debug => tracing::debug!(target: "metagate::plugin", plugin, "{message}"),
+            host::Level::Info => tracing::info!(target: "metagate::plugin", plugin, "{message}"),
+            host::Level::Warn => tracing::warn!(target: "metagate::plugin", plugin, "{message}"),
+            host::Level::Error => tracing::error!(target: "metagate::plugin", plugin, "{message}"),
+        }
+    }
+}
+
+fn fault(plugin: &str, error: &wasmtime::Error) -> Fault {
+    let kind = match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => FaultKind::Timeout,
+        Some(_) => FaultKind::Trap,
+        None if error.is::<wasmtime::PoolConcurrencyLimitError>() => FaultKind::Exhausted,
+        None => FaultKind::Trap,
+    };
+    Fault { plugin: plugin.to_owned(), kind, detail: convert::printable(&one_line(error)) }
+}

@@ -1,0 +1,82 @@
+//! The one wasmtime engine: what guests may use, and how much of it there is.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use wasmtime::{
+    Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
+    component::{HasSelf, Linker},
+};
+
+use super::{bindings::PolicyPlugin, call::CallState};
+
+/// Deadlines are counted in these. 10 ms costs 0.34% of a core on an idle process and is precise to one tick.
+pub(super) const TICK: Duration = Duration::from_millis(10);
+
+/// Instances that may live at one time, over all plugins. A decision holds at most one of each plugin.
+pub(crate) const INSTANCES: u32 = 128;
+/// componentize-py's guests have 38 core instances; Rust's have 3.
+const CORE_INSTANCES_EACH: u32 = 64;
+/// QuickJS's guests have 3 memories; Rust's have 1.
+const MEMORIES_EACH: u32 = 4;
+const TABLES_EACH: u32 = 10;
+/// SpiderMonkey's guests ask for 7,689.
+pub(super) const TABLE_ELEMENTS: usize = 20_000;
+/// The most that `memory` may be configured to.
+pub const MEMORY_MAX: usize = 64 << 20;
+
+/// An engine and the imports that a plugin may have.
+#[derive(Clone)]
+pub struct Host {
+    pub(super) engine: Engine,
+    pub(super) linker: Arc<Linker<CallState>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the plugin engine cannot start: {0}")]
+pub struct HostError(wasmtime::Error);
+
+impl Host {
+    pub fn new() -> Result<Self, HostError> {
+        let mut config = metagate_plugin_artifacts::engine::compile_settings();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        let engine = Engine::new(&config).map_err(HostError)?;
+        let mut linker = Linker::new(&engine);
+        PolicyPlugin::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state).map_err(HostError)?;
+        tick(&engine);
+        Ok(Self { engine, linker: Arc::new(linker) })
+    }
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(INSTANCES)
+        .total_core_instances(INSTANCES * CORE_INSTANCES_EACH)
+        .total_memories(INSTANCES * MEMORIES_EACH)
+        .total_tables(INSTANCES * TABLES_EACH)
+        .total_stacks(INSTANCES)
+        .max_core_instances_per_component(CORE_INSTANCES_EACH)
+        .max_memories_per_component(MEMORIES_EACH)
+        .max_tables_per_component(TABLES_EACH)
+        .table_elements(TABLE_ELEMENTS)
+        .max_core_instance_size(1 << 20)
+        .max_component_instance_size(1 << 20)
+        .max_memory_size(MEMORY_MAX)
+        // Measured: with PAGEMAP_SCAN, resetting what a guest touched is cheaper than giving it back; without, dearer.
+        .linear_memory_keep_resident(256 << 10)
+        .table_keep_resident(4 << 10)
+        .max_unused_warm_slots(16)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+/// Ends by itself once the engine is gone.
+fn tick(engine: &Engine) {
+    let engine = engine.weak();
+    thread::spawn(move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            thread::sleep(TICK);
+        }
+    });
+}

@@ -1,0 +1,85 @@
+//! What of a workload a plugin asked to see.
+//!
+//! Three things follow from it: least privilege, a bound on what a pod with 250 KiB of annotations costs, and the exact
+//! key that a decision is cached on.
+
+use std::collections::BTreeSet;
+
+use crate::workload::Pairs;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interest {
+    pub labels: Keys,
+    pub annotations: Keys,
+    pub namespace_labels: Keys,
+    pub namespace_annotations: Keys,
+    pub service_account_annotations: Keys,
+}
+
+/// Exact keys, and prefixes (written with a `*` behind them).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keys {
+    exact: BTreeSet<String>,
+    prefixes: BTreeSet<String>,
+}
+
+impl Keys {
+    pub fn new(written: impl IntoIterator<Item = String>) -> Self {
+        let mut keys = Self::default();
+        for key in written {
+            match key.strip_suffix('*') {
+                Some(prefix) => keys.prefixes.insert(prefix.to_owned()),
+                None => keys.exact.insert(key),
+            };
+        }
+        keys
+    }
+
+    pub fn show(&self, key: &str) -> bool {
+        self.exact.contains(key) || self.prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()))
+    }
+
+    /// The pairs that are shown, in their order.
+    pub fn of<'a>(&'a self, pairs: &'a Pairs) -> impl Iterator<Item = (&'a String, &'a String)> {
+        pairs.iter().filter(|(key, _)| self.show(key))
+    }
+
+    /// For a person: the keys as written.
+    pub fn written(&self) -> impl Iterator<Item = String> + '_ {
+        self.exact.iter().cloned().chain(self.prefixes.iter().map(|prefix| format!("{prefix}*")))
+    }
+
+    fn join(&mut self, other: &Self) {
+        self.exact.extend(other.exact.iter().cloned());
+        self.prefixes.extend(other.prefixes.iter().cloned());
+    }
+}
+
+impl Interest {
+    /// What at least one of them sees.
+    pub fn union<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut union = Self::default();
+        for one in all {
+            union.labels.join(&one.labels);
+            union.annotations.join(&one.annotations);
+            union.namespace_labels.join(&one.namespace_labels);
+            union.namespace_annotations.join(&one.namespace_annotations);
+            union.service_account_annotations.join(&one.service_account_annotations);
+        }
+        union
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_exact_keys_and_prefixes_are_shown() {
+        let keys = Keys::new(["tier".to_owned(), "example.com/*".to_owned()]);
+        let pairs: Pairs =
+            ["tier", "tiers", "example.com/a", "example.org/a"].map(|key| (key.into(), "x".into())).into();
+        let shown: Vec<&str> = keys.of(&pairs).map(|(key, _)| key.as_str()).collect();
+        assert_eq!(shown, ["example.com/a", "tier"]);
+    }
+}

@@ -1,0 +1,74 @@
+//! Sandboxed policy plugins: WebAssembly components of the world in `plugin-sdk/wit`.
+
+mod artifact;
+mod bindings;
+mod call;
+mod convert;
+mod engine;
+mod interest;
+
+pub use artifact::{LoadError, Plugin, digest_hex};
+pub use bindings::types::{Role as ShownRole, Workload as ShownWorkload};
+pub use call::Instance;
+pub use convert::{RoleAnswer, TooMuch};
+pub(crate) use convert::{bounded_pairs, shown_role, shown_workload};
+pub(crate) use engine::INSTANCES;
+pub use engine::{Host, HostError, MEMORY_MAX};
+pub use interest::{Interest, Keys};
+
+/// What a plugin says of a workload's role.
+#[derive(Clone, Debug)]
+pub enum Resolution {
+    Abstain,
+    Role(RoleAnswer),
+    Deny(Denied),
+}
+
+/// What a plugin says of a workload and a role, or of a workload and a path.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Abstain,
+    Allow,
+    Deny(Denied),
+}
+
+/// A plugin's own words, within bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    pub code: String,
+    pub reason: String,
+}
+
+/// A plugin that gave no answer. The request is refused, no later plugin is asked, and nothing is cached.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("plugin {plugin} {}: {detail}", kind.label())]
+pub struct Fault {
+    pub plugin: String,
+    pub kind: FaultKind,
+    pub detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    Trap,
+    Timeout,
+    /// It answered `err`.
+    Error,
+    /// It answered something that is not an answer: over-long, malformed, out of bounds.
+    Answer,
+    /// No instance could be had.
+    Exhausted,
+}
+
+impl FaultKind {
+    /// A metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Trap => "trapped",
+            Self::Timeout => "timed-out",
+            Self::Error => "failed",
+            Self::Answer => "answered-nonsense",
+            Self::Exhausted => "found-no-instance",
+        }
+    }
+}

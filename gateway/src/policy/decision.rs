@@ -1,0 +1,157 @@
+//! What came out of asking the plugins, and how.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::Grant;
+use crate::{
+    plugin::{Denied, Fault, TooMuch},
+    workload::Workload,
+};
+
+#[derive(Debug)]
+pub struct Decision {
+    /// `namespace/pod`.
+    pub workload: String,
+    pub outcome: Outcome,
+    pub steps: Vec<Step>,
+    pub decided_at: SystemTime,
+    /// None: until what it was made from changes.
+    pub stands_for: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    Granted(Arc<Grant>),
+    /// The path may be read.
+    Admitted,
+    Rejected(Rejection),
+}
+
+#[derive(Clone, Debug)]
+pub enum Rejection {
+    NoRole,
+    Denied(Arc<Denial>),
+    Failed(Arc<Fault>),
+    /// A short role name, and the node's account is not known yet.
+    BaseUnknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The plugin, or `policy` for the gateway's own rules.
+    pub by: String,
+    pub code: String,
+    pub reason: String,
+}
+
+/// One plugin's answer in one phase.
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub plugin: String,
+    pub phase: Phase,
+    pub said: Said,
+    /// It said no, and its mode, or policy's, is audit: counted, but not acted on.
+    pub audited: bool,
+    pub took: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Resolve,
+    Authorize,
+    AuthorizePath,
+}
+
+#[derive(Clone, Debug)]
+pub enum Said {
+    Abstain,
+    /// The role as it wrote it.
+    Role(String),
+    Allow,
+    Deny(Denied),
+    /// It gave no answer.
+    Fault(Fault),
+}
+
+impl Decision {
+    pub(super) fn too_much(workload: &Workload, too_much: &TooMuch, now: SystemTime) -> Self {
+        Self {
+            workload: workload.title(),
+            outcome: Outcome::Rejected(Rejection::denied("policy", super::deliberate::TOO_MUCH, too_much.to_string())),
+            steps: Vec::new(),
+            decided_at: now,
+            stands_for: None,
+        }
+    }
+}
+
+impl Outcome {
+    /// None where nothing is refused.
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::Granted(_) | Self::Admitted => None,
+            Self::Rejected(rejection) => Some(rejection),
+        }
+    }
+
+    /// Whether asking again could only give the same: what failed may be remembered by nobody.
+    pub(super) fn is_final(&self) -> bool {
+        !matches!(self, Self::Rejected(Rejection::Failed(_) | Rejection::BaseUnknown))
+    }
+
+    /// A metric label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Granted(_) => "granted",
+            Self::Admitted => "admitted",
+            Self::Rejected(Rejection::NoRole) => "no-role",
+            Self::Rejected(Rejection::Denied(_)) => "denied",
+            Self::Rejected(Rejection::Failed(_)) => "failed",
+            Self::Rejected(Rejection::BaseUnknown) => "base-unknown",
+        }
+    }
+}
+
+impl Rejection {
+    pub(super) fn denied(by: &str, code: &str, reason: impl Into<String>) -> Self {
+        Self::Denied(Arc::new(Denial { by: by.into(), code: code.into(), reason: reason.into() }))
+    }
+}
+
+impl Phase {
+    /// A metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Resolve => "resolve",
+            Self::Authorize => "authorize",
+            Self::AuthorizePath => "authorize-path",
+        }
+    }
+}
+
+impl Said {
+    /// A metric label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Abstain => "abstain",
+            Self::Role(_) => "role",
+            Self::Allow => "allow",
+            Self::Deny(_) => "deny",
+            Self::Fault(fault) => fault.kind.label(),
+        }
+    }
+
+    /// For a person.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Abstain => "abstains".into(),
+            Self::Role(role) => format!("role {role}"),
+            Self::Allow => "allows".into(),
+            Self::Deny(denied) => format!("denies: {}: {}", denied.code, denied.reason),
+            Self::Fault(fault) => format!("{}: {}", fault.kind.label(), fault.detail),
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Asking the plugins: resolve until one answers, then authorize by all.
+//!
+//! Each plugin gets one fresh instance for the whole decision, and it is gone afterwards: nothing leaks from one
+//! workload's decision into another's.
+
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use super::{Decision, Grant, Outcome, Phase, Rejection, Rules, Said, Step, role::complete};
+use crate::{
+    config::Mode,
+    plugin::{
+        self, Denied, Fault, FaultKind, Host, Instance, Plugin, Resolution, RoleAnswer, ShownRole, ShownWorkload,
+        TooMuch, Verdict,
+    },
+    role::{CredentialSource, Role},
+    workload::{Pairs, Workload},
+};
+
+pub(super) async fn run(
+    host: &Host,
+    rules: &Rules,
+    workload: &Workload,
+    path: Option<&str>,
+    now: SystemTime,
+) -> Decision {
+    let seats = rules.plugins.iter().map(|_| None).collect();
+    let mut work = Deliberation { host, rules, workload, now, seats, steps: Vec::new() };
+    let concluded = match path {
+        None => work.on_role().await,
+        Some(path) => work.on_path(path).await,
+    };
+    Decision {
+        workload: workload.title(),
+        outcome: concluded.unwrap_or_else(Outcome::Rejected),
+        steps: work.steps,
+        decided_at: now,
+        stands_for: rules.stands_for(),
+    }
+}
+
+struct Deliberation<'a> {
+    host: &'a Host,
+    rules: &'a Rules,
+    workload: &'a Workload,
+    now: SystemTime,
+    /// One for each plugin, taken when it is first asked.
+    seats: Vec<Option<Seat>>,
+    steps: Vec<Step>,
+}
+
+/// A plugin's instance with what it is shown.
+struct Seat {
+    instance: Instance,
+    shown: ShownWorkload,
+}
+
+/// A role as resolved, with the words that named it.
+struct Resolved {
+    role: Role,
+    as_written: String,
+}
+
+/// Why a plugin gave no answer to act on.
+#[derive(Debug, thiserror::Error)]
+enum Unheard {
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
+}
+
+impl Deliberation<'_> {
+    async fn on_role(&mut self) -> Result<Outcome, Rejection> {
+        let Some(resolved) = self.resolve().await? else { return Err(Rejection::NoRole) };
+        let base = self.rules.defaults.base.as_ref().map(|base| base.as_str());
+        let role = plugin::shown_role(&resolved.role, &resolved.as_written, base);
+        let rules = self.rules;
+        let mut allowed = false;
+        for (index, plugin) in rules.plugins.iter().enumerate() {
+            let (began, answer) = (Instant::now(), self.ask_authorize(plugin, index, &role).await);
+            allowed |= self.weigh(plugin, Phase::Authorize, began, answer)?;
+        }
+        if allowed || rules.defaults.mode == Mode::Audit {
+            return Ok(Outcome::Granted(Arc::new(Grant::new(self.workload, resolved.role))));
+        }
+        Err(Rejection::denied("policy", "nobody-allowed", "no policy plugin allows this role for this pod"))
+    }
+
+    /// The configuration has allowed the path already, so here silence is consent.
+    async fn on_path(&mut self, path: &str) -> Result<Outcome, Rejection> {
+        let rules = self.rules;
+        for (index, plugin) in rules.plugins.iter().enumerate() {
+            let (began, answer) = (Instant::now(), self.ask_authorize_path(plugin, index, path).await);
+            self.weigh(plugin, Phase::AuthorizePath, began, answer)?;
+        }
+        Ok(Outcome::Admitted)
+    }
+
+    /// The first answer that is not `abstain`; the configured default after that.
+    async fn resolve(&mut self) -> Result<Option<Resolved>, Rejection> {
+        let rules = self.rules;
+        for (index, plugin) in rules.plugins.iter().enumerate() {
+            let (began, answer) = (Instant::now(), self.ask_resolve(plugin, index).await);
+            let (said, role) = match answer {
+                Ok(Resolution::Abstain) => (Said::Abstain, None),
+                Ok(Resolution::Role(role)) => (Said::Role(role.written.clone()), Some(role)),
+                Ok(Resolution::Deny(denied)) => (Said::Deny(denied), None),
+                Err(unheard) => (unheard.said(), None),
+            };
+            self.record(plugin, Phase::Resolve, began, said)?;
+            if let Some(role) = role {
+                return self.completed(role, plugin.name()).map(Some);
+            }
+        }
+        match &rules.defaults.role {
+            Some(role) => self.completed(assumed(role), "policy").map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn completed(&self, answer: RoleAnswer, by: &str) -> Result<Resolved, Rejection> {
+        let as_written = answer.written.clone();
+        let role = complete(answer, by, self.workload, &self.rules.defaults)?;
+        Ok(Resolved { role, as_written })
+    }
+
+    /// Whether it was allowed; an error where it is refused for good.
+    fn weigh(
+        &mut self,
+        plugin: &Plugin,
+        phase: Phase,
+        began: Instant,
+        answer: Result<Verdict, Unheard>,
+    ) -> Result<bool, Rejection> {
+        let said = match answer {
+            Ok(Verdict::Abstain) => Said::Abstain,
+            Ok(Verdict::Allow) => Said::Allow,
+            Ok(Verdict::Deny(denied)) => Said::Deny(denied),
+            Err(unheard) => unheard.said(),
+        };
+        let allowed = matches!(said, Said::Allow);
+        self.record(plugin, phase, began, said)?;
+        Ok(allowed)
+    }
+
+    /// Notes what was said. A no ends the deliberation, unless it is only to be counted: then the plugin counts as
+    /// abstaining, so that nothing of an audited plugin's failure widens what others would have given.
+    fn record(&mut self, plugin: &Plugin, phase: Phase, began: Instant, said: Said) -> Result<(), Rejection> {
+        let rejection = match &said {
+            Said::Deny(denied) => Some(Rejection::denied(plugin.name(), &denied.code, denied.reason.clone())),
+            Said::Fault(fault) => Some(Rejection::Failed(Arc::new(fault.clone()))),
+            Said::Abstain | Said::Role(_) | Said::Allow => None,
+        };
+        // Policy's audit mode forgives a denial, which is policy's word, but not a plugin that is broken.
+        let forgiven =
+            plugin.mode() == Mode::Audit || (self.rules.defaults.mode == Mode::Audit && matches!(said, Said::Deny(_)));
+        let audited = rejection.is_some() && forgiven;
+        self.steps.push(Step { plugin: plugin.name().to_owned(), phase, said, audited, took: began.elapsed() });
+        match rejection {
+            Some(rejection) if !audited => Err(rejection),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ask_resolve(&mut self, plugin: &Plugin, index: usize) -> Result<Resolution, Unheard> {
+        let seat = self.seat(plugin, index).await?;
+        let answer = seat.instance.resolve(&seat.shown).await;
+        self.heard(index, answer)
+    }
+
+    async fn ask_authorize(&mut self, plugin: &Plugin, index: usize, role: &ShownRole) -> Result<Verdict, Unheard> {
+        let seat = self.seat(plugin, index).await?;
+        let answer = seat.instance.authorize(&seat.shown, role).await;
+        self.heard(index, answer)
+    }
+
+    async fn ask_authorize_path(&mut self, plugin: &Plugin, index: usize, path: &str) -> Result<Verdict, Unheard> {
+        let seat = self.seat(plugin, index).await?;
+        let answer = seat.instance.authorize_path(&seat.shown, path).await;
+        self.heard(index, answer)
+    }
+
+    /// An instance that failed may be in any state, so it is gone before anything else is asked of it.
+    fn heard<T>(&mut self, index: usize, answer: Result<T, Fault>) -> Result<T, Unheard> {
+        if answer.is_err()
+            && let Some(place) = self.seats.get_mut(index)
+        {
+            *place = None;
+        }
+        Ok(answer?)
+    }
+
+    async fn seat(&mut self, plugin: &Plugin, index: usize) -> Result<&mut Seat, Unheard> {
+        let exhausted = || Fault {
+            plugin: plugin.name().to_owned(),
+            kind: FaultKind::Exhausted,
+            detail: "it has no seat in this decision".into(),
+        };
+        let place = self.seats.get_mut(index).ok_or_else(exhausted)?;
+        match place {
+            Some(seat) => Ok(seat),
+            None => {
+                let now = plugin.settings().clock.then(|| humantime::format_rfc3339_seconds(self.now).to_string());
+                let shown = plugin::shown_workload(self.workload, plugin.interest(), now)?;
+                let instance = plugin.instance(self.host).await?;
+                Ok(place.insert(Seat { instance, shown }))
+            }
+        }
+    }
+}
+
+impl Unheard {
+    fn said(self) -> Said {
+        match self {
+            Self::Fault(fault) => Said::Fault(fault),
+            Self::TooMuch(too_much) => Said::Deny(Denied { code: TOO_MUCH.into(), reason: too_much.to_string() }),
+        }
+    }
+}
+
+/// The code of a denial for a workload that carries more than plugins can be shown.
+pub(super) const TOO_MUCH: &str = "too-much-metadata";
+
+/// The configured default role, as if a plugin had named it.
+fn assumed(role: &str) -> RoleAnswer {
+    RoleAnswer {
+        written: role.to_owned(),
+        source: CredentialSource::AssumeRole,
+        session_name: None,
+        external_id: None,
+        duration_seconds: None,
+        tags: Pairs::new(),
+        session_policy: None,
+        policy_arns: Vec::new(),
+    }
+}

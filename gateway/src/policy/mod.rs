@@ -1,0 +1,195 @@
+//! Caller and ask to grant or refusal.
+//!
+//! A decision is a function of the rules and of what plugins see of a workload, and is cached on exactly that: first in
+//! the workload itself, then by what was shown. Failures are never cached.
+
+mod decision;
+mod deliberate;
+mod grant;
+mod memo;
+mod role;
+mod rules;
+mod shown;
+
+pub use decision::{Decision, Denial, Outcome, Phase, Rejection, Said, Step};
+pub use grant::Grant;
+pub use memo::Memo;
+pub use rules::{Defaults, Rules};
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use moka::{Expiry, future::Cache};
+use tokio::sync::{Semaphore, watch};
+
+use self::shown::Shown;
+use crate::{
+    clock::Clock,
+    plugin::{self, Host},
+    workload::Workload,
+};
+
+/// Of the engine's instances, those that decisions may hold. The others are for plugins that are being loaded.
+const INSTANCES: u32 = plugin::INSTANCES - 16;
+/// Bytes of inputs that decisions are remembered by. 110 pods with 1 KiB each need 110 KiB; a pod that is edited for ever
+/// pushes out only what is old.
+const CACHED_BYTES: u64 = 8 << 20;
+
+pub struct Policy {
+    host: Host,
+    rules: ArcSwap<Rules>,
+    generations: AtomicU64,
+    decisions: Cache<Question, Arc<Decision>>,
+    instances: Semaphore,
+    changes: watch::Sender<()>,
+    clock: Clock,
+    observe: Box<dyn Fn(&Decision) + Send + Sync>,
+}
+
+/// What a decision was made from: everything that plugins saw, under which rules, and the path if one was asked for.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Question {
+    generation: u64,
+    shown: Arc<Shown>,
+    path: Option<Arc<str>>,
+}
+
+impl Question {
+    fn bytes(&self) -> u32 {
+        let path = self.path.as_ref().map_or(0, |path| path.len());
+        u32::try_from(self.shown.bytes() + path).unwrap_or(u32::MAX)
+    }
+}
+
+impl Policy {
+    /// `observe` hears of each decision that was worked out, never of one that was remembered.
+    pub fn new(host: Host, rules: Rules, clock: Clock, observe: Box<dyn Fn(&Decision) + Send + Sync>) -> Self {
+        let decisions = Cache::builder()
+            .max_capacity(CACHED_BYTES)
+            .weigher(|question: &Question, _| question.bytes())
+            .expire_after(Standing)
+            .build();
+        Self {
+            host,
+            rules: ArcSwap::from_pointee(Rules { generation: 0, ..rules }),
+            generations: AtomicU64::new(1),
+            decisions,
+            instances: Semaphore::new(INSTANCES as usize),
+            changes: watch::Sender::new(()),
+            clock,
+            observe,
+        }
+    }
+
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Every decision that was made under the rules before is void from here on.
+    pub fn replace(&self, change: impl Fn(&Rules) -> Rules) {
+        let generation = self.generations.fetch_add(1, Ordering::Relaxed);
+        self.rules.rcu(|rules| Rules { generation, ..change(rules) });
+        self.changes.send_replace(());
+    }
+
+    /// Wakes whoever decided under rules that have been replaced.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// The grant of `workload`, or why it has none.
+    pub async fn grant(&self, workload: &Arc<Workload>) -> Result<Arc<Grant>, Rejection> {
+        let rules = self.rules.load();
+        if let Some(decision) = workload.memo.recall(rules.generation, &self.clock) {
+            return granted(&decision);
+        }
+        let rules = arc_swap::Guard::into_inner(rules);
+        let decision = self.decide(&rules, workload, None).await;
+        granted(&decision)
+    }
+
+    /// Whether plugins let `workload` read `path`, which the configuration already allows.
+    pub async fn admit(&self, workload: &Arc<Workload>, path: &str) -> Result<(), Rejection> {
+        let rules = self.rules.load_full();
+        match self.decide(&rules, workload, Some(path)).await.outcome.rejection() {
+            Some(rejection) => Err(rejection.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// The whole answer, worked out anew: each plugin's words in order.
+    pub async fn explain(&self, workload: &Workload, path: Option<&str>) -> Decision {
+        let rules = self.rules.load_full();
+        match Shown::of(workload, &rules.interest) {
+            Ok(_) => self.work_out(&rules, workload, path).await,
+            Err(too_much) => Decision::too_much(workload, &too_much, self.clock.now()),
+        }
+    }
+
+    async fn decide(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<&str>) -> Arc<Decision> {
+        let shown = match Shown::of(workload, &rules.interest) {
+            Ok(shown) => Arc::new(shown),
+            Err(too_much) => return Arc::new(Decision::too_much(workload, &too_much, self.clock.now())),
+        };
+        let question = Question { generation: rules.generation, shown, path: path.map(Arc::from) };
+        let worked_out = async {
+            let decision = Arc::new(self.work_out(rules, workload, path).await);
+            (self.observe)(&decision);
+            if decision.outcome.is_final() { Ok(decision) } else { Err(decision) }
+        };
+        // The cache's own time does not pass while the machine sleeps, nor with a clock that was set.
+        let overdue = |kept: &Decision| !stands(kept.stands_for, kept.decided_at, &self.clock);
+        if self.decisions.get(&question).await.is_some_and(|kept| overdue(&kept)) {
+            self.decisions.invalidate(&question).await;
+        }
+        let decision = match self.decisions.try_get_with(question, worked_out).await {
+            Ok(decision) => decision,
+            Err(failed) => (*failed).clone(),
+        };
+        if path.is_none() && decision.outcome.is_final() {
+            workload.memo.keep(rules.generation, &decision);
+        }
+        decision
+    }
+
+    async fn work_out(&self, rules: &Rules, workload: &Workload, path: Option<&str>) -> Decision {
+        // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed, so
+        // the permits always come.
+        let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
+        let _permits = self.instances.acquire_many(each).await;
+        deliberate::run(&self.host, rules, workload, path, self.clock.now()).await
+    }
+}
+
+fn granted(decision: &Decision) -> Result<Arc<Grant>, Rejection> {
+    match &decision.outcome {
+        Outcome::Granted(grant) => Ok(Arc::clone(grant)),
+        // The question of a role is never answered so; if it were, that would be no role.
+        Outcome::Admitted => Err(Rejection::NoRole),
+        Outcome::Rejected(rejection) => Err(rejection.clone()),
+    }
+}
+
+/// A decision made with the clock stands for a while, any other until its inputs change.
+struct Standing;
+
+impl Expiry<Question, Arc<Decision>> for Standing {
+    fn expire_after_create(&self, _: &Question, decision: &Arc<Decision>, _: std::time::Instant) -> Option<Duration> {
+        decision.stands_for
+    }
+}
+
+/// Whether a decision made at `decided_at` still stands.
+fn stands(stands_for: Option<Duration>, decided_at: SystemTime, clock: &Clock) -> bool {
+    stands_for.is_none_or(|life| clock.until(decided_at + life) > Duration::ZERO)
+}

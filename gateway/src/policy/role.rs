@@ -1,0 +1,106 @@
+//! A plugin's words to a role that AWS could accept.
+//!
+//! What is wrong here comes from an annotation or a label as often as from the plugin, and asking again gives the same, so
+//! it is a denial that says what to mend and not a failure.
+
+use std::time::Duration;
+
+use super::{Defaults, Rejection};
+use crate::{
+    plugin::RoleAnswer,
+    role::{CredentialSource, DURATION_BOUNDS, Role},
+    workload::{Pairs, Workload},
+};
+
+/// AWS STS API Reference, AssumeRole: ExternalId, Tags, Policy, PolicyArns.
+const EXTERNAL_ID: std::ops::RangeInclusive<usize> = 2..=1224;
+const TAGS_MAX: usize = 50;
+const TAG_KEY_MAX: usize = 128;
+const TAG_VALUE_MAX: usize = 256;
+const POLICY_MAX: usize = 2048;
+const POLICY_ARNS_MAX: usize = 10;
+
+/// `by` is who is named in a denial.
+pub(super) fn complete(
+    answer: RoleAnswer,
+    by: &str,
+    workload: &Workload,
+    defaults: &Defaults,
+) -> Result<Role, Rejection> {
+    let invalid = |what: String| Rejection::denied(by, "invalid-role", what);
+    let written = answer.written;
+    let arn = match &defaults.base {
+        Some(base) => base.expand(&written),
+        None if is_arn(&written) => written.parse(),
+        None => return Err(Rejection::BaseUnknown),
+    };
+    let arn = arn.map_err(|error| invalid(format!("role {} {error}", shortened(&written))))?;
+    let session_name = match &answer.session_name {
+        Some(name) => name.parse().map_err(|error| invalid(format!("session name {} {error}", shortened(name))))?,
+        None => defaults.session_name.render(workload),
+    };
+    if let Some(id) = &answer.external_id {
+        let character = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b);
+        if !EXTERNAL_ID.contains(&id.len()) || !id.bytes().all(character) {
+            return Err(invalid("external id is not 2 to 1224 of the characters A-Z a-z 0-9 _ + = , . @ : / -".into()));
+        }
+    }
+    let duration = match answer.duration_seconds.map(u64::from) {
+        None => defaults.session_duration,
+        Some(seconds) if DURATION_BOUNDS.contains(&seconds) => Duration::from_secs(seconds),
+        Some(seconds) => return Err(invalid(format!("session duration of {seconds} s is not between 900 and 43200"))),
+    };
+    let tags = tags(answer.tags, &answer.source, workload, defaults).map_err(invalid)?;
+    if answer.session_policy.as_ref().is_some_and(|policy| policy.len() > POLICY_MAX) {
+        return Err(invalid("session policy is longer than 2048 characters".into()));
+    }
+    if answer.policy_arns.len() > POLICY_ARNS_MAX {
+        return Err(invalid("more than 10 session policy ARNs".into()));
+    }
+    Ok(Role {
+        arn,
+        source: answer.source,
+        session_name,
+        external_id: answer.external_id,
+        duration,
+        tags,
+        session_policy: answer.session_policy,
+        policy_arns: answer.policy_arns,
+    })
+}
+
+/// The workload's identity wins over what a plugin set under the same keys: ABAC policies must be able to trust them.
+/// AssumeRoleWithWebIdentity takes no tags.
+fn tags(mut tags: Pairs, source: &CredentialSource, workload: &Workload, defaults: &Defaults) -> Result<Pairs, String> {
+    if matches!(source, CredentialSource::WebIdentity { .. }) {
+        return if tags.is_empty() { Ok(tags) } else { Err("a web identity session cannot carry tags".into()) };
+    }
+    if defaults.session_tags {
+        tags.extend([
+            ("kubernetes-namespace".to_owned(), workload.namespace.clone()),
+            ("kubernetes-service-account".to_owned(), workload.service_account.clone()),
+            ("kubernetes-pod-name".to_owned(), workload.pod.clone()),
+            ("kubernetes-pod-uid".to_owned(), workload.uid.as_str().to_owned()),
+        ]);
+    }
+    if tags.len() > TAGS_MAX {
+        return Err("more than 50 session tags".into());
+    }
+    match tags.iter().find(|(key, value)| key.is_empty() || key.len() > TAG_KEY_MAX || value.len() > TAG_VALUE_MAX) {
+        Some((key, _)) => Err(format!("session tag {} is empty or too long", shortened(key))),
+        None => Ok(tags),
+    }
+}
+
+fn is_arn(written: &str) -> bool {
+    written.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("arn:"))
+}
+
+/// Enough to recognise it by.
+fn shortened(text: &str) -> String {
+    let mut short: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(80).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("`{short}`")
+}

@@ -1,0 +1,49 @@
+//! What decisions are made under.
+
+use std::time::Duration;
+
+use crate::{
+    config::Mode,
+    plugin::{Interest, Plugin},
+    role::{BaseArn, SessionTemplate},
+};
+
+/// Immutable; a change makes new rules of a later generation.
+#[derive(Clone)]
+pub struct Rules {
+    pub(super) generation: u64,
+    pub(super) interest: Interest,
+    pub plugins: Vec<Plugin>,
+    pub defaults: Defaults,
+}
+
+/// What the configuration says where a plugin says nothing.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    pub mode: Mode,
+    /// None until the node's account is known, where it is to be read from there.
+    pub base: Option<BaseArn>,
+    /// A name or an ARN. It obeys authorization like any other.
+    pub role: Option<String>,
+    pub session_name: SessionTemplate,
+    pub session_duration: Duration,
+    /// Whether sessions carry the workload's own identity as tags.
+    pub session_tags: bool,
+}
+
+impl Rules {
+    pub fn new(plugins: Vec<Plugin>, defaults: Defaults) -> Self {
+        let interest = Interest::union(plugins.iter().map(Plugin::interest));
+        Self { generation: 0, interest, plugins, defaults }
+    }
+
+    /// The same rules over another base ARN.
+    pub fn with_base(&self, base: BaseArn) -> Self {
+        Self { defaults: Defaults { base: Some(base), ..self.defaults.clone() }, ..self.clone() }
+    }
+
+    /// How long a decision stands: for ever, unless a plugin of these rules reads the clock.
+    pub(super) fn stands_for(&self) -> Option<Duration> {
+        self.plugins.iter().map(Plugin::settings).filter(|plugin| plugin.clock).map(|plugin| plugin.cache).min()
+    }
+}

@@ -1,0 +1,52 @@
+//! Everything that plugins see of a workload, as a cache key.
+
+use crate::{
+    plugin::{Interest, Keys, TooMuch},
+    workload::{Pairs, Workload},
+};
+
+/// Compared field by field: a cache that trusts a digest would one day give a decision to the wrong pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Shown {
+    scalars: [String; 5],
+    ips: Vec<std::net::IpAddr>,
+    pairs: [Vec<(String, String)>; 5],
+}
+
+impl Shown {
+    pub(super) fn of(workload: &Workload, interest: &Interest) -> Result<Self, TooMuch> {
+        // The same bound as at the interface, so that what is refused there is not even kept here.
+        let pairs = |what, keys: &Keys, from: &Pairs| crate::plugin::bounded_pairs(what, keys, from);
+        Ok(Self {
+            scalars: [
+                workload.namespace.clone(),
+                workload.pod.clone(),
+                workload.uid.as_str().to_owned(),
+                workload.service_account.clone(),
+                workload.node.clone(),
+            ],
+            ips: workload.ips.clone(),
+            pairs: [
+                pairs("labels", &interest.labels, &workload.labels)?,
+                pairs("annotations", &interest.annotations, &workload.annotations)?,
+                pairs("namespace labels", &interest.namespace_labels, &workload.namespace_labels)?,
+                pairs("namespace annotations", &interest.namespace_annotations, &workload.namespace_annotations)?,
+                pairs(
+                    "service account annotations",
+                    &interest.service_account_annotations,
+                    &workload.service_account_annotations,
+                )?,
+            ],
+        })
+    }
+
+    /// Roughly, for a bound on what is remembered.
+    pub(super) fn bytes(&self) -> usize {
+        let scalars: usize = self.scalars.iter().map(String::len).sum();
+        let pairs: usize = self.pairs.iter().flatten().map(|(key, value)| key.len() + value.len() + OVERHEAD).sum();
+        scalars + pairs + OVERHEAD * (self.scalars.len() + self.ips.len())
+    }
+}
+
+/// What two strings cost beside their text.
+const OVERHEAD: usize = 48;

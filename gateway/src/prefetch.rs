@@ -1,0 +1,47 @@
+//! From roster and policy to the keeper: credentials are there before the pod asks, and gone after the pod is.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    credential::KeeperHandle,
+    policy::{Grant, Policy},
+    roster::Feed,
+};
+
+/// Decisions that failed, and those that stand for a while only, are made again at this pace. A decision that stands
+/// costs nanoseconds.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Runs until `stop`.
+pub async fn run(feed: Arc<Feed>, policy: Arc<Policy>, keeper: Arc<KeeperHandle>, stop: CancellationToken) {
+    let (mut roster, mut rules) = (feed.changes(), policy.changes());
+    loop {
+        // Before the roster is read: what is asked for after this moment may be too new to be in it.
+        let as_of = Instant::now();
+        roster.borrow_and_update();
+        rules.borrow_and_update();
+        let wanted = grants(&feed, &policy).await;
+        if feed.current().synced_at().is_some() {
+            keeper.keep(as_of, wanted).await;
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = roster.changed() => {}
+            _ = rules.changed() => {}
+            () = tokio::time::sleep(AGAIN) => {}
+        }
+    }
+}
+
+/// What policy gives to the workloads that live now.
+async fn grants(feed: &Feed, policy: &Arc<Policy>) -> Vec<Arc<Grant>> {
+    let mut deciding = JoinSet::new();
+    for workload in feed.current().workloads() {
+        let (policy, workload) = (Arc::clone(policy), Arc::clone(workload));
+        deciding.spawn(async move { policy.grant(&workload).await.ok() });
+    }
+    deciding.join_all().await.into_iter().flatten().collect()
+}

@@ -1,0 +1,88 @@
+//! The node's own metadata service.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode, header::CONTENT_TYPE};
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::{
+    Document, Entry, RelayError,
+    document::ContentType,
+    session::{Pass, Session},
+    transport::{BODY_MAX, Endpoint, Fault, Reply, Transport},
+    upstream::{Read, Upstream},
+};
+
+/// For everything: waiting for a place, connecting, a token, the answer. IMDS answers in milliseconds or not at all.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+/// How much of that may go by waiting for a place. A place that comes at the last moment would only open a connection to
+/// drop it, once for everyone who waits.
+const PLACE_WITHIN: Duration = Duration::from_secs(1);
+/// Reads at once. IMDS caps connections and shares 1024 packets per second with DNS and NTP (EC2 User Guide, "Query
+/// throttling"), and a stuck one must not hold much here.
+const READS_AT_ONCE: usize = 8;
+
+/// Speaks IMDSv2 with a token of its own, and v1 only to an upstream that has no tokens. It sends `GET` of catalogue
+/// paths and `PUT` of the token, never a byte or header of a client's.
+pub struct HttpUpstream {
+    transport: Transport,
+    session: Session,
+    places: Semaphore,
+}
+
+impl HttpUpstream {
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { transport: Transport::new(endpoint), session: Session::default(), places: Semaphore::new(READS_AT_ONCE) }
+    }
+
+    async fn read_in_place(&self, entry: &Entry) -> Result<Document, RelayError> {
+        let read = async {
+            // The semaphore is never closed: what comes in time is a place.
+            let place = timeout(PLACE_WITHIN, self.places.acquire()).await;
+            let _place = place.map_err(|_| Fault::Unavailable(format!("{READS_AT_ONCE} other reads do not end")))?;
+            self.read_with_token(entry).await
+        };
+        let late = || Fault::Unavailable(format!("no answer within {READ_WITHIN:?}"));
+        let reply = timeout(READ_WITHIN, read).await.unwrap_or_else(|_| Err(late()));
+        judge(entry, reply)
+    }
+
+    /// A 401 means that the token is not known any more (IMDS restarted, the clock jumped): once more with a new one.
+    async fn read_with_token(&self, entry: &Entry) -> Result<Reply, Fault> {
+        let pass = self.session.pass(&self.transport).await?;
+        let reply = self.get(entry, &pass).await?;
+        if reply.status != StatusCode::UNAUTHORIZED {
+            return Ok(reply);
+        }
+        self.session.forget(&pass).await;
+        let pass = self.session.pass(&self.transport).await?;
+        self.get(entry, &pass).await
+    }
+
+    async fn get(&self, entry: &Entry, pass: &Pass) -> Result<Reply, Fault> {
+        self.transport.send(Method::GET, entry.path(), pass.header()).await
+    }
+}
+
+impl Upstream for HttpUpstream {
+    fn read<'a>(&'a self, entry: &'a Entry) -> Read<'a> {
+        Box::pin(self.read_in_place(entry))
+    }
+}
+
+fn judge(entry: &Entry, reply: Result<Reply, Fault>) -> Result<Document, RelayError> {
+    let path = || entry.path().to_owned();
+    match reply {
+        Ok(reply) if reply.status == StatusCode::OK => {
+            let content_type = ContentType::of(reply.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()));
+            Ok(Document { body: reply.body, content_type })
+        }
+        Ok(reply) if reply.status == StatusCode::NOT_FOUND => Err(RelayError::NotFound { path: path() }),
+        Ok(reply) => {
+            let detail = format!("answered with status {}", reply.status.as_u16());
+            Err(RelayError::Unavailable { path: path(), detail })
+        }
+        Err(Fault::TooLarge) => Err(RelayError::TooLarge { path: path(), limit: BODY_MAX }),
+        Err(Fault::Unavailable(detail)) => Err(RelayError::Unavailable { path: path(), detail }),
+    }
+}

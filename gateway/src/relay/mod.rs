@@ -1,0 +1,228 @@
+//! Everything of the instance metadata service that is not credentials: the catalogue of what exists, the operator's
+//! allow-list, and a cached read of the node's own service.
+//!
+//! Peers relayed what a client sent, and lost the node's role that way (kiam#516). Here a client's path only chooses an
+//! [`Entry`]; the request that the node sees is made from the entry alone.
+
+mod allow;
+mod catalogue;
+mod document;
+mod error;
+mod hold;
+mod imds;
+mod names;
+mod sandbox;
+mod session;
+mod table;
+mod transport;
+mod upstream;
+mod wildcard;
+
+pub use allow::{AllowError, AllowFault, AllowList, DEFAULT};
+pub use catalogue::{Catalogue, Entry, Listing, NodeListing};
+pub use document::{ContentType, Document};
+pub use error::RelayError;
+pub use imds::HttpUpstream;
+pub use sandbox::{NODE_SECRET, SandboxInstance};
+pub use transport::{Endpoint, EndpointError};
+pub use upstream::{Read, Upstream};
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use moka::future::Cache;
+use serde::Deserialize;
+use tokio::{
+    sync::{Mutex, watch},
+    time::timeout,
+};
+
+use crate::config::{self, ImdsEndpoint};
+use hold::{Held, Lives};
+
+/// Answers held, in bytes. A whole instance's metadata is some 10 KiB; this leaves room for pods that read many tags.
+const HELD_MAX: u64 = 1024 * 1024;
+/// Nothing is held longer, whatever is configured.
+const HELD_FOR: Duration = Duration::from_secs(24 * 3600);
+/// Reads under way for different entries. Past that a pod is making up names.
+const FLIGHTS_MAX: usize = 128;
+/// How long a request that could be answered with a stale document waits for a new one: IMDS takes a few milliseconds,
+/// and a slow one must not delay pods that were served before.
+const PATIENCE: Duration = Duration::from_millis(250);
+
+type Answer = Result<Document, RelayError>;
+type Flight = watch::Receiver<Option<Answer>>;
+
+/// Cheap to clone; clones share what is held.
+#[derive(Clone)]
+pub struct Relay {
+    upstream: Arc<dyn Upstream>,
+    ttl: Duration,
+    held: Cache<Entry, Held>,
+    flights: Arc<Mutex<HashMap<Entry, Flight>>>,
+    failing: Arc<AtomicBool>,
+}
+
+impl Relay {
+    /// Holds documents for `ttl`; zero holds nothing. Needs a tokio runtime when it is asked, not to be made.
+    pub fn new(upstream: Arc<dyn Upstream>, ttl: Duration) -> Self {
+        let held = Cache::builder()
+            .max_capacity(HELD_MAX)
+            .weigher(|entry: &Entry, held: &Held| {
+                held.weight().saturating_add(u32::try_from(entry.path().len()).unwrap_or(u32::MAX))
+            })
+            // Only frees memory: lives are counted in tokio's time.
+            .time_to_live(Lives::longest(ttl).clamp(Duration::from_secs(60), HELD_FOR))
+            .build();
+        Self { upstream, ttl, held, flights: Arc::default(), failing: Arc::default() }
+    }
+
+    /// # Errors
+    /// Where `imds.endpoint` is no `http://HOST[:PORT]`.
+    pub fn from_config(imds: &config::Imds) -> Result<Self, EndpointError> {
+        let upstream: Arc<dyn Upstream> = match &imds.endpoint {
+            ImdsEndpoint::Http(endpoint) => Arc::new(HttpUpstream::new(endpoint.parse()?)),
+            ImdsEndpoint::Sandbox => Arc::new(SandboxInstance::new()),
+        };
+        Ok(Self::new(upstream, imds.cache))
+    }
+
+    /// The node's own document, held or read. One read however many ask, detached from each of them: a client that hangs
+    /// up cancels nothing. Where the node fails, a document that is not too old stands in.
+    ///
+    /// # Errors
+    /// After 2 seconds at most.
+    pub async fn get(&self, entry: &Entry) -> Answer {
+        let lives = Lives::new(entry.freshness(), self.ttl);
+        let held = self.held.get(entry).await;
+        if let Some(answer) = held.as_ref().and_then(|held| held.current(lives)) {
+            return answer;
+        }
+        let read = async {
+            match self.join(entry, lives).await? {
+                Joined::Landed(answer) => answer,
+                Joined::Flight(flight) => landing(flight, entry).await,
+            }
+        };
+        let Some(stale) = held.and_then(|held| held.stale(lives)) else { return read.await };
+        match timeout(PATIENCE, read).await {
+            Ok(answer @ (Ok(_) | Err(RelayError::NotFound { .. }))) => answer,
+            _ => Ok(stale),
+        }
+    }
+
+    /// The names in the directory at these segments below `/latest/` that `allow` admits. Asks the node only where the
+    /// names differ from instance to instance.
+    ///
+    /// # Errors
+    /// `NotFound` where there is no such directory, or nothing in it is admitted.
+    pub async fn list(&self, segments: &[&str], allow: &AllowList) -> Result<Vec<String>, RelayError> {
+        let not_found = || RelayError::NotFound { path: segments.join("/").escape_debug().to_string() };
+        match Catalogue::listing(segments, allow).ok_or_else(not_found)? {
+            Listing::Names(names) => Ok(names),
+            Listing::Node(listing) => {
+                let document = self.get(&listing.entry()).await?;
+                let names = listing.names(&document.body, allow);
+                if names.is_empty() { Err(not_found()) } else { Ok(names) }
+            }
+        }
+    }
+
+    /// The ARN of the node's instance profile: what `base_role_arn = "auto"` is made from. Not held.
+    ///
+    /// # Errors
+    /// `NotFound` where the node has no instance profile.
+    pub async fn instance_profile_arn(&self) -> Result<String, RelayError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Info {
+            instance_profile_arn: String,
+        }
+        let entry = Entry::instance_profile();
+        let document = self.upstream.read(&entry).await?;
+        let info: Option<Info> = serde_json::from_slice(&document.body).ok();
+        let arn = info.map(|info| info.instance_profile_arn);
+        arn.ok_or_else(|| RelayError::Malformed { path: entry.to_string(), expected: "an InstanceProfileArn" })
+    }
+
+    /// The node's region: what `region = "auto"` means. Not held. Only letters, digits and hyphens, as it becomes part of
+    /// host names.
+    pub async fn region(&self) -> Result<String, RelayError> {
+        let entry = Entry::region();
+        let document = self.upstream.read(&entry).await?;
+        let text = str::from_utf8(&document.body).unwrap_or_default().trim();
+        let is_label = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        // 63: the longest label in a host name (RFC 1035, 2.3.4).
+        match (1..=63).contains(&text.len()) && text.bytes().all(is_label) {
+            true => Ok(text.to_owned()),
+            false => Err(RelayError::Malformed { path: entry.to_string(), expected: "the name of a region" }),
+        }
+    }
+
+    /// Whether the node's last answer was none. Documents may still be served, stale.
+    pub fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    async fn join(&self, entry: &Entry, lives: Lives) -> Result<Joined, RelayError> {
+        let mut flights = self.flights.lock().await;
+        // A flight that landed since the caller looked has left its answer there.
+        let held = self.held.get(entry).await;
+        if let Some(answer) = held.as_ref().and_then(|held| held.current(lives)) {
+            return Ok(Joined::Landed(answer));
+        }
+        // An upstream that panicked has left a flight that never lands: its sender is gone.
+        flights.retain(|_, flight| flight.has_changed().is_ok());
+        if let Some(flight) = flights.get(entry) {
+            return Ok(Joined::Flight(flight.clone()));
+        }
+        if flights.len() >= FLIGHTS_MAX {
+            let detail = format!("{FLIGHTS_MAX} other reads are under way");
+            return Err(RelayError::Unavailable { path: entry.to_string(), detail });
+        }
+        let (done, flight) = watch::channel(None);
+        flights.insert(entry.clone(), flight.clone());
+        tokio::spawn(self.clone().fly(entry.clone(), held, done));
+        Ok(Joined::Flight(flight))
+    }
+
+    async fn fly(self, entry: Entry, previous: Option<Held>, done: watch::Sender<Option<Answer>>) {
+        let answer = self.upstream.read(&entry).await;
+        self.note(&answer);
+        self.held.insert(entry.clone(), Held::after(previous, answer.clone())).await;
+        self.flights.lock().await.remove(&entry);
+        done.send_replace(Some(answer));
+    }
+
+    /// Logs a change only: a failing service is asked many things, and pods choose how many.
+    fn note(&self, answer: &Answer) {
+        let failure = answer.as_ref().err().filter(|error| matches!(error, RelayError::Unavailable { .. }));
+        let was_failing = self.failing.swap(failure.is_some(), Ordering::Relaxed);
+        match failure {
+            Some(error) if !was_failing => tracing::warn!(%error, "instance metadata is not to be had"),
+            None if was_failing => tracing::info!("instance metadata is to be had again"),
+            _ => {}
+        }
+    }
+}
+
+enum Joined {
+    Flight(Flight),
+    Landed(Answer),
+}
+
+async fn landing(mut flight: Flight, entry: &Entry) -> Answer {
+    let answer = flight.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
+    answer.unwrap_or_else(|| {
+        Err(RelayError::Unavailable { path: entry.to_string(), detail: "the read was given up".to_owned() })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! The gateway's own IMDSv2 session with the node's metadata service: one token for all reads.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use super::transport::{Fault, Reply, Transport};
+
+/// The longest life that IMDS gives a token, six hours (EC2 User Guide, "Use IMDSv2").
+const TOKEN_TTL: u64 = 21_600;
+/// IMDS tokens have 56 characters; nothing near this is one.
+const TOKEN_MAX: usize = 4096;
+/// An answer that IMDS drops for its hop limit never comes, so a token that is this late is reported as that.
+const TOKEN_WITHIN: Duration = Duration::from_secs(1);
+/// How long a failed renewal leaves the old token, which is still valid, in use.
+const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// How long an upstream that has no token route is asked without one. Older mocks have none; IMDS itself can be changed
+/// to hand out tokens at any time, and says 401 then, which ends this sooner.
+const TOKENLESS_FOR: Duration = Duration::from_secs(300);
+
+const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
+const TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
+
+#[derive(Default)]
+pub(super) struct Session {
+    /// Held while a token is minted, so that one is minted however many read. Each reader has a deadline of its own.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Unknown,
+    Token {
+        token: Arc<HeaderValue>,
+        renew_at: Instant,
+        expires_at: Instant,
+    },
+    Tokenless {
+        until: Instant,
+    },
+}
+
+/// What a read is sent with: a token, or nothing where the upstream knows no tokens.
+#[derive(Clone)]
+pub(super) struct Pass(Option<Arc<HeaderValue>>);
+
+impl Session {
+    pub(super) async fn pass(&self, transport: &Transport) -> Result<Pass, Fault> {
+        let mut state = self.state.lock().await;
+        let now = Instant::now();
+        match &mut *state {
+            State::Token { token, renew_at, .. } if now < *renew_at => return Ok(Pass(Some(token.clone()))),
+            State::Tokenless { until } if now < *until => return Ok(Pass(None)),
+            State::Token { token, renew_at, expires_at } if now < *expires_at => {
+                let old = Pass(Some(token.clone()));
+                // Put off first: a reader that runs out of time here must not leave the next one to wait as well.
+                *renew_at = now + RENEW_AGAIN_AFTER;
+                if let Ok(minted) = mint(transport).await {
+                    *state = minted;
+                }
+                return Ok(state.pass().unwrap_or(old));
+            }
+            _ => {}
+        }
+        *state = State::Unknown;
+        *state = mint(transport).await?;
+        state.pass().ok_or_else(|| Fault::Unavailable("gave no token".to_owned()))
+    }
+
+    /// Drops a pass that the upstream refused, unless another reader has replaced it already.
+    pub(super) async fn forget(&self, refused: &Pass) {
+        let mut state = self.state.lock().await;
+        let is_current = match (&*state, &refused.0) {
+            (State::Token { token, .. }, Some(refused)) => Arc::ptr_eq(token, refused),
+            (State::Tokenless { .. }, None) => true,
+            _ => false,
+        };
+        if is_current {
+            *state = State::Unknown;
+        }
+    }
+}
+
+impl State {
+    fn pass(&self) -> Option<Pass> {
+        match self {
+            Self::Unknown => None,
+            Self::Token { token, .. } => Some(Pass(Some(token.clone()))),
+            Self::Tokenless { .. } => Some(Pass(None)),
+        }
+    }
+}
+
+impl Pass {
+    pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        self.0.as_ref().map(|token| (TOKEN, HeaderValue::clone(token)))
+    }
+}
+
+async fn mint(transport: &Transport) -> Result<State, Fault> {
+    let asked_at = Instant::now();
+    let exchange = transport.send(Method::PUT, "api/token", Some((TTL, HeaderValue::from(TOKEN_TTL))));
+    let reply = timeout(TOKEN_WITHIN, exchange).await.map_err(|_| {
+        Fault::Unavailable(format!(
+            "no session token within {TOKEN_WITHIN:?}; is the gateway on the host's network, or the instance's hop limit at least 2?"
+        ))
+    })??;
+    match reply.status {
+        StatusCode::OK => {
+            let life = life(&reply.headers);
+            // Nine tenths: early enough that no read is the one to find it expired.
+            let renew_at = asked_at + life.mul_f32(0.9);
+            Ok(State::Token { token: Arc::new(token(&reply)?), renew_at, expires_at: asked_at + life })
+        }
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            Ok(State::Tokenless { until: asked_at + TOKENLESS_FOR })
+        }
+        status => Err(Fault::Unavailable(format!("answered a token request with status {}", status.as_u16()))),
+    }
+}
+
+fn token(reply: &Reply) -> Result<HeaderValue, Fault> {
+    let bytes = reply.body.trim_ascii();
+    let is_token = (1..=TOKEN_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
+    let value = is_token.then(|| HeaderValue::from_bytes(bytes).ok()).flatten();
+    let mut value = value.ok_or_else(|| Fault::Unavailable("answered a token request without a token".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// What IMDS says the token lives; what was asked where it does not say.
+fn life(headers: &HeaderMap) -> Duration {
+    let stated = headers.get(TTL).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
+    Duration::from_secs(stated.filter(|seconds| (1..=TOKEN_TTL).contains(seconds)).unwrap_or(TOKEN_TTL))
+}

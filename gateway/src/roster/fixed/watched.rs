@@ -1,0 +1,91 @@
+//! A roster file that is read at start and again whenever it changes.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Listed, Parsed, SANDBOX, parse};
+use crate::{
+    clock::Clock,
+    config::{Faults, RosterSource},
+    lifecycle::Followed,
+    roster::{Feed, Knowledge},
+    telemetry::Metrics,
+    workload::Uid,
+};
+
+/// What the file said when it was opened.
+pub struct Watched {
+    /// None for the sample pods, which are compiled in.
+    file: Option<(PathBuf, String)>,
+    node: String,
+    listed: Vec<Listed>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    Faults(Faults),
+}
+
+impl Watched {
+    /// None where the roster does not come from a file.
+    pub fn open(source: &RosterSource, node: &str) -> Result<Option<Self>, OpenError> {
+        let (file, parsed) = match source {
+            RosterSource::Kubernetes => return Ok(None),
+            RosterSource::Sandbox => (None, parse(Path::new("sandbox-roster.toml"), SANDBOX)),
+            RosterSource::Fixed { file } => {
+                let read = std::fs::read_to_string(file);
+                let text = read.map_err(|source| OpenError::Read { path: file.clone(), source })?;
+                let parsed = parse(file, &text);
+                (Some((file.clone(), text)), parsed)
+            }
+        };
+        let Parsed { workloads } = parsed.map_err(OpenError::Faults)?;
+        Ok(Some(Self { file, node: node.to_owned(), listed: workloads }))
+    }
+
+    /// The workloads that have listeners of their own.
+    pub fn listeners(&self) -> impl Iterator<Item = (SocketAddr, Uid)> {
+        self.listed.iter().filter_map(|listed| Some((listed.listen?, listed.workload.uid.clone())))
+    }
+
+    /// Publishes what was read, and then each change until `stop`. A file that cannot be read or is wrong changes nothing:
+    /// the last good one stays.
+    pub async fn run(self, feed: Arc<Feed>, clock: Clock, metrics: Arc<Metrics>, stop: CancellationToken) {
+        let node = self.node;
+        publish(&feed, self.listed, &node, &clock);
+        let Some((path, text)) = self.file else { return };
+        let mut followed = Followed::new(&path, Some(text));
+        loop {
+            let text = tokio::select! {
+                () = stop.cancelled() => return,
+                text = followed.changed() => text,
+            };
+            let parsed = parse(&path, &text);
+            metrics.reload("roster", parsed.is_ok());
+            match parsed {
+                Ok(Parsed { workloads }) => {
+                    tracing::info!(file = %path.display(), workloads = workloads.len(), "roster reloaded");
+                    publish(&feed, workloads, &node, &clock);
+                }
+                Err(faults) => tracing::error!("roster not reloaded, the last good one stays\n{faults}"),
+            }
+        }
+    }
+}
+
+fn publish(feed: &Feed, listed: Vec<Listed>, node: &str, clock: &Clock) {
+    let workloads = listed.into_iter().map(|listed| {
+        let mut workload = listed.workload;
+        workload.node = node.to_owned();
+        workload
+    });
+    feed.publish(workloads.collect(), Knowledge::Complete, clock.now());
+}

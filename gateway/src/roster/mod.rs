@@ -1,0 +1,219 @@
+//! Who runs on this node.
+//!
+//! The roster is an immutable snapshot; the feed is where its one writer (`kube`, `fixed`) publishes the next one.
+
+pub mod fixed;
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    net::IpAddr,
+    sync::Arc,
+    time::SystemTime,
+};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+use crate::workload::{Uid, Workload};
+
+#[derive(Debug, Default)]
+pub struct Roster {
+    by_address: HashMap<IpAddr, Occupant>,
+    by_uid: HashMap<Uid, Arc<Workload>>,
+    knowledge: Knowledge,
+    synced_at: Option<SystemTime>,
+}
+
+/// Two live pods on one address is a fact to remember, not one to resolve: whoever asks from there gets nothing.
+#[derive(Debug)]
+enum Occupant {
+    One(Arc<Workload>),
+    Several,
+}
+
+/// What an address that is not in the roster means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Knowledge {
+    /// Nothing: the first sync is still to come.
+    #[default]
+    None,
+    /// Its pod may be on its way: an API server is eventually consistent.
+    Eventual,
+    /// There is no such pod: the list is complete by definition.
+    Complete,
+}
+
+/// What the roster says of a caller.
+#[derive(Debug)]
+pub enum Standing {
+    Known(Arc<Workload>),
+    Ambiguous,
+    Unknown,
+    Absent,
+}
+
+impl Roster {
+    pub fn at(&self, address: IpAddr) -> Standing {
+        match self.by_address.get(&address) {
+            Some(Occupant::One(workload)) => Standing::Known(Arc::clone(workload)),
+            Some(Occupant::Several) => Standing::Ambiguous,
+            None => self.nobody(),
+        }
+    }
+
+    pub fn of_uid(&self, uid: &Uid) -> Standing {
+        self.by_uid.get(uid).map_or_else(|| self.nobody(), |workload| Standing::Known(Arc::clone(workload)))
+    }
+
+    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.by_uid.values()
+    }
+
+    pub fn named(&self, namespace: &str, pod: &str) -> Option<&Arc<Workload>> {
+        self.workloads().find(|workload| workload.namespace == namespace && workload.pod == pod)
+    }
+
+    /// When this snapshot was published; None before the first one.
+    pub fn synced_at(&self) -> Option<SystemTime> {
+        self.synced_at
+    }
+
+    fn nobody(&self) -> Standing {
+        match self.knowledge {
+            Knowledge::None | Knowledge::Eventual => Standing::Unknown,
+            Knowledge::Complete => Standing::Absent,
+        }
+    }
+}
+
+/// Readers never wait for the writer, and those who wait for a change are woken by it.
+#[derive(Debug)]
+pub struct Feed {
+    current: ArcSwap<Roster>,
+    changes: watch::Sender<()>,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Self { current: ArcSwap::default(), changes: watch::Sender::new(()) }
+    }
+}
+
+impl Feed {
+    pub fn current(&self) -> Guard<Arc<Roster>> {
+        self.current.load()
+    }
+
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// Makes `workloads` the roster. One that says what it said before is kept as it was, with its memo and the moment it
+    /// was first seen; called by one writer only.
+    pub fn publish(&self, workloads: Vec<Workload>, knowledge: Knowledge, now: SystemTime) {
+        let before = self.current.load_full();
+        let mut next = Roster { knowledge, synced_at: Some(now), ..Roster::default() };
+        for mut workload in workloads {
+            let kept = match before.by_uid.get(&workload.uid) {
+                Some(old) if old.says_the_same_as(&workload) => Arc::clone(old),
+                Some(old) => {
+                    workload.since = old.since;
+                    Arc::new(workload)
+                }
+                None => {
+                    workload.since = Some(now);
+                    Arc::new(workload)
+                }
+            };
+            next.insert(kept);
+        }
+        self.current.store(Arc::new(next));
+        self.changes.send_replace(());
+    }
+}
+
+impl Roster {
+    fn insert(&mut self, workload: Arc<Workload>) {
+        for address in &workload.ips {
+            match self.by_address.entry(address.to_canonical()) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(Occupant::One(Arc::clone(&workload)));
+                }
+                Entry::Occupied(mut taken) => {
+                    taken.insert(Occupant::Several);
+                }
+            }
+        }
+        self.by_uid.insert(workload.uid.clone(), workload);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, ip: &str) -> Workload {
+        Workload {
+            namespace: "n".into(),
+            pod: name.into(),
+            uid: Uid::derived("n", name),
+            ips: vec![ip.parse().unwrap()],
+            ..Workload::default()
+        }
+    }
+
+    fn at(feed: &Feed, ip: &str) -> Standing {
+        feed.current().at(ip.parse().unwrap())
+    }
+
+    #[test]
+    fn two_pods_on_one_address_are_nobody() {
+        let feed = Feed::default();
+        feed.publish(vec![pod("a", "10.0.0.1"), pod("b", "10.0.0.1")], Knowledge::Eventual, SystemTime::UNIX_EPOCH);
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Ambiguous));
+    }
+
+    #[test]
+    fn an_address_that_is_not_listed_is_absent_only_where_the_list_is_complete() {
+        let feed = Feed::default();
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Unknown));
+        feed.publish(vec![], Knowledge::Eventual, SystemTime::UNIX_EPOCH);
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Unknown));
+        feed.publish(vec![], Knowledge::Complete, SystemTime::UNIX_EPOCH);
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Absent));
+    }
+
+    #[test]
+    fn an_unchanged_pod_keeps_its_value_and_a_changed_one_only_its_age() {
+        let feed = Feed::default();
+        let start = SystemTime::UNIX_EPOCH;
+        let later = start + std::time::Duration::from_secs(9);
+        feed.publish(vec![pod("a", "10.0.0.1"), pod("b", "10.0.0.2")], Knowledge::Complete, start);
+        let Standing::Known(before) = at(&feed, "10.0.0.1") else { panic!("a is known") };
+        let mut changed = pod("b", "10.0.0.2");
+        changed.labels.insert("tier".into(), "trusted".into());
+        feed.publish(vec![pod("a", "10.0.0.1"), changed], Knowledge::Complete, later);
+        let (Standing::Known(a), Standing::Known(b)) = (at(&feed, "10.0.0.1"), at(&feed, "10.0.0.2")) else {
+            panic!("both are known")
+        };
+        assert!(Arc::ptr_eq(&before, &a));
+        assert_eq!((b.since, b.labels.len()), (Some(start), 1));
+    }
+
+    #[test]
+    fn an_address_that_goes_to_another_pod_goes_whole() {
+        let feed = Feed::default();
+        let now = SystemTime::UNIX_EPOCH;
+        feed.publish(vec![pod("a", "10.0.0.1")], Knowledge::Complete, now);
+        feed.publish(vec![pod("b", "10.0.0.1")], Knowledge::Complete, now);
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Known(w) if w.pod == "b"));
+        assert!(matches!(feed.current().of_uid(&Uid::derived("n", "a")), Standing::Absent));
+    }
+
+    #[test]
+    fn mapped_and_plain_ipv4_are_one_address() {
+        let feed = Feed::default();
+        feed.publish(vec![pod("a", "::ffff:10.0.0.1")], Knowledge::Complete, SystemTime::UNIX_EPOCH);
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Known(_)));
+    }
+}

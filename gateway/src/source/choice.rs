@@ -1,0 +1,66 @@
+//! The source that the configuration names.
+
+use std::sync::Arc;
+
+use super::{
+    Awaited, IdentityError, IdentitySettings, SandboxSource, Source, StsSettings, StsSource, TokenFiles, base_identity,
+};
+use crate::{
+    clock::Clock,
+    config::{Config, CredentialsSource},
+    credential::Subject,
+    roster::{Feed, Standing},
+};
+
+/// What waits for the node's region.
+pub type OnRegion = Box<dyn FnOnce(String) + Send>;
+
+/// The source, and who must be told the region once it is known, where the configuration does not say it.
+pub fn of_config(
+    config: &Config,
+    feed: &Arc<Feed>,
+    clock: Clock,
+) -> Result<(Arc<dyn Source>, Option<OnRegion>), IdentityError> {
+    if config.credentials.source == CredentialsSource::Sandbox {
+        return Ok((Arc::new(SandboxSource::new(clock)), None));
+    }
+    // A fault in the identity's settings is told at start, whether the region is known by then or not.
+    base_identity(&identity(config, String::new()))?;
+    let (config, feed) = (config.clone(), Arc::clone(feed));
+    match config.credentials.region.clone() {
+        Some(region) => Ok((sts(&config, region, feed, clock)?, None)),
+        None => {
+            let awaited = Arc::new(Awaited::default());
+            let waiting = Arc::clone(&awaited);
+            let found = move |region| match sts(&config, region, feed, clock) {
+                Ok(source) => waiting.found(source),
+                Err(error) => tracing::error!(%error, "no credentials can be had"),
+            };
+            Ok((awaited, Some(Box::new(found))))
+        }
+    }
+}
+
+fn sts(config: &Config, region: String, feed: Arc<Feed>, clock: Clock) -> Result<Arc<dyn Source>, IdentityError> {
+    let file_of = move |subject: &Subject| match feed.current().of_uid(&subject.uid) {
+        Standing::Known(workload) => workload.token_file.clone(),
+        Standing::Ambiguous | Standing::Unknown | Standing::Absent => None,
+    };
+    Ok(Arc::new(StsSource::new(StsSettings {
+        identity: base_identity(&identity(config, region.clone()))?,
+        region,
+        endpoint: config.credentials.sts_endpoint.clone(),
+        assume_role_arn: config.credentials.assume_role_arn.clone(),
+        tokens: Arc::new(TokenFiles::new(file_of)),
+        clock,
+    })))
+}
+
+fn identity(config: &Config, region: String) -> IdentitySettings {
+    IdentitySettings {
+        identity: config.credentials.identity,
+        region,
+        sts_endpoint: config.credentials.sts_endpoint.clone(),
+        imds_endpoint: config.imds.endpoint.clone(),
+    }
+}

@@ -1,0 +1,128 @@
+//! What an STS error means to the keeper and to the pod.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::{
+    error::{ConnectorError, ProvideErrorMetadata, SdkError},
+    operation::RequestId,
+};
+
+use crate::source::{FaultClass, FetchError};
+
+/// Whose proof was judged: an expired token is the gateway's own fault in the one call and the workload's in the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::source) enum Call {
+    AssumeRole,
+    WithWebIdentity,
+}
+
+/// Never quotes a response that was not understood: it may hold a credential.
+pub(super) fn of<E>(error: &SdkError<E>, call: Call) -> FetchError
+where
+    E: Error + ProvideErrorMetadata + 'static,
+{
+    match error {
+        SdkError::ServiceError(answer) => {
+            let status = answer.raw().status().as_u16();
+            let code = answer.err().code();
+            let message = answer.err().message().unwrap_or("no message");
+            let (named, request) = (code.unwrap_or("no code"), error.request_id().unwrap_or("unknown"));
+            let detail = format!("sts answered {status} {named}: {message} (request id {request})");
+            FetchError { class: class_of(code, status, call), code: code.map(str::to_owned), detail }
+        }
+        SdkError::ResponseError(answer) => {
+            let status = answer.raw().status().as_u16();
+            let request = error.request_id().unwrap_or("unknown");
+            unavailable(format!("sts answered {status} with what is no answer of sts (request id {request})"))
+        }
+        SdkError::TimeoutError(_) => unavailable("sts has not answered in time".to_owned()),
+        other => of_unsent(other),
+    }
+}
+
+/// Before there was an answer: the gateway's own identity could not be had, or the connection.
+fn of_unsent(error: &(dyn Error + 'static)) -> FetchError {
+    let Some(identity) = causes(Some(error)).find_map(|cause| cause.downcast_ref::<CredentialsError>()) else {
+        return unavailable(format!("cannot reach sts: {}", chain(error)));
+    };
+    let below = || causes(identity.source());
+    // Its own call to STS has been judged before; who may not ask has no identity, whatever the reason.
+    if let Some(fault) = below().find_map(|cause| cause.downcast_ref::<FetchError>()) {
+        let class = match fault.class {
+            FaultClass::Throttled | FaultClass::Unavailable => fault.class,
+            _ => FaultClass::Identity,
+        };
+        return FetchError {
+            class,
+            code: fault.code.clone(),
+            detail: format!("the gateway's own identity: {}", fault.detail),
+        };
+    }
+    let unreachable = below().any(|cause| cause.downcast_ref::<ConnectorError>().is_some());
+    let class = match identity {
+        _ if unreachable => FaultClass::Unavailable,
+        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => FaultClass::Identity,
+        _ => FaultClass::Unavailable,
+    };
+    FetchError { class, code: None, detail: format!("the gateway's own identity: {}", chain(identity)) }
+}
+
+/// Codes: AWS STS API Reference, AssumeRole, AssumeRoleWithWebIdentity and Common Error Types. Denial and throttling have
+/// no typed variant in the SDK, and throttling may come with status 400.
+fn class_of(code: Option<&str>, status: u16, call: Call) -> FaultClass {
+    match code.unwrap_or_default() {
+        "AccessDenied" | "AccessDeniedException" | "NotAuthorized" => FaultClass::AccessDenied,
+        "Throttling"
+        | "ThrottlingException"
+        | "ThrottledException"
+        | "RequestLimitExceeded"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "SlowDown"
+        | "LimitExceeded" => FaultClass::Throttled,
+        "InvalidIdentityToken" | "IDPRejectedClaim" => FaultClass::Token,
+        "ExpiredToken" | "ExpiredTokenException" => match call {
+            Call::AssumeRole => FaultClass::Identity,
+            Call::WithWebIdentity => FaultClass::Token,
+        },
+        "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "InvalidAccessKeyId"
+        | "RequestExpired"
+        | "OptInRequired" => FaultClass::Identity,
+        "MalformedPolicyDocument"
+        | "PackedPolicyTooLarge"
+        | "RegionDisabledException"
+        | "ValidationError"
+        | "InvalidParameterValue"
+        | "InvalidParameterCombination"
+        | "MissingParameter"
+        | "MalformedQueryString"
+        | "InvalidAction" => FaultClass::Invalid,
+        "IDPCommunicationError" | "InternalFailure" | "ServiceUnavailable" => FaultClass::Unavailable,
+        _ => match status {
+            429 => FaultClass::Throttled,
+            403 => FaultClass::AccessDenied,
+            // A proxy's page, an error of tomorrow: asked again soon rather than never.
+            _ => FaultClass::Unavailable,
+        },
+    }
+}
+
+fn unavailable(detail: String) -> FetchError {
+    FetchError { class: FaultClass::Unavailable, code: None, detail }
+}
+
+/// Each cause by its message. The SDK's own printer adds `Debug` forms, which may quote a response.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    causes(Some(error)).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+fn causes<'a>(first: Option<&'a (dyn Error + 'static)>) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(first, |&cause| cause.source())
+}

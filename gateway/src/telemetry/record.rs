@@ -1,0 +1,136 @@
+//! What is known of one request when it ends.
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use http::{Method, request::Parts};
+
+use super::Metrics;
+use crate::{
+    caller::Origin,
+    credential::Credential,
+    dialect::{Answer, Ask},
+    policy::Grant,
+    refusal::Refusal,
+    workload::Workload,
+};
+
+pub struct Record {
+    metrics: Arc<Metrics>,
+    began: Instant,
+    id: u64,
+    peer: IpAddr,
+    method: Method,
+    ask: &'static str,
+    protocol: Option<Protocol>,
+    workload: Option<Arc<Workload>>,
+    /// The access key id joins this line with CloudTrail; it is no secret.
+    credential: Option<(Arc<Grant>, Arc<Credential>)>,
+    ended: Option<Ended>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// Without a session token.
+    V1,
+    V2,
+}
+
+enum Ended {
+    Answered,
+    Refused { refusal: Refusal },
+}
+
+/// How an answered request is labelled.
+const OK: &str = "ok";
+
+impl Record {
+    pub(super) fn begin(metrics: Arc<Metrics>, origin: &Origin, parts: &Parts) -> Self {
+        Self {
+            metrics,
+            began: Instant::now(),
+            id: rand::random(),
+            peer: origin.address(),
+            method: parts.method.clone(),
+            ask: "malformed",
+            protocol: None,
+            workload: None,
+            credential: None,
+            ended: None,
+        }
+    }
+
+    /// What a pod's owner quotes and an operator searches for.
+    pub fn id(&self) -> String {
+        format!("{:016x}", self.id)
+    }
+
+    pub fn ask(&mut self, ask: &Ask<'_>) {
+        self.ask = ask.label();
+    }
+
+    pub fn protocol(&mut self, protocol: Protocol) {
+        self.protocol = Some(protocol);
+    }
+
+    pub fn workload(&mut self, workload: &Arc<Workload>) {
+        self.workload = Some(Arc::clone(workload));
+    }
+
+    pub fn credential(&mut self, grant: &Arc<Grant>, credential: &Arc<Credential>) {
+        self.credential = Some((Arc::clone(grant), Arc::clone(credential)));
+    }
+
+    pub fn outcome(&mut self, answer: &Result<Answer, Refusal>) {
+        self.ended = Some(match answer {
+            Ok(_) => Ended::Answered,
+            Err(refusal) => Ended::Refused { refusal: refusal.clone() },
+        });
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let (status, outcome) = match &self.ended {
+            Some(Ended::Answered) => (200, OK),
+            Some(Ended::Refused { refusal }) => (refusal.status().as_u16(), refusal.label()),
+            // The client left before there was an answer. 499 is nginx's word for it; HTTP has none.
+            None => (499, "client-left"),
+        };
+        self.metrics.request(self.ask, status, outcome, self.began.elapsed());
+        if self.protocol == Some(Protocol::V1) {
+            self.metrics.v1_request();
+        }
+        let cause = match &self.ended {
+            Some(Ended::Refused { refusal }) => refusal.cause(),
+            _ => None,
+        };
+        let workload = self.workload.as_deref();
+        tracing::info!(
+            target: "metagate::access",
+            request_id = %format_args!("{:016x}", self.id),
+            peer = %self.peer,
+            method = %self.method,
+            ask = self.ask,
+            status,
+            outcome,
+            imds = self.protocol.map(Protocol::label),
+            namespace = workload.map(|workload| workload.namespace.as_str()),
+            pod = workload.map(|workload| workload.pod.as_str()),
+            role = self.credential.as_ref().map(|(grant, _)| grant.role().arn.as_str()),
+            session_name = self.credential.as_ref().map(|(grant, _)| grant.role().session_name.as_str()),
+            access_key_id = self.credential.as_ref().map(|(_, credential)| credential.access_key_id.as_str()),
+            cause,
+            duration_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
+}
+
+impl Protocol {
+    fn label(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+        }
+    }
+}

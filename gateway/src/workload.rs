@@ -1,0 +1,100 @@
+//! A pod on this node, with what policy may read of it.
+
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::SystemTime};
+
+use sha2::{Digest, Sha256};
+
+use crate::policy::Memo;
+
+/// Labels or annotations. Ordered, because plugins are promised sorted pairs.
+pub type Pairs = BTreeMap<String, String>;
+
+/// Immutable: any change to the pod, its namespace or its service account makes a new workload, and with it an empty
+/// memo. A decision can therefore never outlive what it was made from.
+#[derive(Debug, Default)]
+pub struct Workload {
+    pub namespace: String,
+    pub pod: String,
+    pub uid: Uid,
+    pub ips: Vec<IpAddr>,
+    pub service_account: String,
+    pub node: String,
+    pub labels: Pairs,
+    pub annotations: Pairs,
+    pub namespace_labels: Pairs,
+    pub namespace_annotations: Pairs,
+    pub service_account_annotations: Pairs,
+    /// Where this workload's own web identity token is, when the roster knows of one.
+    pub token_file: Option<PathBuf>,
+    /// When this node's roster first showed this UID.
+    pub since: Option<SystemTime>,
+    /// What policy said of this very value.
+    pub memo: Memo,
+}
+
+impl Workload {
+    /// `namespace/pod`, as a person names it.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.namespace, self.pod)
+    }
+
+    /// Whether both describe the same pod in the same words; when it was first seen and what was decided are not words.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        self.words() == other.words()
+    }
+
+    fn words(&self) -> ([&str; 4], &Uid, &[IpAddr], [&Pairs; 5], Option<&PathBuf>) {
+        (
+            [&self.namespace, &self.pod, &self.service_account, &self.node],
+            &self.uid,
+            &self.ips,
+            [
+                &self.labels,
+                &self.annotations,
+                &self.namespace_labels,
+                &self.namespace_annotations,
+                &self.service_account_annotations,
+            ],
+            self.token_file.as_ref(),
+        )
+    }
+}
+
+/// A pod's UID, with the digest that session tokens are bound to computed once.
+#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Uid {
+    text: String,
+    digest: [u8; 16],
+}
+
+impl Uid {
+    pub fn new(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let mut digest = [0; 16];
+        for (to, from) in digest.iter_mut().zip(Sha256::digest(&text)) {
+            *to = from;
+        }
+        Self { text, digest }
+    }
+
+    /// A stable UID for a workload that has none of its own (the fixed roster).
+    pub fn derived(namespace: &str, pod: &str) -> Self {
+        let digest = Sha256::digest(format!("{namespace}/{pod}"));
+        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        Self::new(hex)
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub fn digest(&self) -> &[u8; 16] {
+        &self.digest
+    }
+}
+
+impl fmt::Debug for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,11 @@
+//! Fakes with behaviour, for Metagate's own tests and benches.
+
+pub mod client;
+pub mod gateway;
+pub mod imds;
+pub mod source;
+
+pub use client::{Client, Reply};
+pub use gateway::{Setup, TestGateway};
+pub use imds::FakeImds;
+pub use source::FakeSource;

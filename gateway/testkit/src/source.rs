@@ -1,0 +1,86 @@
+//! A source of credentials that tells whose each one is, and fails or hangs when told to.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use metagate::{
+    credential::{Credential, CredentialKey, Secret},
+    source::{FaultClass, Fetch, FetchError, Source},
+};
+use tokio::sync::watch;
+
+pub struct FakeSource {
+    answer: watch::Sender<Answer>,
+    asked: Mutex<Vec<String>>,
+}
+
+#[derive(Clone)]
+enum Answer {
+    Issue,
+    IssueBetween { issued_at: SystemTime, expires_at: SystemTime },
+    Fail(FetchError),
+    Hold,
+}
+
+/// Issues until it is told otherwise.
+impl Default for FakeSource {
+    fn default() -> Self {
+        Self { answer: watch::Sender::new(Answer::Issue), asked: Mutex::default() }
+    }
+}
+
+impl FakeSource {
+    /// Credentials that live as long as their role says, from now. Answers those who were held, too.
+    pub fn issue(&self) {
+        self.answer.send_replace(Answer::Issue);
+    }
+
+    pub fn issue_between(&self, issued_at: SystemTime, expires_at: SystemTime) {
+        self.answer.send_replace(Answer::IssueBetween { issued_at, expires_at });
+    }
+
+    pub fn fail(&self, class: FaultClass, code: Option<&str>, detail: &str) {
+        let error = FetchError { class, code: code.map(str::to_owned), detail: detail.to_owned() };
+        self.answer.send_replace(Answer::Fail(error));
+    }
+
+    /// No answer until it is told another thing.
+    pub fn hold(&self) {
+        self.answer.send_replace(Answer::Hold);
+    }
+
+    /// The ARNs of the roles that were asked for, in order.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn answer(&self, key: &CredentialKey) -> Result<Credential, FetchError> {
+        let nth = {
+            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+            asked.push(key.role().arn.to_string());
+            asked.len()
+        };
+        let mut answers = self.answer.subscribe();
+        let answer = answers.wait_for(|answer| !matches!(answer, Answer::Hold)).await.map(|answer| answer.clone());
+        let (issued_at, expires_at) = match answer {
+            Ok(Answer::IssueBetween { issued_at, expires_at }) => (issued_at, expires_at),
+            Ok(Answer::Fail(error)) => return Err(error),
+            Ok(Answer::Issue | Answer::Hold) | Err(_) => {
+                let now = SystemTime::now();
+                (now, now + key.role().duration)
+            }
+        };
+        let role = key.role().arn.name();
+        let secret = Secret::new(format!("secret-of-{role}-{nth}"));
+        let token = Secret::new(format!("token-of-{role}-{nth}"));
+        Ok(Credential::new(format!("ASIA{nth:016}"), secret, token, issued_at, expires_at))
+    }
+}
+
+impl Source for FakeSource {
+    fn fetch<'a>(&'a self, key: &'a CredentialKey) -> Fetch<'a> {
+        Box::pin(self.answer(key))
+    }
+}
