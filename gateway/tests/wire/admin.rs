@@ -1,0 +1,157 @@
+//! The operator's side.
+
+use std::sync::Arc;
+
+use metagate::roster::Feed;
+use metagate_testkit::{Client, FakeSource};
+use tokio::net::UnixStream;
+
+use super::*;
+
+const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
+
+async fn look(gateway: &TestGateway, path: &str) -> Reply {
+    let mut client = gateway.admin().await.unwrap();
+    client.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await.unwrap()
+}
+
+#[tokio::test]
+async fn it_is_alive_at_once_and_ready_when_the_roster_is_known() {
+    let feed = Arc::new(Feed::default());
+    let gateway = Setup::default().feed(&feed).start().await.unwrap();
+    assert_eq!(look(&gateway, "/livez").await.status, 200);
+    let waiting = look(&gateway, "/readyz").await;
+    assert_eq!((waiting.status, waiting.text().as_str()), (503, "waiting for: roster\n"));
+
+    publish(&feed, "");
+    let ready = async { while look(&gateway, "/readyz").await.status != 200 {} };
+    tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap();
+    assert_eq!(look(&gateway, "/readyz").await.text(), "ok\n");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_what_they_asked_and_how_they_ended() {
+    let gateway = gateway().await;
+    let token = token(&gateway, CHECKOUT).await;
+    for _ in 0..3 {
+        assert_eq!(get_with(&gateway, CHECKOUT, CREDENTIAL, &token).await.status, 200);
+    }
+    assert_eq!(get(&gateway, VISITOR, CREDENTIAL).await.status, 403);
+    for counted in [
+        "http_server_request_duration_seconds_count{http_response_status_code=\"200\",http_route=\"credential\"} 3",
+        "http_server_request_duration_seconds_count{http_response_status_code=\"200\",http_route=\"token\"} 1",
+        "metagate_refusals_total{reason=\"denied\"} 1",
+        "metagate_imds_v1_requests_total 1",
+        "metagate_policy_decisions_total{outcome=\"granted\"}",
+        "metagate_credential_reads_total{result=\"hit\"}",
+        "metagate_roster_workloads 8",
+    ] {
+        until_metric(&gateway, counted).await;
+    }
+    let metrics = look(&gateway, "/metrics").await;
+    assert_eq!(
+        (metrics.status, metrics.header("Content-Type")),
+        (200, Some("text/plain; version=0.0.4; charset=utf-8"))
+    );
+    assert!(metrics.text().contains("http_route=\"credential\""));
+}
+
+#[tokio::test]
+async fn state_tells_who_has_what_and_explain_why() {
+    let gateway = gateway().await;
+    assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 200);
+    assert_eq!(get(&gateway, VISITOR, CREDENTIAL).await.status, 403);
+    let state: serde_json::Value = serde_json::from_slice(&look(&gateway, "/api/v1/state").await.body).unwrap();
+    let workloads = state["workloads"].as_array().unwrap();
+    let of = |pod: &str| workloads.iter().find(|workload| workload["pod"] == pod).unwrap().clone();
+    assert_eq!(of("checkout-0")["role_arn"], "arn:aws:iam::123456789012:role/payments-checkout");
+    assert!(of("checkout-0")["credential_expires"].is_string());
+    assert_eq!((of("visitor-0")["outcome"].as_str(), of("visitor-0")["role_arn"].is_null()), (Some("denied"), true));
+
+    let explained = look(&gateway, "/api/v1/explain?pod=guests/visitor-0").await;
+    assert_eq!((explained.status, explained.header("Content-Type")), (200, Some("application/json")));
+    let explained: serde_json::Value = serde_json::from_slice(&explained.body).unwrap();
+    assert_eq!((explained["outcome"].as_str(), explained["status"].as_u64()), (Some("denied"), Some(403)));
+    assert!(explained["reason"].as_str().unwrap().contains("role-not-permitted"));
+    for (query, status) in [("pod=payments/nobody", 404), ("pod=x", 400), ("", 400), ("pod=a/b&x=y", 400)] {
+        assert_eq!(look(&gateway, &format!("/api/v1/explain?{query}")).await.status, status, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn no_page_holds_a_secret() {
+    let gateway = setup().source(Arc::new(FakeSource::default())).start().await.unwrap();
+    let session = token(&gateway, CHECKOUT).await;
+    let document = get_with(&gateway, CHECKOUT, CREDENTIAL, &session).await.text();
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    let secrets = [&document["SecretAccessKey"], &document["Token"]].map(|secret| secret.as_str().unwrap().to_owned());
+    assert!(secrets[0].starts_with("secret-of-payments-checkout-"));
+    for page in [
+        "/",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/api/v1/state",
+        "/api/v1/explain?pod=payments/checkout-0",
+        "/api/v1/explain?pod=payments/checkout-0&role=payments-checkout",
+        "/api/v1/explain?pod=payments/checkout-0&path=meta-data/instance-id",
+        "/nothing",
+    ] {
+        let reply = look(&gateway, page).await;
+        let whole = format!("{:?} {}", reply.headers, reply.text());
+        for secret in secrets.iter().chain([&session]) {
+            assert!(!whole.contains(secret.as_str()), "{page}: {whole}");
+        }
+        assert!(!whole.contains("secret-of-") && !whole.contains("token-of-"), "{page}");
+    }
+    let state = look(&gateway, "/api/v1/state").await.text();
+    assert!(state.contains("payments-checkout"), "what was searched is the state of this very credential");
+}
+
+#[tokio::test]
+async fn a_foreign_host_and_another_method_are_refused() {
+    let gateway = gateway().await;
+    for (head, status) in [
+        ("GET /api/v1/state HTTP/1.1\r\nHost: evil.example\r\n", 403),
+        ("GET /api/v1/state HTTP/1.1\r\nHost: localhost.evil.example\r\n", 403),
+        ("GET /metrics HTTP/1.1\r\nHost: a b\r\n", 403),
+        ("GET /livez HTTP/1.1\r\nHost: 127.0.0.1:9620\r\n", 200),
+        ("GET /livez HTTP/1.1\r\nHost: [::1]:9620\r\n", 200),
+        ("GET /livez HTTP/1.0\r\n", 200),
+        ("POST /api/v1/state HTTP/1.1\r\nHost: localhost\r\n", 405),
+        ("GET /nothing HTTP/1.1\r\nHost: localhost\r\n", 404),
+    ] {
+        let mut client = gateway.admin().await.unwrap();
+        let reply = client.ask(format!("{head}\r\n")).await.unwrap();
+        assert_eq!(reply.status, status, "{head}");
+        assert!(status == 200 || !reply.text().contains("workloads"), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn pods_reach_no_page_of_it() {
+    let gateway = gateway().await;
+    for path in ["/livez", "/metrics", "/api/v1/state", "/api/v1/explain?pod=payments/checkout-0"] {
+        assert_eq!(get(&gateway, CHECKOUT, path).await.status, 404, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_served_over_a_unix_socket_that_only_its_user_may_open() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("admin.sock");
+    let listen = format!("unix:{}", socket.display());
+    let gateway = setup().set("admin.listen", &listen).start().await.unwrap();
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    for host in ["Host: localhost\r\n", ""] {
+        let mut client = Client::over(UnixStream::connect(&socket).await.unwrap());
+        let version = if host.is_empty() { "1.0" } else { "1.1" };
+        let reply = client.ask(format!("GET /livez HTTP/{version}\r\n{host}\r\n")).await.unwrap();
+        assert_eq!((reply.status, reply.text().as_str()), (200, "ok\n"));
+    }
+    gateway.stop().await;
+    let again = setup().set("admin.listen", &listen).start().await;
+    assert!(again.is_ok(), "what a stopped gateway leaves behind does not keep the next one from starting");
+}
