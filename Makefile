@@ -1,0 +1,78 @@
+# What people do here. Needs rustup or cargo; `test` and `clients` need python3 with venv, node and npm too.
+
+CLIENTS := $(CURDIR)/target/clients
+SOURCES := gateway/tests/clients
+PYTHON ?= python3
+say = @printf '\n==> %s\n'
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run build test lint docs unit clients install bench clean wasm-target
+
+help: ## Show these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build ## See it work: no AWS, no cluster, no root
+	@target/debug/metagate demo
+
+run: build ## The sandbox, until Ctrl-C
+	@target/debug/metagate run --sandbox
+
+test: lint docs install ## Everything: lint, docs, tests, real AWS clients
+	$(say) 'tests, with the AWS clients'
+	METAGATE_CLIENTS='$(CLIENTS)' cargo test --workspace
+
+clients: wasm-target install ## Only the real AWS clients, against moto's STS
+	$(say) 'AWS clients against a gateway'
+	METAGATE_CLIENTS='$(CLIENTS)' cargo test --package metagate --test clients
+
+bench: wasm-target ## The benches of the hot path
+	cargo bench --package metagate-bench
+
+clean: ## Remove everything that was built or installed
+	cargo clean
+
+build: wasm-target
+	$(say) 'building metagate (the first time takes minutes)'
+	@cargo build --package metagate
+
+lint: wasm-target
+	$(say) 'format'
+	cargo fmt --all --check
+	$(say) 'clippy'
+	cargo clippy --workspace --all-targets -- -D warnings
+
+docs: wasm-target
+	$(say) 'documentation'
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --lib --no-deps
+
+# Plugins are compiled to WebAssembly. rustup gets the target; another cargo must bring it along.
+wasm-target:
+	@if command -v rustup >/dev/null; then \
+		rustup target list --installed | grep -q '^wasm32-unknown-unknown$$' || { \
+			echo '==> adding the Rust target wasm32-unknown-unknown, which plugins are compiled to'; \
+			rustup target add wasm32-unknown-unknown; }; \
+	fi
+
+# Each client is installed into a folder of its own, from the registries that pip and npm are configured for. It counts as
+# installed as long as what it was installed from is still the same.
+VENVS := boto3 aws-cli moto
+install: $(VENVS:%=install-%) install-javascript
+
+.PHONY: $(VENVS:%=install-%) install-javascript
+$(VENVS:%=install-%): install-%:
+	@cmp -s '$(SOURCES)/$*.txt' '$(CLIENTS)/$*/installed' || { set -e; \
+		echo '==> installing $* into target/clients/$*'; \
+		rm -rf '$(CLIENTS)/$*'; \
+		$(PYTHON) -m venv '$(CLIENTS)/$*'; \
+		'$(CLIENTS)/$*/bin/python' -m pip install --quiet --disable-pip-version-check --no-deps -r '$(SOURCES)/$*.txt'; \
+		'$(CLIENTS)/$*/bin/python' -m pip check; \
+		cp '$(SOURCES)/$*.txt' '$(CLIENTS)/$*/installed'; }
+
+install-javascript:
+	@cmp -s '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed' || { set -e; \
+		echo '==> installing javascript into target/clients/javascript'; \
+		rm -rf '$(CLIENTS)/javascript'; \
+		mkdir -p '$(CLIENTS)/javascript'; \
+		cp '$(SOURCES)/package.json' '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/'; \
+		npm ci --prefix '$(CLIENTS)/javascript' --no-audit --no-fund --loglevel=error; \
+		cp '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed'; }

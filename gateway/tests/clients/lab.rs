@@ -1,0 +1,159 @@
+//! A gateway in front of moto's STS.
+
+use std::{
+    env, fs,
+    io::Write as _,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{
+    pods::{self, Pod},
+    process::Process,
+};
+
+/// `imds.token`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tokens {
+    Optional,
+    Required,
+}
+
+pub(crate) struct Lab {
+    /// The folder that `make clients` installs into.
+    pub(crate) clients: PathBuf,
+    /// What every client asks who it is. moto knows each credential that it issued, and whose session it is.
+    pub(crate) sts: String,
+    listeners: Vec<SocketAddr>,
+    admin: String,
+    // Before the folder, so that they end before it goes.
+    _gateway: Process,
+    _moto: Process,
+    _folder: TempDir,
+}
+
+impl Lab {
+    /// None where the clients are not installed; `make clients` sees to it that they are.
+    pub(crate) async fn start(tokens: Tokens) -> Option<Self> {
+        let Some(clients) = env::var_os("METAGATE_CLIENTS").map(PathBuf::from) else {
+            // Not by eprintln!, which the test runner keeps to itself when a test succeeds.
+            let _ = writeln!(std::io::stderr(), "SKIPPED, as no AWS client is installed: run `make clients`");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let (moto, sts) = start_moto(&clients).await;
+        write_configuration(folder.path(), &sts, tokens);
+        let (gateway, listeners, admin) = start_gateway(folder.path()).await;
+        let lab = Self { clients, sts, listeners, admin, _gateway: gateway, _moto: moto, _folder: folder };
+        lab.wait_until_ready().await;
+        Some(lab)
+    }
+
+    /// Where the gateway tells pods apart by the address that they ask from.
+    pub(crate) fn shared_listener(&self) -> SocketAddr {
+        self.listeners[0]
+    }
+
+    /// The endpoint that only this pod's SDK is told.
+    pub(crate) fn endpoint_of(&self, pod: Pod) -> String {
+        let place = pods::ALL.iter().position(|known| *known == pod).unwrap();
+        format!("http://{}", self.listeners[place + 1])
+    }
+
+    /// A counter of the gateway's, summed over those of its label values that `with` appears in.
+    pub(crate) async fn counted(&self, counter: &str, with: &str) -> u64 {
+        let (status, text) = self.admin("/metrics").await;
+        assert_eq!(status, StatusCode::OK);
+        let series = text.lines().filter(|line| line.starts_with(counter) && line.contains(with));
+        series.map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
+    }
+
+    async fn admin(&self, path: &str) -> (StatusCode, String) {
+        let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+        let request = Request::get(format!("{}{path}", self.admin)).body(Empty::new()).unwrap();
+        let response = client.request(request).await.unwrap();
+        let status = response.status();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn wait_until_ready(&self) {
+        let began = Instant::now();
+        while self.admin("/readyz").await.0 != StatusCode::OK {
+            assert!(began.elapsed() < Duration::from_secs(30), "the gateway does not get ready");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// On a port that the system chooses, which moto then tells.
+async fn start_moto(clients: &Path) -> (Process, String) {
+    let program = clients.join("moto/bin/moto_server");
+    let mut moto = Process::start("moto_server", &program, |command| {
+        command.args(["-H", "127.0.0.1", "-p", "0"]).env("PYTHONUNBUFFERED", "1");
+    });
+    let sts = moto
+        .says(|line| {
+            let address: SocketAddr = line.split_once("Running on http://")?.1.trim().parse().ok()?;
+            Some(format!("http://{address}"))
+        })
+        .await;
+    (moto, sts)
+}
+
+fn write_configuration(folder: &Path, sts: &str, tokens: Tokens) {
+    let token = match tokens {
+        Tokens::Optional => "optional",
+        Tokens::Required => "required",
+    };
+    let text = format!(
+        r#"
+[pods]
+listen = "127.0.0.1:0"
+[admin]
+listen = "127.0.0.1:0"
+[roster]
+source = "fixed"
+file = "roster.toml"
+[imds]
+endpoint = "sandbox"
+token = "{token}"
+[credentials]
+source = "sts"
+identity = "environment"
+base_role_arn = "{}"
+region = "us-east-1"
+sts_endpoint = "{sts}"
+"#,
+        pods::BASE
+    );
+    fs::write(folder.join("metagate.toml"), text).unwrap();
+    fs::write(folder.join("roster.toml"), pods::roster()).unwrap();
+    // moto does not verify it, but it must have a token's form.
+    fs::write(folder.join(pods::TOKEN_FILE), "eyJhbGciOiJub25lIn0.eyJzdWIiOiJsZWRnZXIifQ.").unwrap();
+}
+
+async fn start_gateway(folder: &Path) -> (Process, Vec<SocketAddr>, String) {
+    let mut gateway = Process::start("metagate", Path::new(env!("CARGO_BIN_EXE_metagate")), |command| {
+        let identity = [("AWS_ACCESS_KEY_ID", "AKIAGATEWAY"), ("AWS_SECRET_ACCESS_KEY", "gateway")];
+        command.args(["run", "--config"]).arg(folder.join("metagate.toml")).envs(identity);
+    });
+    let line = gateway
+        .says(|line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["message"] == "metagate listens").then_some(line)
+        })
+        .await;
+    let listeners: Vec<SocketAddr> =
+        line["pods"].as_str().unwrap().split(", ").map(|address| address.parse().unwrap()).collect();
+    assert_eq!(listeners.len(), pods::ALL.len() + 1);
+    (gateway, listeners, line["admin"].as_str().unwrap().to_owned())
+}

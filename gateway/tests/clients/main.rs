@@ -1,0 +1,130 @@
+//! Real AWS clients against a real gateway, and STS's word for whose credentials they got.
+//!
+//! `make clients` installs the clients and runs this. STS is moto's server; everything is on loopback.
+
+// clippy.toml's exemptions for tests reach only what is marked as one.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
+
+mod client;
+mod lab;
+mod network;
+mod pods;
+mod process;
+mod rust_sdk;
+
+use std::collections::BTreeSet;
+
+use client::{Client, V1};
+use lab::{Lab, Tokens};
+use network::{Network, Passes};
+use pods::{AUDITOR, CHECKOUT, IDLE, INTRUDER, LEDGER, Pod, VISITOR, WITH_ROLE};
+
+const V1_REQUESTS: &str = "metagate_imds_v1_requests_total";
+const REFUSALS: &str = "metagate_refusals_total";
+const FETCHES: &str = "metagate_credential_fetch_duration_seconds_count";
+
+async fn gets_each_pods_own_role(client: Client) {
+    let Some(lab) = Lab::start(Tokens::Optional).await else { return };
+    for pod in WITH_ROLE {
+        let arn = client.who_am_i(&lab, &lab.endpoint_of(pod), V1::Disabled).await;
+        assert_eq!(arn.as_deref(), pod.arn, "{client:?} as {}", pod.name);
+    }
+    assert_eq!(lab.counted(V1_REQUESTS, "").await, 0, "{client:?} spoke IMDSv1");
+}
+
+#[tokio::test]
+async fn boto3_gets_its_own_pods_role() {
+    gets_each_pods_own_role(Client::Boto3).await;
+}
+
+#[tokio::test]
+async fn aws_cli_gets_its_own_pods_role() {
+    gets_each_pods_own_role(Client::AwsCli).await;
+}
+
+#[tokio::test]
+async fn javascript_gets_its_own_pods_role() {
+    gets_each_pods_own_role(Client::JavaScript).await;
+}
+
+#[tokio::test]
+async fn rust_gets_its_own_pods_role() {
+    gets_each_pods_own_role(Client::Rust).await;
+}
+
+#[tokio::test]
+async fn pods_on_one_listener_are_told_apart_by_their_address() {
+    let Some(lab) = Lab::start(Tokens::Required).await else { return };
+    for (client, pod) in Client::ALL.into_iter().zip(WITH_ROLE) {
+        let network = Network::of(pod, lab.shared_listener(), Passes::Everything).await;
+        let arn = client.who_am_i(&lab, &network.endpoint, V1::Disabled).await;
+        assert_eq!(arn.as_deref(), pod.arn, "{client:?} as {}", pod.name);
+    }
+}
+
+#[tokio::test]
+async fn every_client_agrees_on_the_session_name() {
+    let Some(lab) = Lab::start(Tokens::Optional).await else { return };
+    for pod in [LEDGER, VISITOR] {
+        let mut arns = BTreeSet::new();
+        for client in Client::ALL {
+            arns.insert(client.who_am_i(&lab, &lab.endpoint_of(pod), V1::Disabled).await.unwrap());
+        }
+        assert_eq!(arns.len(), 1, "{arns:?}");
+        let session = format!("/{}.{}", pod.namespace, pod.name);
+        assert!(arns.first().unwrap().ends_with(&session), "{arns:?}");
+    }
+}
+
+#[tokio::test]
+async fn clients_are_given_what_was_fetched_once_for_their_pod() {
+    let Some(lab) = Lab::start(Tokens::Optional).await else { return };
+    for client in Client::ALL {
+        assert!(client.who_am_i(&lab, &lab.endpoint_of(CHECKOUT), V1::Disabled).await.is_some(), "{client:?}");
+    }
+    assert_eq!(lab.counted(FETCHES, r#"result="ok""#).await, WITH_ROLE.len() as u64);
+}
+
+async fn no_client_gets_credentials(pod: Pod, reason: &str) {
+    let Some(lab) = Lab::start(Tokens::Optional).await else { return };
+    for client in Client::ALL {
+        let refused = lab.counted(REFUSALS, reason).await;
+        let arn = client.who_am_i(&lab, &lab.endpoint_of(pod), V1::Allowed).await;
+        assert_eq!(arn, None, "{client:?}");
+        assert!(lab.counted(REFUSALS, reason).await > refused, "{client:?} was not refused for {reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_pod_denied_by_its_namespace_gets_no_credentials_from_any_sdk() {
+    no_client_gets_credentials(INTRUDER, r#"reason="denied""#).await;
+}
+
+#[tokio::test]
+async fn a_pod_without_a_role_gets_no_credentials_from_any_sdk() {
+    no_client_gets_credentials(IDLE, r#"reason="no-role""#).await;
+}
+
+#[tokio::test]
+async fn sdks_that_turn_to_imdsv1_are_served_and_counted() {
+    let Some(lab) = Lab::start(Tokens::Optional).await else { return };
+    for (client, pod) in Client::WITH_V1.into_iter().zip([CHECKOUT, AUDITOR, VISITOR]) {
+        let counted = lab.counted(V1_REQUESTS, "").await;
+        let network = Network::of(pod, lab.shared_listener(), Passes::OnlyV1).await;
+        let arn = client.who_am_i(&lab, &network.endpoint, V1::Allowed).await;
+        assert_eq!(arn.as_deref(), pod.arn, "{client:?} as {}", pod.name);
+        // The role's name, and its credentials.
+        assert_eq!(lab.counted(V1_REQUESTS, "").await - counted, 2, "{client:?}");
+    }
+}
+
+#[tokio::test]
+async fn imdsv1_gets_nothing_where_a_token_is_required() {
+    let Some(lab) = Lab::start(Tokens::Required).await else { return };
+    for client in Client::WITH_V1 {
+        let refused = lab.counted(REFUSALS, r#"reason="token-absent""#).await;
+        let network = Network::of(CHECKOUT, lab.shared_listener(), Passes::OnlyV1).await;
+        assert_eq!(client.who_am_i(&lab, &network.endpoint, V1::Allowed).await, None, "{client:?}");
+        assert!(lab.counted(REFUSALS, r#"reason="token-absent""#).await > refused, "{client:?}");
+    }
+}

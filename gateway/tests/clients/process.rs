@@ -1,0 +1,108 @@
+//! Another program: what it wrote, and its end.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+/// Far beyond what any of them takes, also where the machine is busy with a build: a python client takes 1 s.
+const DEADLINE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Killed when it is dropped.
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    /// Its home, which is empty at first, and where its output goes.
+    home: TempDir,
+}
+
+/// How a program ended, and what it wrote.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Process {
+    /// Of this process's environment, only the way to programs is passed on.
+    pub(crate) fn start(name: &'static str, program: &Path, configure: impl FnOnce(&mut Command)) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(program);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", home.path())
+            .stdin(Stdio::null())
+            .stdout(File::create(home.path().join("stdout")).unwrap())
+            .stderr(File::create(home.path().join("stderr")).unwrap());
+        configure(&mut command);
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name}: {}: {error}", program.display()));
+        Self { name, child, home }
+    }
+
+    /// The first line of its standard error in which `find` finds something.
+    pub(crate) async fn says<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
+        let began = Instant::now();
+        loop {
+            let said = self.written("stderr");
+            // Only whole lines: the last one may still be being written.
+            let found = said.rsplit_once('\n').and_then(|(whole, _)| whole.lines().find_map(&find));
+            match found {
+                Some(found) => return found,
+                None => {
+                    let runs = self.child_ended().is_none();
+                    self.wait_on(began, runs).await;
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn ends(mut self) -> Ended {
+        let began = Instant::now();
+        loop {
+            match self.child_ended() {
+                Some(status) => {
+                    return Ended { status, stdout: self.written("stdout"), stderr: self.written("stderr") };
+                }
+                None => self.wait_on(began, true).await,
+            }
+        }
+    }
+
+    async fn wait_on(&self, began: Instant, worth_it: bool) {
+        let name = self.name;
+        assert!(worth_it, "{name} ended before it was ready");
+        assert!(began.elapsed() < DEADLINE, "{name} did not answer within {DEADLINE:?}");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+
+    fn child_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
+    fn written(&self, to: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.path(to)).unwrap()).into_owned()
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.home.path().join(file)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let (name, stdout, stderr) = (self.name, self.written("stdout"), self.written("stderr"));
+            println!("--- {name}\n{stdout}{stderr}--- end of {name}");
+        }
+    }
+}
