@@ -75,10 +75,11 @@ impl<'a> RolePath<'a> {
     pub fn parse(text: &'a str) -> Result<Self, ArnFault> {
         let (folders, name) = match text.rsplit_once('/') {
             Some((folders, name)) => {
-                // An empty folder is a slash too many; a colon is an ARN whose beginning was lost.
-                let is_folder = |c: u8| c.is_ascii_graphic() && c != b':';
+                // An empty folder is a slash too many; a colon is an ARN whose beginning was lost; no URL names a dot.
+                let is_text = |c: u8| c.is_ascii_graphic() && c != b':';
+                let is_folder = |folder: &str| !folder.is_empty() && !is_dots(folder) && folder.bytes().all(is_text);
                 let fits = folders.len() + "//".len() <= MAX_PATH_BYTES;
-                if !fits || folders.split('/').any(|folder| folder.is_empty() || !folder.bytes().all(is_folder)) {
+                if !fits || !folders.split('/').all(is_folder) {
                     return Err(ArnFault::Path);
                 }
                 (folders, name)
@@ -86,7 +87,7 @@ impl<'a> RolePath<'a> {
             None => ("", text),
         };
         let is_name = |c: u8| c.is_ascii_alphanumeric() || b"_+=,.@-".contains(&c);
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(is_name) {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || is_dots(name) || !name.bytes().all(is_name) {
             return Err(ArnFault::Name);
         }
         Ok(Self { folders, name })
@@ -101,6 +102,10 @@ impl<'a> RolePath<'a> {
             folders => format!("/{folders}/").starts_with(path) && path.ends_with('/'),
         }
     }
+}
+
+fn is_dots(part: &str) -> bool {
+    part == "." || part == ".."
 }
 
 impl fmt::Display for RoleArn<'_> {
@@ -144,8 +149,8 @@ impl fmt::Display for ArnFault {
             Self::Region => "a role's ARN has no region: `iam::` with two colons",
             Self::Account => "the account is twelve digits",
             Self::Resource => "the account is followed by `:role/` and the role's name",
-            Self::Path => "a role's path has no empty folder, no colon or space, and at most 512 characters",
-            Self::Name => "a role's name is 1 to 64 letters, digits and _+=,.@-",
+            Self::Path => "a role's path has no empty or dot folder, no colon or space, and at most 512 characters",
+            Self::Name => "a role's name is 1 to 64 letters, digits and _+=,.@-, and not only dots",
         })
     }
 }

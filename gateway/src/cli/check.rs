@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use metagate::{app, clock::Clock, roster::fixed::Watched, session::Keyring, telemetry::Telemetry};
 
-use super::{BAD_CONFIG, ConfigArgs, Failure, print, runtime, tell};
+use super::{BAD_CONFIG, ConfigArgs, Failure, block_on, print, tell};
 
 /// The file's own faults first; where there are none, everything that the file names is opened too.
 pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, Failure> {
@@ -16,7 +16,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     if let Some(Err(error)) = config.imds.token_key_file.as_deref().filter(|path| path.exists()).map(Keyring::of_file) {
         faults.push(format!("imds.token_key_file: {error}"));
     }
-    let loaded = runtime()?.block_on(async {
+    let loaded = block_on(async {
         let telemetry = Telemetry::new().map_err(app::StartError::from)?;
         let mut plugins = 0;
         // One by one: each plugin's fault is told, not only the first.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILURE, Failure, http as client, print, run::serve, runtime, tell};
+use super::{FAILURE, Failure, block_on, http as client, print, run::serve, tell};
 
 /// The sandbox's pods, by what each is there to show.
 const CHECKOUT: Pod = Pod { name: "payments/checkout-0", address: [127, 0, 0, 2] };
@@ -37,7 +37,7 @@ const CREDENTIALS: &str = "/latest/meta-data/iam/security-credentials/";
 pub(super) fn run(keep: bool) -> Result<ExitCode, Failure> {
     let folder = tempfile::tempdir().context("cannot make a folder for the custom plugin")?;
     let config = sandbox_with_custom_plugin(folder.path())?;
-    runtime()?.block_on(async {
+    block_on(async {
         let app = app::build(&config, Parts::default()).await?;
         if keep { stay(app).await } else { pass_through(app).await }
     })

@@ -17,7 +17,7 @@ use metagate::{
     workload::Workload,
 };
 
-use super::{ConfigArgs, DENIED, FAILURE, Failure, Output, http, print, runtime};
+use super::{ConfigArgs, DENIED, FAILURE, Failure, Output, block_on, http, print};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -40,7 +40,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let explanation = runtime()?.block_on(async {
+    let explanation = block_on(async {
         match &args.workload {
             Some(file) => here(args, file).await,
             None => there(args).await,

@@ -132,10 +132,14 @@ impl ConfigArgs {
     }
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     // Two threads serve a node; a default of one for each of 96 cores would only cost memory.
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
-    Ok(built.map_err(anyhow::Error::from)?)
+    let runtime = built.map_err(anyhow::Error::from)?;
+    let done = runtime.block_on(work);
+    // A component that takes for ever to compile would otherwise keep the process from ending.
+    runtime.shutdown_background();
+    done
 }
 
 const WORKERS: usize = 2;

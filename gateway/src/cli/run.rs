@@ -11,13 +11,13 @@ use metagate::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, RunArgs, runtime, tell};
+use super::{Failure, RunArgs, block_on, tell};
 
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let sources = if args.sandbox { Sources::sandbox()? } else { Sources::read(args.config.config.as_deref())? };
     let loaded = load(&sources)?;
     let _log = init_log(&loaded.config.telemetry).context("cannot log")?;
-    runtime()?.block_on(async {
+    block_on(async {
         let app = app::build(&loaded.config, Parts::default()).await?;
         let app = match sources.file {
             Some((path, _)) if !args.sandbox => app.following(ConfigFile { path, running: loaded.effective }),

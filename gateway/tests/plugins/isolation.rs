@@ -1,0 +1,164 @@
+//! What a guest sees, what it can leave behind, and what it can fill.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use metagate::{
+    clock::Clock,
+    plugin::{FaultKind, Host, Plugin},
+    policy::{Rejection, Rules},
+    workload::Workload,
+};
+use serde_json::json;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use crate::{
+    bench::{self, Bench, defaults},
+    guests::{builtin, echo, three},
+    pods::{allow, annotated, does, harmless, labelled, much, numbered, pod, role},
+};
+
+fn with_all_kinds() -> Workload {
+    let keys =
+        ["tier", "example.com/a", "example.com/b", "example.org/c", "stage", "owner", "eks.amazonaws.com/role-arn"];
+    let all: metagate::workload::Pairs = keys.map(|key| (key.to_owned(), "secret".to_owned())).into();
+    Workload {
+        labels: all.clone(),
+        annotations: all.clone(),
+        namespace_labels: all.clone(),
+        namespace_annotations: all.clone(),
+        service_account_annotations: all,
+        ..pod(&[])
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_is_shown_what_it_asked_for_and_nothing_else() {
+    let denial = Bench::new([echo().await]).denied(with_all_kinds()).await;
+    assert_eq!(
+        denial.reason,
+        "labels[tier] annotations[example.com/a,example.com/b] namespace-labels[stage] namespace-annotations[owner] \
+         service-account-annotations[eks.amazonaws.com/role-arn] attributes[now] decisions-before=0"
+    );
+}
+
+#[tokio::test]
+async fn only_a_plugin_with_the_clock_is_told_the_time() {
+    let shown = Bench::new(three().await).denied(pod(&[("first", does("resolve", "echo"))])).await.reason;
+    assert!(shown.contains(" attributes[] "), "{shown}");
+}
+
+/// Also of what another plugin was shown: the third asked for no more because the echoing one did.
+#[tokio::test]
+async fn one_plugins_interest_shows_nothing_to_another() {
+    let [first, ..] = three().await;
+    let scripted = annotated(with_all_kinds(), "first", &does("resolve", "echo").to_string());
+    let shown = Bench::new([first, echo().await]).denied(scripted).await.reason;
+    assert!(shown.starts_with("labels[tier] annotations[first] namespace-labels[] "), "{shown}");
+}
+
+#[tokio::test]
+async fn authorize_is_told_how_the_role_was_written() {
+    let pod = pod(&[("first", role("web")), ("second", does("authorize", "echo"))]);
+    let shown = Bench::new(three().await).denied(pod).await.reason;
+    assert!(shown.contains("role-attributes[as-written,base-arn] "), "{shown}");
+}
+
+#[tokio::test]
+async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
+    let bench = Bench::new([echo().await]);
+    let with = |count: usize| {
+        let mut pod = pod(&[("echo", does("resolve", "abstain"))]);
+        pod.annotations.extend(numbered("example.com/", count - 1));
+        pod
+    };
+    assert!(matches!(bench.grant(with(256)).await, Err(Rejection::NoRole)));
+    let denial = bench.denied(with(257)).await;
+    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("policy", "too-much-metadata"));
+    assert!(denial.reason.contains("256 annotations"), "{}", denial.reason);
+    assert_eq!(
+        denial,
+        bench::denial(bench.policy.explain(&with(257), None).await.outcome.rejection().unwrap().clone())
+    );
+}
+
+#[tokio::test]
+async fn what_no_plugin_reads_may_be_as_much_as_it_likes() {
+    let mut crowded = harmless();
+    crowded.annotations.extend(numbered("other.example.com/", 5000));
+    crowded.labels.extend(numbered("l", 5000));
+    crowded.namespace_annotations = numbered("n", 5000);
+    Bench::new(three().await).granted(crowded).await;
+}
+
+/// The guest counts its decisions in a global: asked about many pods, it always counts from nought.
+#[tokio::test]
+async fn nothing_of_one_decision_is_there_in_the_next() {
+    let bench = Bench::new(three().await);
+    for tier in ["a", "b", "c"] {
+        let of_tier = |phase| labelled(pod(&[("first", role("web")), ("second", does(phase, "echo"))]), "tier", tier);
+        let resolving = labelled(pod(&[("second", does("resolve", "echo"))]), "tier", tier);
+        assert!(bench.denied(resolving).await.reason.ends_with(" decisions-before=0"));
+        // The first one resolves, so this is the first question that the second hears.
+        assert!(bench.denied(of_tier("authorize")).await.reason.ends_with(" decisions-before=0"));
+    }
+}
+
+/// Of that it shares an instance between the phases of one decision the guest makes two.
+#[tokio::test]
+async fn both_questions_of_one_decision_go_to_one_instance() {
+    let bench = Bench::new(three().await);
+    let both = pod(&[("first", does("authorize", "echo")), ("second", role("web"))]);
+    assert!(bench.denied(both).await.reason.ends_with(" decisions-before=1"));
+}
+
+struct Lines(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "metagate::plugin" {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_cut_short() {
+    let lines = Arc::new(AtomicUsize::new(0));
+    let bench = Bench::new(three().await);
+    let subscriber = tracing_subscriber::registry().with(Lines(Arc::clone(&lines)));
+    let _here = tracing::subscriber::set_default(subscriber);
+    let flood = [("first", role("web")), ("second", much("authorize", "log-flood", 500)), ("third", allow())];
+    bench.granted(pod(&flood)).await;
+    assert_eq!(lines.load(Ordering::Relaxed), 64);
+}
+
+/// In a host of its own, since every instance that it has is taken here.
+#[tokio::test]
+async fn when_every_instance_is_taken_decisions_are_refused_until_one_is_free() {
+    let host = Host::new().unwrap();
+    let annotations = Plugin::load(&host, builtin("annotations", json!({}))).await.unwrap();
+    let regex = Plugin::load(&host, builtin("namespace-regex", json!({ "missing": "allow" }))).await.unwrap();
+    let rules = Rules::new(vec![annotations.clone(), regex], defaults());
+    let bench = Bench::built(&host, rules, Clock::system());
+    let asking = || annotated(pod(&[]), "iam.amazonaws.com/role", "web");
+    bench.granted(asking()).await;
+    let bench = Bench::built(&host, Rules::clone(&bench.policy.rules()), Clock::system());
+
+    let mut taken = Vec::new();
+    let refused = loop {
+        match annotations.instance(&host).await {
+            Ok(instance) => taken.push(instance),
+            Err(fault) => break fault,
+        }
+    };
+    assert_eq!(refused.kind, FaultKind::Exhausted, "{refused}");
+    assert_eq!(bench.failed(asking()).await.kind, FaultKind::Exhausted);
+    taken.pop();
+    assert_eq!(bench.failed(asking()).await.plugin, "namespace-regex", "with one instance only one plugin is heard");
+    taken.pop();
+    assert_eq!(bench.granted(asking()).await, "arn:aws:iam::123456789012:role/web");
+    assert_eq!(bench.worked_out(), ["failed", "failed", "granted"]);
+}

@@ -1,0 +1,21 @@
+//! Plugins in their host and in the pipeline of policy: what a guest may do to the gateway (nothing), and what its words
+//! come to.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test states what it expects by them"
+)]
+
+mod bench;
+mod guests;
+mod pods;
+
+mod attacks;
+mod isolation;
+mod load;
+mod patterns;
+mod pipeline;
+mod remembered;
+mod roles;

@@ -1,0 +1,74 @@
+//! Pods that tell each guest what to do.
+
+use std::sync::Arc;
+
+use metagate::workload::{Pairs, Uid, Workload};
+use serde_json::{Value, json};
+
+/// A pod whose annotations tell the guests of these names what to do.
+pub(crate) fn pod(scripts: &[(&str, Value)]) -> Workload {
+    Workload {
+        namespace: "payments".into(),
+        pod: "checkout-0".into(),
+        uid: Uid::derived("payments", "checkout-0"),
+        service_account: "checkout".into(),
+        annotations: scripts.iter().map(|(guest, deed)| ((*guest).to_owned(), deed.to_string())).collect(),
+        ..Workload::default()
+    }
+}
+
+/// One that the first guest gives a role and the second allows it.
+pub(crate) fn harmless() -> Workload {
+    pod(&[("first", role("web")), ("second", allow())])
+}
+
+pub(crate) fn labelled(mut pod: Workload, key: &str, value: &str) -> Workload {
+    pod.labels.insert(key.into(), value.into());
+    pod
+}
+
+pub(crate) fn annotated(mut pod: Workload, key: &str, value: &str) -> Workload {
+    pod.annotations.insert(key.into(), value.into());
+    pod
+}
+
+pub(crate) fn numbered(prefix: &str, count: usize) -> Pairs {
+    (0..count).map(|number| (format!("{prefix}{number:05}"), "x".into())).collect()
+}
+
+/// The same words in another value: a roster that reads the same again makes one.
+pub(crate) fn again(pod: &Workload) -> Arc<Workload> {
+    Arc::new(Workload {
+        namespace: pod.namespace.clone(),
+        pod: pod.pod.clone(),
+        uid: pod.uid.clone(),
+        service_account: pod.service_account.clone(),
+        labels: pod.labels.clone(),
+        annotations: pod.annotations.clone(),
+        ..Workload::default()
+    })
+}
+
+pub(crate) fn role(written: &str) -> Value {
+    role_with(json!({ "arn": written }))
+}
+
+pub(crate) fn role_with(role: Value) -> Value {
+    json!({ "on": "resolve", "do": "role", "role": role })
+}
+
+pub(crate) fn allow() -> Value {
+    does("authorize", "allow")
+}
+
+pub(crate) fn deny(phase: &str, code: &str) -> Value {
+    json!({ "on": phase, "do": "deny", "code": code, "reason": "because of a rule" })
+}
+
+pub(crate) fn does(phase: &str, deed: &str) -> Value {
+    json!({ "on": phase, "do": deed })
+}
+
+pub(crate) fn much(phase: &str, deed: &str, size: usize) -> Value {
+    json!({ "on": phase, "do": deed, "size": size })
+}
