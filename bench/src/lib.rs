@@ -1,0 +1,9 @@
+//! What benches and load are run against.
+
+pub mod bare;
+pub mod crowd;
+pub mod load;
+pub mod node;
+pub mod threads;
+
+pub use node::Node;

@@ -1,0 +1,114 @@
+//! Closed-loop load: each connection asks again as soon as it has its answer.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, request::Parts};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http1::{Connection, SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+};
+
+/// Connections that stay open between rounds, and what is asked on them.
+pub struct Load {
+    clients: Vec<Client>,
+    request: Request<Empty<Bytes>>,
+}
+
+/// hyper's two halves of a connection. Both are polled by one task: with a task for each, every request would wake one worker
+/// from another, and the client would cost more than what is measured.
+struct Client {
+    sender: SendRequest<Empty<Bytes>>,
+    driver: Connection<TokioIo<TcpStream>, Empty<Bytes>>,
+}
+
+/// What one round did.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    pub answers: u64,
+    pub took: Duration,
+}
+
+impl Round {
+    pub fn per_second(self) -> f64 {
+        self.answers as f64 / self.took.as_secs_f64()
+    }
+}
+
+impl Load {
+    pub async fn connect(from: Ipv4Addr, to: SocketAddr, connections: usize, head: &Parts) -> Result<Self> {
+        let mut clients = Vec::with_capacity(connections);
+        for _ in 0..connections {
+            let socket = TcpSocket::new_v4()?;
+            socket.bind((from, 0).into())?;
+            let stream = socket.connect(to).await.with_context(|| format!("cannot reach {to} from {from}"))?;
+            stream.set_nodelay(true)?;
+            let (sender, driver) = handshake(TokioIo::new(stream)).await?;
+            clients.push(Client { sender, driver });
+        }
+        Ok(Self { clients, request: Request::from_parts(head.clone(), Empty::new()) })
+    }
+
+    /// One answer, whole.
+    pub async fn once(&mut self) -> Result<Response<Bytes>> {
+        let client = self.clients.first_mut().context("there is no connection")?;
+        client.drive(async |sender| ask(sender, &self.request).await).await
+    }
+
+    /// Asks on all connections for at least `time`. Any answer but 200 is an error: it would be measured as fast.
+    pub async fn round(&mut self, time: Duration) -> Result<Round> {
+        let began = Instant::now();
+        let mut asking = JoinSet::new();
+        for mut client in self.clients.drain(..) {
+            let (request, until) = (self.request.clone(), began + time);
+            asking.spawn(async move {
+                let answers = client.drive(async |sender| keep_asking(sender, &request, until).await).await?;
+                Ok::<_, anyhow::Error>((client, answers))
+            });
+        }
+        let mut answers = 0;
+        while let Some(asked) = asking.join_next().await {
+            let (client, answered) = asked??;
+            self.clients.push(client);
+            answers += answered;
+        }
+        Ok(Round { answers, took: began.elapsed() })
+    }
+}
+
+impl Client {
+    /// Keeps the connection going while `asking`.
+    async fn drive<T>(&mut self, asking: impl AsyncFnOnce(&mut SendRequest<Empty<Bytes>>) -> Result<T>) -> Result<T> {
+        tokio::select! {
+            asked = asking(&mut self.sender) => asked,
+            ended = &mut self.driver => bail!("the server ended the connection: {ended:?}"),
+        }
+    }
+}
+
+async fn keep_asking(
+    sender: &mut SendRequest<Empty<Bytes>>,
+    request: &Request<Empty<Bytes>>,
+    until: Instant,
+) -> Result<u64> {
+    let mut answers = 0;
+    while Instant::now() < until {
+        let answer = ask(sender, request).await?;
+        ensure!(answer.status() == StatusCode::OK, "answered {}: {:?}", answer.status(), answer.body());
+        answers += 1;
+    }
+    Ok(answers)
+}
+
+async fn ask(sender: &mut SendRequest<Empty<Bytes>>, request: &Request<Empty<Bytes>>) -> Result<Response<Bytes>> {
+    sender.ready().await?;
+    let (head, body) = sender.send_request(request.clone()).await?.into_parts();
+    Ok(Response::from_parts(head, body.collect().await?.to_bytes()))
+}

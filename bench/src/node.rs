@@ -1,0 +1,124 @@
+//! The gateway that is measured: the sandbox's configuration and pods, in this process.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use anyhow::{Context, Result, anyhow, bail};
+use http::{Method, Request, request::Parts};
+use metagate::{
+    app::{self, App},
+    caller::Origin,
+    config::{self, AdminListen, Sources},
+    handle::Gateway,
+    policy::Grant,
+    roster::{Feed, Knowledge, fixed},
+    session::{Token, Ttl},
+    workload::Workload,
+};
+
+/// A pod of the sandbox that has a role of its own and is permitted to.
+const POD: (&str, &str) = ("payments", "checkout-0");
+pub const POD_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
+/// What SDKs write into `Host`, whatever socket they are led to.
+pub const HOST: &str = "169.254.169.254";
+pub const TOKEN: &str = "x-aws-ec2-metadata-token";
+pub const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+
+/// Bound, but not accepting: whoever wants sockets runs the app. The pod's decision is made and its credential is held.
+pub struct Node {
+    app: App,
+    pub workload: Arc<Workload>,
+    pub grant: Arc<Grant>,
+    /// As if the pod had connected.
+    pub origin: Origin,
+}
+
+impl Node {
+    /// On free ports of loopback. Reads no environment, so that figures do not depend on the shell that ran them.
+    pub async fn start() -> Result<Self> {
+        let file = (PathBuf::from("sandbox.toml"), config::SANDBOX.to_owned());
+        let mut config = config::load(&Sources { file: Some(file), ..Sources::default() })?.config;
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        config.pods.listen = any_port;
+        config.admin.listen = AdminListen::Tcp(any_port);
+        let parts = app::Parts { feed: Some(Arc::new(pods()?)), ..app::Parts::default() };
+        let app = app::build(&config, parts).await?;
+        let gateway = app.gateway();
+        let workload = gateway.feed.current().named(POD.0, POD.1).cloned();
+        let workload = workload.with_context(|| format!("the sandbox has no pod {}/{}", POD.0, POD.1))?;
+        let grant = gateway.policy.grant(&workload).await.map_err(|why| anyhow!("the pod has no role: {why:?}"))?;
+        gateway.credentials.for_grant(&grant).await?;
+        let connected_to = app.pods_addresses()?.first().copied().context("no listener for pods")?;
+        let origin = Origin { peer: (POD_ADDRESS, 40_000).into(), connected_to, listener_of: None };
+        Ok(Self { workload, grant, origin, app })
+    }
+
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        self.app.gateway()
+    }
+
+    /// The pod's session token, at its longest life.
+    pub fn token(&self) -> Result<String> {
+        let Some(ttl) = Ttl::parse(&Ttl::MAX_SECONDS.to_string()) else { bail!("the longest TTL is no TTL") };
+        let keys = &self.gateway().keys;
+        let token = Token::mint(keys, ttl, self.origin.address(), Some(&self.workload.uid), SystemTime::now());
+        Ok(token.context("no token was minted")?.as_str().to_owned())
+    }
+
+    /// What an SDK sends for its credentials (IMDSv2), with its usual headers.
+    pub fn credential_request(&self) -> Result<Parts> {
+        head(Method::GET, CREDENTIAL, Some((TOKEN, &self.token()?)))
+    }
+
+    pub fn into_app(self) -> App {
+        self.app
+    }
+}
+
+/// A request's head, as SDKs write it.
+pub fn head(method: Method, path: &str, header: Option<(&str, &str)>) -> Result<Parts> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", HOST)
+        .header("accept", "*/*")
+        .header("accept-encoding", "identity")
+        .header("user-agent", "aws-sdk/1");
+    if let Some((name, value)) = header {
+        request = request.header(name, value);
+    }
+    Ok(request.body(())?.into_parts().0)
+}
+
+/// A workload that says the same, and of which policy has said nothing yet.
+pub fn undecided(workload: &Workload) -> Workload {
+    Workload {
+        namespace: workload.namespace.clone(),
+        pod: workload.pod.clone(),
+        uid: workload.uid.clone(),
+        ips: workload.ips.clone(),
+        service_account: workload.service_account.clone(),
+        node: workload.node.clone(),
+        labels: workload.labels.clone(),
+        annotations: workload.annotations.clone(),
+        namespace_labels: workload.namespace_labels.clone(),
+        namespace_annotations: workload.namespace_annotations.clone(),
+        service_account_annotations: workload.service_account_annotations.clone(),
+        token_file: workload.token_file.clone(),
+        since: workload.since,
+        ..Workload::default()
+    }
+}
+
+fn pods() -> Result<Feed> {
+    let listed = fixed::parse(Path::new("sandbox-roster.toml"), fixed::SANDBOX)?;
+    let feed = Feed::default();
+    let pods = listed.workloads.into_iter().map(|listed| listed.workload).collect();
+    feed.publish(pods, Knowledge::Complete, SystemTime::now());
+    Ok(feed)
+}
