@@ -200,6 +200,9 @@ mod tests {
             ("arn:aws:iam::123456789012:user/web", ArnFault::Resource),
             ("arn:aws:iam::123456789012:role//web", ArnFault::Path),
             ("arn:aws:iam::123456789012:role/a b/web", ArnFault::Path),
+            ("arn:aws:iam::123456789012:role/a/../web", ArnFault::Path),
+            ("arn:aws:iam::123456789012:role/a:b/web", ArnFault::Path),
+            ("arn:aws:iam::123456789012:role/..", ArnFault::Name),
             ("arn:aws:iam::123456789012:role/", ArnFault::Name),
             ("arn:aws:iam::123456789012:role/web/", ArnFault::Name),
             ("arn:aws:iam::123456789012:role/we b", ArnFault::Name),
@@ -223,6 +226,7 @@ mod tests {
         fn an_arn_is_given_back_as_it_was_read(
             text in "arn:aws(-cn)?:iam::[0-9]{12}:role/([!-.0-9;-~]{1,9}/){0,3}[A-Za-z0-9_+=,.@-]{1,64}"
         ) {
+            prop_assume!(!text.split('/').any(is_dots));
             prop_assert_eq!(RoleArn::parse(&text).unwrap().to_string(), text);
         }
     }

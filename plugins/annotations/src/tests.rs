@@ -172,6 +172,7 @@ proptest! {
 
     #[test]
     fn a_role_reads_back_as_itself(text in "/?([a-z0-9.]{1,6}/){0,3}[A-Za-z0-9_+=,.@-]{1,64}") {
+        prop_assume!(!text.split('/').any(|part| part == "." || part == ".."));
         let Resolution::Role(role) = role_of(&text) else { panic!("{text:?} was refused") };
         prop_assert_eq!(role_of(&role.arn), Resolution::Role(role.clone()));
     }
