@@ -42,7 +42,7 @@ pub async fn handle(gateway: &Gateway, origin: &Origin, parts: &Parts, has_body:
     let answer = gateway.answer(origin, parts, has_body, &mut record).await;
     let id = record.id();
     record.outcome(&answer);
-    imds::render(answer, &id)
+    imds::render(answer, id)
 }
 
 impl Gateway {

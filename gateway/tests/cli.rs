@@ -404,3 +404,16 @@ fn each_request_leaves_one_line_without_a_secret() {
     assert_eq!(line["status"], 401);
     assert!(!line.to_string().contains("c2VjcmV0"));
 }
+
+#[test]
+fn what_this_version_cannot_do_is_refused_at_start_and_by_check() {
+    let kubernetes = Folder::with("metagate.toml", "");
+    let collector = sandbox_and("otlp_endpoint = \"http://127.0.0.1:4318\"");
+    for (folder, word) in [(&kubernetes, "roster.source = \"kubernetes\""), (&collector, "telemetry.otlp_endpoint")] {
+        for command in ["run", "check"] {
+            let ran = run(&[command, "--config", &folder.path("metagate.toml")]);
+            assert_eq!(ran.code, 78, "{}", ran.err);
+            assert!(ran.err.contains(word) && ran.err.contains("not in this version"), "{}", ran.err);
+        }
+    }
+}

@@ -6,6 +6,7 @@ use criterion::{BatchSize, Criterion};
 use metagate::{
     credential::{Credential, Form, Secret},
     dialect::{Answer, imds},
+    telemetry::RequestId,
 };
 use metagate_bench::Node;
 use tokio::runtime::Runtime;
@@ -15,7 +16,7 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime, node: &Node) {
     let held = runtime.block_on(credentials.for_grant(grant)).unwrap();
     let role = &grant.role().arn;
     let answer = |credential: Arc<Credential>| {
-        imds::render(Ok(Answer::Credential(credential, role.clone(), Form::Plain)), "unused")
+        imds::render(Ok(Answer::Credential(credential, role.clone(), Form::Plain)), RequestId::default())
     };
     let mut group = criterion.benchmark_group("credential");
     group.bench_function("held", |bencher| {

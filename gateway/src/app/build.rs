@@ -33,12 +33,27 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
     load_with(sources, &Vocabulary { builtins: &builtins, allow: &allow })
 }
 
+/// Refuses what the configuration can say and this version cannot do, rather than run without it.
+pub fn supported(config: &Config) -> Result<(), StartError> {
+    match (&config.roster.source, &config.telemetry.otlp_endpoint) {
+        (RosterSource::Kubernetes, _) => Err(StartError::NoKubernetes),
+        (_, Some(_)) => Err(StartError::NoOtlp),
+        _ => Ok(()),
+    }
+}
+
 pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
+    if parts.feed.is_none() {
+        supported(config)?;
+    }
     let clock = parts.clock.unwrap_or_else(Clock::system);
     let readiness = Readiness::default();
     let unsynced = readiness.wait_for("roster");
     let telemetry = Telemetry::new()?;
-    let roster = open_roster(config, parts.feed.is_some())?;
+    let roster = match parts.feed {
+        Some(_) => None,
+        None => fixed::Watched::open(&config.roster.source, &config.roster.node).map_err(StartError::Roster)?,
+    };
     let listeners = bind_pods(config, roster.as_ref()).await?;
     let admin = bind_admin(config).await?;
     let feed = parts.feed.unwrap_or_default();
@@ -85,14 +100,6 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         followed: None,
         unsynced,
     })
-}
-
-fn open_roster(config: &Config, brought_along: bool) -> Result<Option<fixed::Watched>, StartError> {
-    match &config.roster.source {
-        _ if brought_along => Ok(None),
-        RosterSource::Kubernetes => Err(StartError::NoKubernetes),
-        source => fixed::Watched::open(source, &config.roster.node).map_err(StartError::Roster),
-    }
 }
 
 async fn bind_pods(config: &Config, roster: Option<&fixed::Watched>) -> Result<Vec<Listener>, StartError> {

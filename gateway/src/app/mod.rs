@@ -5,7 +5,7 @@
 mod build;
 mod reload;
 
-pub use build::{allow_list, build, build_policy, load};
+pub use build::{allow_list, build, build_policy, load, supported};
 pub use reload::ConfigFile;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -70,6 +70,8 @@ pub enum StartError {
         "roster.source = \"kubernetes\" is not in this version; use \"fixed\" with roster.file, or `metagate run --sandbox`"
     )]
     NoKubernetes,
+    #[error("telemetry.otlp_endpoint is not in this version; leave it empty and have /metrics of admin.listen scraped")]
+    NoOtlp,
     #[error("imds.token_key_file: {0}")]
     Key(#[from] KeyFileError),
     #[error(transparent)]

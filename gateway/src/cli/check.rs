@@ -10,6 +10,9 @@ use super::{BAD_CONFIG, ConfigArgs, Failure, block_on, print, tell};
 pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     let config = args.load()?.config;
     let mut faults = Vec::new();
+    if let Err(error) = app::supported(&config) {
+        faults.push(error.to_string());
+    }
     if let Err(error) = Watched::open(&config.roster.source, &config.roster.node) {
         faults.push(error.to_string());
     }

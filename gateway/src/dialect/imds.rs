@@ -20,6 +20,7 @@ use crate::{
     refusal::{HeaderFault, Refusal},
     role::RoleArn,
     session::Ttl,
+    telemetry::RequestId,
 };
 
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
@@ -143,7 +144,7 @@ fn is_version(segment: &str) -> bool {
     VERSIONS.lines().any(|version| version == segment)
 }
 
-pub fn render(answer: Result<Answer, Refusal>, request_id: &str) -> Response<Full<Bytes>> {
+pub fn render(answer: Result<Answer, Refusal>, request_id: RequestId) -> Response<Full<Bytes>> {
     match answer {
         Ok(answer) => render_answer(answer),
         Err(refusal) => render_refusal(&refusal, request_id),
@@ -175,7 +176,7 @@ fn render_answer(answer: Answer) -> Response<Full<Bytes>> {
     }
 }
 
-fn render_refusal(refusal: &Refusal, request_id: &str) -> Response<Full<Bytes>> {
+fn render_refusal(refusal: &Refusal, request_id: RequestId) -> Response<Full<Bytes>> {
     let body = match refusal.aws_code() {
         Some(code) => failed_document(code, &refusal.text(), request_id),
         None => format!("{} (request {request_id})\n", refusal.text()).into_bytes(),
@@ -236,11 +237,11 @@ fn document(credential: &Credential, role: &RoleArn, form: Form) -> Vec<u8> {
 struct FailedDocument<'a> {
     code: &'a str,
     message: &'a str,
-    request_id: &'a str,
+    request_id: String,
 }
 
-fn failed_document(code: &str, message: &str, request_id: &str) -> Vec<u8> {
-    json(&FailedDocument { code, message, request_id })
+fn failed_document(code: &str, message: &str, request_id: RequestId) -> Vec<u8> {
+    json(&FailedDocument { code, message, request_id: request_id.to_string() })
 }
 
 #[derive(Serialize)]

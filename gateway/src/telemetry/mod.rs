@@ -6,7 +6,7 @@ mod record;
 
 pub use log::{LogError, init as init_log};
 pub use metrics::{Metrics, MetricsError};
-pub use record::{Protocol, Record};
+pub use record::{Protocol, Record, RequestId};
 
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! What is known of one request when it ends.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
 
 use http::{Method, request::Parts};
 
@@ -17,7 +17,7 @@ use crate::{
 pub struct Record {
     metrics: Arc<Metrics>,
     began: Instant,
-    id: u64,
+    id: RequestId,
     peer: IpAddr,
     method: Method,
     ask: &'static str,
@@ -26,6 +26,16 @@ pub struct Record {
     /// The access key id joins this line with CloudTrail; it is no secret.
     credential: Option<(Arc<Grant>, Arc<Credential>)>,
     ended: Option<Ended>,
+}
+
+/// What a pod's owner quotes and an operator searches for. Written out only where somebody reads it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestId(u64);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +58,7 @@ impl Record {
         Self {
             metrics,
             began: Instant::now(),
-            id: rand::random(),
+            id: RequestId(rand::random()),
             peer: origin.address(),
             method: parts.method.clone(),
             ask: "malformed",
@@ -59,9 +69,8 @@ impl Record {
         }
     }
 
-    /// What a pod's owner quotes and an operator searches for.
-    pub fn id(&self) -> String {
-        format!("{:016x}", self.id)
+    pub fn id(&self) -> RequestId {
+        self.id
     }
 
     pub fn ask(&mut self, ask: &Ask<'_>) {
@@ -107,7 +116,7 @@ impl Drop for Record {
         let workload = self.workload.as_deref();
         tracing::info!(
             target: "metagate::access",
-            request_id = %format_args!("{:016x}", self.id),
+            request_id = %self.id,
             peer = %self.peer,
             method = %self.method,
             ask = self.ask,

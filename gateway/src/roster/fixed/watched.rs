@@ -52,14 +52,14 @@ impl Watched {
     }
 
     /// The workloads that have listeners of their own.
-    pub fn listeners(&self) -> impl Iterator<Item = (SocketAddr, Uid)> {
-        self.listed.iter().filter_map(|listed| Some((listed.listen?, listed.workload.uid.clone())))
+    pub fn listeners(&self) -> Vec<(SocketAddr, Uid)> {
+        listeners(&self.listed)
     }
 
     /// Publishes what was read, and then each change until `stop`. A file that cannot be read or is wrong changes nothing:
     /// the last good one stays.
     pub async fn run(self, feed: Arc<Feed>, clock: Clock, metrics: Arc<Metrics>, stop: CancellationToken) {
-        let node = self.node;
+        let (node, bound) = (self.node.clone(), listeners(&self.listed));
         publish(&feed, self.listed, &node, &clock);
         let Some((path, text)) = self.file else { return };
         let mut followed = Followed::new(&path, Some(text));
@@ -73,12 +73,19 @@ impl Watched {
             match parsed {
                 Ok(Parsed { workloads }) => {
                     tracing::info!(file = %path.display(), workloads = workloads.len(), "roster reloaded");
+                    if listeners(&workloads) != bound {
+                        tracing::warn!(file = %path.display(), "a workload's own `listen` counts from the next start on");
+                    }
                     publish(&feed, workloads, &node, &clock);
                 }
                 Err(faults) => tracing::error!("roster not reloaded, the last good one stays\n{faults}"),
             }
         }
     }
+}
+
+fn listeners(listed: &[Listed]) -> Vec<(SocketAddr, Uid)> {
+    listed.iter().filter_map(|listed| Some((listed.listen?, listed.workload.uid.clone()))).collect()
 }
 
 fn publish(feed: &Feed, listed: Vec<Listed>, node: &str, clock: &Clock) {
