@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::{
     Fault, FaultKind, Host, Interest, Resolution, Verdict,
     artifact::one_line,
     bindings::{PolicyPlugin, PolicyPluginPre, host, types},
     convert,
-    engine::{TABLE_ELEMENTS, TICK},
+    engine::{CORE_INSTANCES_EACH, MEMORIES_EACH, TABLE_ELEMENTS, TABLES_EACH, TICK},
 };
 use crate::config;
 
@@ -29,7 +29,7 @@ pub struct Instance {
 /// What the host keeps for one instance.
 pub(super) struct CallState {
     plugin: String,
-    limits: StoreLimits,
+    limits: Limits,
     ticks_left: u64,
     log_lines: usize,
     log_bytes: usize,
@@ -106,13 +106,7 @@ impl Instance {
 }
 
 fn store(host: &Host, settings: &config::Plugin) -> Store<CallState> {
-    let limits = StoreLimitsBuilder::new()
-        .memory_size(settings.memory)
-        .table_elements(TABLE_ELEMENTS)
-        .instances(64)
-        .memories(4)
-        .tables(10)
-        .build();
+    let limits = Limits { memory_left: settings.memory };
     let plugin = settings.name.clone();
     let mut store = Store::new(
         &host.engine,
@@ -141,6 +135,35 @@ impl CallState {
         self.ticks_left = u64::try_from(time.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u64::MAX);
         self.log_lines = LOG_LINES;
         self.log_bytes = LOG_BYTES;
+    }
+}
+
+/// What one instance may hold. wasmtime's own limits count each memory by itself; a component may have several.
+struct Limits {
+    memory_left: usize,
+}
+
+impl ResourceLimiter for Limits {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let left = self.memory_left.checked_sub(desired.saturating_sub(current));
+        self.memory_left = left.unwrap_or(self.memory_left);
+        Ok(left.is_some())
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+
+    fn instances(&self) -> usize {
+        CORE_INSTANCES_EACH as usize
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES_EACH as usize
+    }
+
+    fn tables(&self) -> usize {
+        TABLES_EACH as usize
     }
 }
 

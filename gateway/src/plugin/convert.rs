@@ -13,6 +13,8 @@ use crate::{
 const PAIRS_MAX: usize = 256;
 const PAIRS_BYTES_MAX: usize = 64 << 10;
 const PATTERNS_MAX: usize = 256;
+/// AWS STS API Reference, AssumeRole, RoleArn.
+const ARN_MAX: usize = 2048;
 const CODE_MAX: usize = 64;
 const REASON_MAX: usize = 1024;
 /// Longest text of a guest that is written to a log or shown to a person.
@@ -139,6 +141,9 @@ fn role_answer(said: types::Role) -> Result<RoleAnswer, String> {
             return Err("it asks for pod-identity credentials, which this gateway has no source for".into());
         }
     };
+    if said.arn.len() > ARN_MAX {
+        return Err("its role is longer than an ARN can be, 2048 bytes".into());
+    }
     if said.tags.len() > PAIRS_MAX || said.policy_arns.len() > PAIRS_MAX {
         return Err("its role has more than 256 tags or policies".into());
     }
@@ -167,7 +172,7 @@ fn denied(said: types::Denial) -> Result<Denied, String> {
 }
 
 /// One line without control characters, of bounded length.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let mut bytes = 0;
     clean

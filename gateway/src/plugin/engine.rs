@@ -15,10 +15,10 @@ pub(super) const TICK: Duration = Duration::from_millis(10);
 /// Instances that may live at one time, over all plugins. A decision holds at most one of each plugin.
 pub(crate) const INSTANCES: u32 = 128;
 /// componentize-py's guests have 38 core instances; Rust's have 3.
-const CORE_INSTANCES_EACH: u32 = 64;
+pub(super) const CORE_INSTANCES_EACH: u32 = 64;
 /// QuickJS's guests have 3 memories; Rust's have 1.
-const MEMORIES_EACH: u32 = 4;
-const TABLES_EACH: u32 = 10;
+pub(super) const MEMORIES_EACH: u32 = 4;
+pub(super) const TABLES_EACH: u32 = 10;
 /// SpiderMonkey's guests ask for 7,689.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 /// The most that `memory` may be configured to.

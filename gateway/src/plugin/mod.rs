@@ -11,7 +11,7 @@ pub use artifact::{LoadError, Plugin, digest_hex};
 pub use bindings::types::{Role as ShownRole, Workload as ShownWorkload};
 pub use call::Instance;
 pub use convert::{RoleAnswer, TooMuch};
-pub(crate) use convert::{bounded_pairs, shown_role, shown_workload};
+pub(crate) use convert::{bounded_pairs, printable, shown_role, shown_workload};
 pub(crate) use engine::INSTANCES;
 pub use engine::{Host, HostError, MEMORY_MAX};
 pub use interest::{Interest, Keys};

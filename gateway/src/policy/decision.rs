@@ -88,6 +88,20 @@ impl Decision {
     }
 }
 
+impl Decision {
+    /// Whether asking again could only give the same. Nothing in which a plugin failed is remembered by anybody, not even
+    /// where its failure was only counted.
+    pub(super) fn is_final(&self) -> bool {
+        let failed = self.steps.iter().any(|step| matches!(step.said, Said::Fault(_)));
+        !failed && !matches!(self.outcome, Outcome::Rejected(Rejection::Failed(_) | Rejection::BaseUnknown))
+    }
+
+    /// What would have been refused, were it not for audit mode.
+    pub(super) fn audited(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.audited)
+    }
+}
+
 impl Outcome {
     /// None where nothing is refused.
     pub fn rejection(&self) -> Option<&Rejection> {
@@ -95,11 +109,6 @@ impl Outcome {
             Self::Granted(_) | Self::Admitted => None,
             Self::Rejected(rejection) => Some(rejection),
         }
-    }
-
-    /// Whether asking again could only give the same: what failed may be remembered by nobody.
-    pub(super) fn is_final(&self) -> bool {
-        !matches!(self, Self::Rejected(Rejection::Failed(_) | Rejection::BaseUnknown))
     }
 
     /// A metric label.

@@ -5,7 +5,7 @@
 
 use std::{
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{Decision, Grant, Outcome, Phase, Rejection, Rules, Said, Step, role::complete};
@@ -83,10 +83,10 @@ impl Deliberation<'_> {
             let (began, answer) = (Instant::now(), self.ask_authorize(plugin, index, &role).await);
             allowed |= self.weigh(plugin, Phase::Authorize, began, answer)?;
         }
-        if allowed || rules.defaults.mode == Mode::Audit {
-            return Ok(Outcome::Granted(Arc::new(Grant::new(self.workload, resolved.role))));
+        if !allowed {
+            self.nobody_allowed()?;
         }
-        Err(Rejection::denied("policy", "nobody-allowed", "no policy plugin allows this role for this pod"))
+        Ok(Outcome::Granted(Arc::new(Grant::new(self.workload, resolved.role))))
     }
 
     /// The configuration has allowed the path already, so here silence is consent.
@@ -106,7 +106,7 @@ impl Deliberation<'_> {
             let (began, answer) = (Instant::now(), self.ask_resolve(plugin, index).await);
             let (said, role) = match answer {
                 Ok(Resolution::Abstain) => (Said::Abstain, None),
-                Ok(Resolution::Role(role)) => (Said::Role(role.written.clone()), Some(role)),
+                Ok(Resolution::Role(role)) => (Said::Role(plugin::printable(&role.written)), Some(role)),
                 Ok(Resolution::Deny(denied)) => (Said::Deny(denied), None),
                 Err(unheard) => (unheard.said(), None),
             };
@@ -116,7 +116,7 @@ impl Deliberation<'_> {
             }
         }
         match &rules.defaults.role {
-            Some(role) => self.completed(assumed(role), "policy").map(Some),
+            Some(role) => self.completed(assumed(role), POLICY).map(Some),
             None => Ok(None),
         }
     }
@@ -125,6 +125,22 @@ impl Deliberation<'_> {
         let as_written = answer.written.clone();
         let role = complete(answer, by, self.workload, &self.rules.defaults)?;
         Ok(Resolved { role, as_written })
+    }
+
+    /// The gateway's own denial, which audit mode counts like a plugin's.
+    fn nobody_allowed(&mut self) -> Result<(), Rejection> {
+        let (code, reason) = ("nobody-allowed", "no policy plugin allows this role for this pod");
+        if self.rules.defaults.mode == Mode::Enforce {
+            return Err(Rejection::denied(POLICY, code, reason));
+        }
+        self.steps.push(Step {
+            plugin: POLICY.into(),
+            phase: Phase::Authorize,
+            said: Said::Deny(Denied { code: code.into(), reason: reason.into() }),
+            audited: true,
+            took: Duration::ZERO,
+        });
+        Ok(())
     }
 
     /// Whether it was allowed; an error where it is refused for good.
@@ -154,9 +170,14 @@ impl Deliberation<'_> {
             Said::Fault(fault) => Some(Rejection::Failed(Arc::new(fault.clone()))),
             Said::Abstain | Said::Role(_) | Said::Allow => None,
         };
-        // Policy's audit mode forgives a denial, which is policy's word, but not a plugin that is broken.
-        let forgiven =
-            plugin.mode() == Mode::Audit || (self.rules.defaults.mode == Mode::Audit && matches!(said, Said::Deny(_)));
+        let forgiven = match (&said, phase) {
+            (Said::Deny(_), _) => plugin.mode() == Mode::Audit || self.rules.defaults.mode == Mode::Audit,
+            // Nobody knows which role it would have named, and the next plugin's could be wider.
+            (Said::Fault(_), Phase::Resolve) => false,
+            // Policy's audit mode is about what policy says, not about a plugin that is broken.
+            (Said::Fault(_), Phase::Authorize | Phase::AuthorizePath) => plugin.mode() == Mode::Audit,
+            (Said::Abstain | Said::Role(_) | Said::Allow, _) => false,
+        };
         let audited = rejection.is_some() && forgiven;
         self.steps.push(Step { plugin: plugin.name().to_owned(), phase, said, audited, took: began.elapsed() });
         match rejection {
@@ -220,6 +241,9 @@ impl Unheard {
         }
     }
 }
+
+/// Who is named where no plugin is.
+pub(super) const POLICY: &str = "policy";
 
 /// The code of a denial for a workload that carries more than plugins can be shown.
 pub(super) const TOO_MUCH: &str = "too-much-metadata";

@@ -144,8 +144,8 @@ impl Policy {
         let question = Question { generation: rules.generation, shown, path: path.map(Arc::from) };
         let worked_out = async {
             let decision = Arc::new(self.work_out(rules, workload, path).await);
-            (self.observe)(&decision);
-            if decision.outcome.is_final() { Ok(decision) } else { Err(decision) }
+            self.tell(&decision);
+            if decision.is_final() { Ok(decision) } else { Err(decision) }
         };
         // The cache's own time does not pass while the machine sleeps, nor with a clock that was set.
         let overdue = |kept: &Decision| !stands(kept.stands_for, kept.decided_at, &self.clock);
@@ -156,10 +156,24 @@ impl Policy {
             Ok(decision) => decision,
             Err(failed) => (*failed).clone(),
         };
-        if path.is_none() && decision.outcome.is_final() {
+        if path.is_none() && decision.is_final() {
             workload.memo.keep(rules.generation, &decision);
         }
         decision
+    }
+
+    fn tell(&self, decision: &Decision) {
+        (self.observe)(decision);
+        for step in decision.audited() {
+            tracing::warn!(
+                target: "metagate::audit",
+                workload = decision.workload,
+                plugin = step.plugin,
+                phase = step.phase.label(),
+                said = step.said.text(),
+                "would be refused, were it not for audit mode"
+            );
+        }
     }
 
     async fn work_out(&self, rules: &Rules, workload: &Workload, path: Option<&str>) -> Decision {

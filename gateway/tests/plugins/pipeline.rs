@@ -161,6 +161,29 @@ async fn an_audited_plugins_no_widens_nothing() {
 }
 
 #[tokio::test]
+async fn an_audited_plugin_that_fails_to_name_a_role_leaves_it_to_nobody_else() {
+    let bench = with_audited().await;
+    let pod = pod(&[("second", does("resolve", "trap")), ("third", role("wider"))]);
+    assert_eq!(bench.failed(pod).await.plugin, "second");
+}
+
+#[tokio::test]
+async fn a_grant_in_which_an_audited_plugin_failed_is_remembered_by_nobody() {
+    let bench = with_audited().await;
+    let pod = Arc::new(pod(&[("first", role("web")), ("second", does("authorize", "trap")), ("third", allow())]));
+    for _ in 0..2 {
+        assert!(bench.policy.grant(&pod).await.is_ok());
+    }
+    assert_eq!(bench.worked_out(), ["granted", "granted"]);
+}
+
+#[tokio::test]
+async fn no_allowance_at_all_is_counted_while_policy_is_audited() {
+    let noted = auditing().await.steps(&pod(&[("first", role("web"))])).await;
+    assert_eq!(noted.last().unwrap(), "policy authorize deny (audited)");
+}
+
+#[tokio::test]
 async fn while_policy_is_audited_its_denials_do_not_refuse() {
     let bench = auditing().await;
     assert_eq!(bench.granted(pod(&[("first", role("web"))])).await, format!("{}web", bench::BASE));
