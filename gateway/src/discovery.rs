@@ -24,18 +24,27 @@ impl Discovery {
         (base_for.is_some() || region_for.is_some()).then_some(Self { relay, base_for, region_for })
     }
 
-    /// Asks until all is found, and lets go of `waiting` then.
+    /// Asks until all is found, and lets go of `waiting` then. Side by side: a node without an instance profile still has
+    /// a region.
     pub async fn run(self, waiting: Waiting) {
-        if let Some(policy) = self.base_for {
-            let base = until_found("account", || base(&self.relay)).await;
+        let Self { relay, base_for, region_for } = self;
+        let account = async {
+            let Some(policy) = base_for else { return };
+            let base = until_found("account", || base(&relay)).await;
             tracing::info!(base_role_arn = base.as_str(), "the node's account is known");
-            policy.replace(|rules| rules.with_base(base.clone()));
-        }
-        if let Some(found) = self.region_for {
-            let region = until_found("region", || region(&self.relay)).await;
+            policy.replace(|rules| match rules.defaults.base {
+                // A reload has said it meanwhile.
+                Some(_) => rules.clone(),
+                None => rules.with_base(base.clone()),
+            });
+        };
+        let region = async {
+            let Some(found) = region_for else { return };
+            let region = until_found("region", || region(&relay)).await;
             tracing::info!(region, "the node's region is known");
             found(region);
-        }
+        };
+        tokio::join!(account, region);
         drop(waiting);
     }
 }

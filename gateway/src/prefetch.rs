@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     credential::KeeperHandle,
-    policy::{Grant, Policy},
+    policy::{Grant, Outcome, Policy, Rejection},
     roster::Feed,
+    workload::Workload,
 };
 
 /// Decisions that failed, and those that stand for a while only, are made again at this pace. A decision that stands
@@ -41,7 +42,20 @@ async fn grants(feed: &Feed, policy: &Arc<Policy>) -> Vec<Arc<Grant>> {
     let mut deciding = JoinSet::new();
     for workload in feed.current().workloads() {
         let (policy, workload) = (Arc::clone(policy), Arc::clone(workload));
-        deciding.spawn(async move { policy.grant(&workload).await.ok() });
+        deciding.spawn(async move { wanted(&policy, &workload).await });
     }
     deciding.join_all().await.into_iter().flatten().collect()
+}
+
+/// A plugin that failed once must not cost a pod the credentials that are held for it: they stay until policy has spoken.
+/// What is served meanwhile is decided by the request's own decision.
+async fn wanted(policy: &Policy, workload: &Arc<Workload>) -> Option<Arc<Grant>> {
+    match policy.grant(workload).await {
+        Ok(grant) => Some(grant),
+        Err(Rejection::NoRole | Rejection::Denied(_)) => None,
+        Err(Rejection::Failed(_) | Rejection::BaseUnknown) => match &workload.memo.last()?.outcome {
+            Outcome::Granted(grant) => Some(Arc::clone(grant)),
+            Outcome::Admitted | Outcome::Rejected(_) => None,
+        },
+    }
 }

@@ -158,7 +158,7 @@ impl App {
             let (gateway, room) = (Arc::clone(&gateway), room.clone());
             accepting.spawn(accept(gateway, listener, room, timeouts, connections.clone(), stop.clone()));
         }
-        stop.cancelled().await;
+        until_stopped(&mut parts, &stop).await;
         accepting.join_all().await;
         connections.close();
         if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
@@ -167,6 +167,19 @@ impl App {
         background.cancel();
         parts.shutdown().await;
         keeper.stop().await;
+    }
+}
+
+/// Parts may end by themselves; one that ends badly stops the whole, as it would be missed by nobody until it is needed.
+async fn until_stopped(parts: &mut JoinSet<()>, stop: &CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(Err(error)) = parts.join_next() => {
+                tracing::error!(%error, "a part of the gateway ended badly; stopping");
+                stop.cancel();
+            }
+        }
     }
 }
 

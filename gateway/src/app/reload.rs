@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, build};
@@ -18,14 +18,23 @@ use crate::{
 
 /// A file that a running configuration was read from.
 pub struct ConfigFile {
-    pub path: PathBuf,
+    path: PathBuf,
+    /// What was read of it, so that a change while the gateway starts is not missed.
+    text: String,
     /// What runs now.
-    pub running: Effective,
+    running: Effective,
+    hangups: Signal,
 }
 
 /// Takes effect without a restart.
-const LIVE: [&str; 5] =
-    ["plugin", "policy", "credentials.session_name", "credentials.session_duration", "credentials.session_tags"];
+const LIVE: [&str; 6] = [
+    "plugin",
+    "policy",
+    "credentials.base_role_arn",
+    "credentials.session_name",
+    "credentials.session_duration",
+    "credentials.session_tags",
+];
 
 #[derive(Debug, thiserror::Error)]
 enum NotReloaded {
@@ -36,18 +45,19 @@ enum NotReloaded {
 }
 
 impl ConfigFile {
+    /// From here on SIGHUP reloads; make it before the gateway is built, as until then it ends the process.
+    pub fn new(path: PathBuf, text: String, running: Effective) -> std::io::Result<Self> {
+        Ok(Self { path, text, running, hangups: signal(SignalKind::hangup())? })
+    }
+
     /// Until `stop`. A file that is wrong, or names a plugin that does not load, changes nothing.
     pub(super) async fn follow(mut self, policy: Arc<Policy>, metrics: Arc<Metrics>, stop: CancellationToken) {
-        let mut followed = Followed::new(&self.path, tokio::fs::read_to_string(&self.path).await.ok());
-        let mut hangups = match signal(SignalKind::hangup()) {
-            Ok(hangups) => hangups,
-            Err(error) => return tracing::error!(%error, "cannot listen for SIGHUP; the configuration is not reloaded"),
-        };
+        let mut followed = Followed::new(&self.path, Some(std::mem::take(&mut self.text)));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = followed.changed() => {}
-                _ = hangups.recv() => {}
+                _ = self.hangups.recv() => {}
             }
             let reloaded = self.reload(&policy).await;
             metrics.reload("config", reloaded.is_ok());
@@ -64,6 +74,7 @@ impl ConfigFile {
     /// The keys that changed and wait for a restart.
     async fn reload(&mut self, policy: &Policy) -> Result<Vec<String>, NotReloaded> {
         let loaded = build::load(&Sources::read(Some(&self.path))?)?;
+        build::supported(&loaded.config)?;
         let next = build::rules(policy.host(), &loaded.config).await?;
         policy.replace(|rules| match (&next.defaults.base, &rules.defaults.base) {
             // The node's account, as it was found.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use metagate::{
     app::{self, App, ConfigFile, Parts, load},
     config::Sources,
@@ -18,11 +18,15 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let loaded = load(&sources)?;
     let _log = init_log(&loaded.config.telemetry).context("cannot log")?;
     block_on(async {
-        let app = app::build(&loaded.config, Parts::default()).await?;
-        let app = match sources.file {
-            Some((path, _)) if !args.sandbox => app.following(ConfigFile { path, running: loaded.effective }),
-            _ => app,
+        let file = match sources.file {
+            Some((path, text)) if !args.sandbox => Some(ConfigFile::new(path, text, loaded.effective)),
+            _ => None,
         };
+        let file = file.transpose().context("cannot listen for SIGHUP")?;
+        let mut app = app::build(&loaded.config, Parts::default()).await?;
+        if let Some(file) = file {
+            app = app.following(file);
+        }
         announce(&app);
         if args.sandbox {
             tell(&what_to_try(&app));
@@ -36,7 +40,13 @@ pub(super) async fn serve(app: App) -> Result<ExitCode, Failure> {
     let stop = CancellationToken::new();
     let mut signals = Signals::listen().context("cannot listen for signals")?;
     let mut running = tokio::spawn(app.run(stop.clone()));
-    let signal = signals.stop().await;
+    let signal = tokio::select! {
+        signal = signals.stop() => signal,
+        ended = &mut running => {
+            ended.context("the gateway ended badly")?;
+            return Err(anyhow!("a part of the gateway ended; see the log").into());
+        }
+    };
     tracing::info!(signal, "stopping: requests under way may finish");
     stop.cancel();
     tokio::select! {

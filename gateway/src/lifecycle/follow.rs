@@ -49,7 +49,7 @@ impl Followed {
                 () = tokio::time::sleep(LOOK_ANYWAY) => {}
             }
             while self.events.try_recv().is_ok() {}
-            if let Ok(text) = tokio::fs::read_to_string(&self.path).await
+            if let Some(text) = self.settled().await
                 && self.last.as_ref() != Some(&text)
             {
                 self.last = Some(text.clone());
@@ -57,11 +57,31 @@ impl Followed {
             }
         }
     }
+
+    /// What is read twice alike. A file that is being written shows a part of itself, and at first nothing: a blank one is
+    /// taken for that, as it would stand for every default.
+    async fn settled(&self) -> Option<String> {
+        let first = tokio::fs::read_to_string(&self.path).await.ok()?;
+        tokio::time::sleep(SETTLE).await;
+        let second = tokio::fs::read_to_string(&self.path).await.ok()?;
+        (first == second && !second.trim().is_empty()).then_some(second)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_was_emptied_keeps_its_last_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("roster.toml");
+        std::fs::write(&path, " \n").unwrap();
+        let mut followed = Followed::new(&path, Some("one".into()));
+        assert_eq!(followed.settled().await, None);
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(followed.changed().await, "two");
+    }
 
     #[tokio::test]
     async fn a_replaced_file_is_seen_and_a_touched_one_is_not() {
