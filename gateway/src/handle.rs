@@ -1,6 +1,6 @@
 //! The life of a request. The only file that knows the order of the stages.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, request::Parts};
@@ -12,7 +12,7 @@ use crate::{
     config::TokenMode,
     credential::Credentials,
     dialect::{Answer, Ask, Hosts, imds},
-    policy::{Grant, Policy},
+    policy::{Grant, Policy, Rejection},
     refusal::Refusal,
     relay::{AllowList, Catalogue, Relay, RelayError},
     roster::{Feed, Standing},
@@ -138,19 +138,38 @@ impl Gateway {
             ["meta-data", "iam"] => &["info", "security-credentials/"],
             _ => &[],
         };
-        let mut names = match self.relay.list(segments, &self.allow).await {
-            Ok(names) => names,
+        let listed = match self.relay.list(segments, &self.allow).await {
+            Ok(names) => self.admitted(workload, segments, names).await?,
             Err(RelayError::NotFound { .. }) if !own.is_empty() => Vec::new(),
             Err(error) => return Err(error.into()),
         };
-        if segments.is_empty() || (!own.is_empty() && self.policy.grant(workload).await.is_ok()) {
-            names.extend(own.iter().map(|name| (*name).to_owned()));
+        let shows_own = match (segments, self.policy.grant(workload).await) {
+            ([], _) | (_, Ok(_)) => true,
+            // The directory of what this pod may not have says why; the one above it only leaves it out.
+            (["meta-data", "iam"], Err(rejection)) => return Err(rejection.into()),
+            (_, Err(_)) => false,
+        };
+        let own = own.iter().filter(|_| shows_own).map(|name| (*name).to_owned());
+        let names: BTreeSet<String> = listed.into_iter().chain(own).collect();
+        if names.is_empty() { Err(Refusal::NoSuchPath) } else { Ok(Answer::Listing(names.into_iter().collect())) }
+    }
+
+    /// The names that plugins let this workload read: a listing tells as much as what it lists.
+    async fn admitted(
+        &self,
+        workload: &Arc<Workload>,
+        segments: &[&str],
+        names: Vec<String>,
+    ) -> Result<Vec<String>, Refusal> {
+        let mut admitted = Vec::new();
+        for name in names {
+            let path = segments.iter().copied().chain([name.trim_end_matches('/')]).collect::<Vec<_>>().join("/");
+            match self.policy.admit(workload, &path).await {
+                Ok(()) => admitted.push(name),
+                Err(Rejection::Denied(_)) => {}
+                Err(rejection) => return Err(rejection.into()),
+            }
         }
-        if names.is_empty() {
-            return Err(Refusal::NoSuchPath);
-        }
-        names.sort();
-        names.dedup();
-        Ok(Answer::Listing(names))
+        Ok(admitted)
     }
 }

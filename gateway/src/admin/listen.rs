@@ -1,6 +1,12 @@
 //! The admin side's socket: loopback TCP, or a Unix socket that only this user can open.
 
-use std::{fmt, fs, io, os::unix::fs::PermissionsExt, pin::Pin, task, time::Duration};
+use std::{
+    fmt, fs, io,
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    pin::Pin,
+    task,
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
@@ -22,8 +28,10 @@ impl AdminListener {
         match to {
             AdminListen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             AdminListen::Unix(path) => {
-                // What a killed process left behind would keep the next one from starting.
-                if UnixStream::connect(path).await.is_err() && path.exists() {
+                // What a killed process left behind would keep the next one from starting. Nothing else is removed.
+                let refused =
+                    UnixStream::connect(path).await.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+                if refused && fs::symlink_metadata(path)?.file_type().is_socket() {
                     fs::remove_file(path)?;
                 }
                 let listener = UnixListener::bind(path)?;

@@ -23,13 +23,16 @@ impl Hosts {
     pub fn knows(&self, authority: &Authority, connected_to: SocketAddr) -> bool {
         let host = authority.host();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        if self.0.contains(&bare.to_ascii_lowercase()) {
+            return true;
+        }
         match bare.parse::<IpAddr>() {
             Ok(address) => {
                 let service = address == IPV4 || address == IPV6;
                 let own_port = authority.port_u16().unwrap_or(80) == connected_to.port();
                 service || (address == connected_to.ip().to_canonical() && own_port)
             }
-            Err(_) => self.0.contains(&bare.to_ascii_lowercase()),
+            Err(_) => false,
         }
     }
 }
@@ -40,12 +43,17 @@ mod tests {
 
     #[test]
     fn only_the_service_its_listener_and_configured_names_are_known() {
-        let hosts = Hosts::new(&["Metadata.Internal".to_owned()]);
+        let hosts = Hosts::new(&["Metadata.Internal".to_owned(), "10.1.2.3".to_owned()]);
         let listener: SocketAddr = "127.0.0.1:8181".parse().unwrap();
         let knows = |host: &str| hosts.knows(&host.parse().unwrap(), listener);
-        for known in
-            ["169.254.169.254", "169.254.169.254:80", "[fd00:ec2::254]", "127.0.0.1:8181", "metadata.internal:8181"]
-        {
+        for known in [
+            "169.254.169.254",
+            "169.254.169.254:80",
+            "[fd00:ec2::254]",
+            "127.0.0.1:8181",
+            "metadata.internal:8181",
+            "10.1.2.3",
+        ] {
             assert!(knows(known), "{known}");
         }
         for foreign in

@@ -282,7 +282,14 @@ fn whole_seconds(moment: SystemTime) -> String {
     humantime::format_rfc3339_seconds(moment).to_string()
 }
 
+/// Four times what is known: session tokens have some 1 KiB, and AWS bids us not to assume a bound (AWS STS API Reference,
+/// "Credentials").
+const DOCUMENT_BYTES: usize = 4 * 1024;
+
 fn json(document: &impl Serialize) -> Vec<u8> {
-    // Maps and strings only: serialisation has nothing to fail on.
-    serde_json::to_vec_pretty(document).unwrap_or_default()
+    // As large as any document gets: a buffer that grows leaves copies of secrets behind that nobody wipes.
+    let mut text = Vec::with_capacity(DOCUMENT_BYTES);
+    // Strings only, written to memory: there is nothing to fail on.
+    let written = serde_json::to_writer_pretty(&mut text, document);
+    written.map(|()| text).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 //! XChaCha20-Poly1305, because its 24-byte nonce may be drawn at random for ever, on every node that shares a key file.
 
 use std::{
+    fmt,
     net::IpAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -25,8 +26,15 @@ const TOKEN_CHARS: usize = TOKEN.div_ceil(3) * 4;
 /// an API server that answers late must not cost a pod its token.
 const ADOPTION: Duration = Duration::from_secs(60);
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Token(String);
+
+/// Whoever reads a token and sends from its address may use it.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token([redacted])")
+    }
+}
 
 /// A token that was genuine, unexpired, and minted for the address that shows it.
 #[derive(Clone, Copy, Debug)]

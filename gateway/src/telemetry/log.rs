@@ -17,10 +17,14 @@ pub enum LogError {
 
 /// The last lines are written when the guard is dropped.
 ///
-/// A log that nobody reads must not stop a pod's request, so lines are dropped rather than waited for once 128,000 of
-/// them wait.
+/// A log that nobody reads must not stop a pod's request, so lines are dropped rather than waited for once 8,192 of them
+/// wait: some 4 MiB.
 pub fn init(config: &Telemetry) -> Result<WorkerGuard, LogError> {
-    let (writer, guard) = NonBlockingBuilder::default().lossy(true).thread_name("log").finish(std::io::stderr());
+    let (writer, guard) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(8192)
+        .thread_name("log")
+        .finish(std::io::stderr());
     let filter = EnvFilter::builder().parse(&config.log_level)?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let set = match config.log_format {

@@ -145,9 +145,10 @@ impl Parser<'_> {
         if written.is_empty() {
             return Some(None);
         }
-        let listen = written.parse().ok();
+        // Whoever connects there is taken for this workload, whatever the address.
+        let listen = written.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
         if listen.is_none() {
-            let problem = format!("expected IP:PORT, found {}", quote(written));
+            let problem = format!("expected a loopback IP:PORT, found {}", quote(written));
             self.refuse(key, problem, "write it as \"127.0.0.1:8191\"");
         }
         listen.map(Some)
