@@ -220,16 +220,18 @@ struct CredentialDocument<'a> {
 }
 
 fn document(credential: &Credential, role: &RoleArn, form: Form) -> Vec<u8> {
-    json(&CredentialDocument {
+    let (secret, token) = (credential.secret_access_key.expose(), credential.session_token.expose());
+    let document = CredentialDocument {
         code: "Success",
         last_updated: whole_seconds(credential.issued_at),
         r#type: "AWS-HMAC",
         access_key_id: &credential.access_key_id,
-        secret_access_key: credential.secret_access_key.expose(),
-        token: credential.session_token.expose(),
+        secret_access_key: secret,
+        token,
         expiration: whole_seconds(credential.expires_at),
         account_id: (form == Form::Extended).then(|| role.account()),
-    })
+    };
+    json(&document, secret.len() + token.len())
 }
 
 #[derive(Serialize)]
@@ -241,7 +243,7 @@ struct FailedDocument<'a> {
 }
 
 fn failed_document(code: &str, message: &str, request_id: RequestId) -> Vec<u8> {
-    json(&FailedDocument { code, message, request_id: request_id.to_string() })
+    json(&FailedDocument { code, message, request_id: request_id.to_string() }, 0)
 }
 
 #[derive(Serialize)]
@@ -255,7 +257,7 @@ struct InstanceProfileDocument<'a> {
 
 /// Made up from the workload's own role: the node's profile is nobody's business.
 fn instance_profile(role: &RoleArn, as_of: SystemTime) -> Vec<u8> {
-    json(&InstanceProfileDocument {
+    let document = InstanceProfileDocument {
         code: "Success",
         last_updated: whole_seconds(as_of),
         instance_profile_arn: format!(
@@ -265,7 +267,8 @@ fn instance_profile(role: &RoleArn, as_of: SystemTime) -> Vec<u8> {
             role.path_and_name()
         ),
         instance_profile_id: profile_id(role),
-    })
+    };
+    json(&document, 0)
 }
 
 /// `AIPA` and 17 characters of base 32, as IAM's unique identifiers look; stable for a role.
@@ -282,14 +285,40 @@ fn whole_seconds(moment: SystemTime) -> String {
     humantime::format_rfc3339_seconds(moment).to_string()
 }
 
-/// Four times what is known: session tokens have some 1 KiB, and AWS bids us not to assume a bound (AWS STS API Reference,
-/// "Credentials").
-const DOCUMENT_BYTES: usize = 4 * 1024;
+/// Keys, dates and layout of a document.
+const FRAME_BYTES: usize = 512;
 
-fn json(document: &impl Serialize) -> Vec<u8> {
-    // As large as any document gets: a buffer that grows leaves copies of secrets behind that nobody wipes.
-    let mut text = Vec::with_capacity(DOCUMENT_BYTES);
+/// `secrets` is how long those in the document are together: a buffer that has to grow leaves copies of them behind that
+/// nobody wipes.
+fn json(document: &impl Serialize, secrets: usize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(FRAME_BYTES + secrets);
     // Strings only, written to memory: there is nothing to fail on.
     let written = serde_json::to_writer_pretty(&mut text, document);
     written.map(|()| text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::credential::Secret;
+
+    #[test]
+    fn no_copy_of_a_secret_is_left_behind_by_a_buffer_that_grew() {
+        let role: RoleArn = "arn:aws:iam::123456789012:role/a".parse().unwrap();
+        let (secret, token) = ("s".repeat(40), "t".repeat(9_000));
+        let strings = secret.len() + token.len();
+        // The longest access key id there may be (AWS STS API Reference, "Credentials").
+        let id = "A".repeat(128);
+        let credential = Credential::new(
+            id,
+            Secret::new(secret),
+            Secret::new(token),
+            UNIX_EPOCH,
+            UNIX_EPOCH + Duration::from_secs(1),
+        );
+        let document = document(&credential, &role, Form::Extended);
+        assert_eq!(document.capacity(), FRAME_BYTES + strings);
+    }
 }
