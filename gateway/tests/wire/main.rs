@@ -12,6 +12,7 @@ mod framing;
 mod host;
 mod method;
 mod path;
+mod plugin;
 mod policy;
 mod role;
 mod roster;
