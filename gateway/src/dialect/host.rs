@@ -1,9 +1,6 @@
 //! Which `Host` a request may carry. A page that rebinds its own name to this address must get nothing.
 
-use std::{
-    collections::HashSet,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use http::uri::Authority;
 
@@ -12,18 +9,18 @@ const IPV4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
 const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254));
 
 #[derive(Debug, Default)]
-pub struct Hosts(HashSet<String>);
+pub struct Hosts(Vec<String>);
 
 impl Hosts {
     /// `names` beside the service's own addresses and the one that the client connected to.
     pub fn new(names: &[String]) -> Self {
-        Self(names.iter().map(|name| name.to_ascii_lowercase()).collect())
+        Self(names.to_vec())
     }
 
     pub fn knows(&self, authority: &Authority, connected_to: SocketAddr) -> bool {
         let host = authority.host();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        if self.0.contains(&bare.to_ascii_lowercase()) {
+        if self.0.iter().any(|name| name.eq_ignore_ascii_case(bare)) {
             return true;
         }
         match bare.parse::<IpAddr>() {
