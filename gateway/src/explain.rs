@@ -152,6 +152,7 @@ fn next_step(outcome: &Outcome) -> Option<String> {
             _ => format!("ask who owns the policy `{}`", denial.by),
         },
         Rejection::Failed(fault) => format!("see the gateway's log for plugin {}; the request may be tried again", fault.plugin),
+        Rejection::Unread => "wait until the roster is listed anew: these plugins read more than was kept of the pod".into(),
         Rejection::BaseUnknown => "set credentials.base_role_arn, or wait until the node's metadata service answers".into(),
     })
 }

@@ -19,6 +19,7 @@ pub mod relay;
 pub mod session;
 
 // Behind it: who runs here, what they will need, and where it comes from.
+pub mod cluster;
 pub mod discovery;
 pub mod prefetch;
 pub mod roster;
@@ -26,6 +27,7 @@ pub mod source;
 
 // For those who look on.
 pub mod admin;
+pub mod events;
 pub mod explain;
 pub mod telemetry;
 

@@ -229,6 +229,7 @@ impl From<Rejection> for Refusal {
             Rejection::Denied(denial) => Self::Denied(denial),
             Rejection::Failed(fault) => Self::PluginFailed(fault),
             Rejection::BaseUnknown => Self::BaseUnknown,
+            Rejection::Unread => Self::Overtaken,
         }
     }
 }

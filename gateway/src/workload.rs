@@ -1,10 +1,10 @@
 //! A pod on this node, with what policy may read of it.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, time::SystemTime};
+use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use crate::policy::Memo;
+use crate::{plugin::Interest, policy::Memo};
 
 /// Labels or annotations. Ordered, because plugins are promised sorted pairs.
 pub type Pairs = BTreeMap<String, String>;
@@ -26,6 +26,8 @@ pub struct Workload {
     pub service_account_annotations: Pairs,
     /// Where this workload's own web identity token is, when the roster knows of one.
     pub token_file: Option<PathBuf>,
+    /// What of labels and annotations was kept; None: all there was.
+    pub kept: Option<Arc<Interest>>,
     /// When this node's roster first showed this UID.
     pub since: Option<SystemTime>,
     /// What policy said of this very value.
@@ -40,7 +42,12 @@ impl Workload {
 
     /// Whether both describe the same pod in the same words; when it was first seen and what was decided are not words.
     pub fn says_the_same_as(&self, other: &Self) -> bool {
-        self.words() == other.words()
+        self.words() == other.words() && self.kept == other.kept
+    }
+
+    /// Whether what is not here is not there, as far as `interest` goes.
+    pub fn tells(&self, interest: &Interest) -> bool {
+        self.kept.as_ref().is_none_or(|kept| kept.covers(interest))
     }
 
     fn words(&self) -> ([&str; 4], &Uid, &[IpAddr], [&Pairs; 5], Option<&PathBuf>) {

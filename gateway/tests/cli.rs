@@ -19,11 +19,14 @@ const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 fn metagate(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metagate"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("METAGATE_") || name == "NODE_NAME" {
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("METAGATE_")
+            || ["NODE_NAME", "KUBECONFIG", "KUBERNETES_SERVICE_HOST"].contains(&&*name_text)
+        {
             command.env_remove(name);
         }
     }
-    command.args(arguments).stdin(Stdio::null());
+    command.env("HOME", "/nonexistent").args(arguments).stdin(Stdio::null());
     command
 }
 
@@ -407,13 +410,32 @@ fn each_request_leaves_one_line_without_a_secret() {
 
 #[test]
 fn what_this_version_cannot_do_is_refused_at_start_and_by_check() {
-    let kubernetes = Folder::with("metagate.toml", "");
     let collector = sandbox_and("otlp_endpoint = \"http://127.0.0.1:4318\"");
-    for (folder, word) in [(&kubernetes, "roster.source = \"kubernetes\""), (&collector, "telemetry.otlp_endpoint")] {
-        for command in ["run", "check"] {
-            let ran = run(&[command, "--config", &folder.path("metagate.toml")]);
-            assert_eq!(ran.code, 78, "{}", ran.err);
-            assert!(ran.err.contains(word) && ran.err.contains("not in this version"), "{}", ran.err);
-        }
+    for command in ["run", "check"] {
+        let ran = run(&[command, "--config", &collector.path("metagate.toml")]);
+        assert_eq!(ran.code, 78, "{}", ran.err);
+        assert!(ran.err.contains("telemetry.otlp_endpoint is not in this version"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn a_roster_of_kubernetes_needs_an_api_server_and_the_node_s_name() {
+    let nowhere = Folder::with("metagate.toml", "");
+    let absent = Folder::with("metagate.toml", "kubernetes.kubeconfig = 'absent.yaml'\n");
+    let nameless = Folder::with("metagate.toml", "kubernetes.kubeconfig = 'kubeconfig.yaml'\n");
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
+        clusters: [{name: here, cluster: {server: 'http://127.0.0.1:1'}}]\n\
+        contexts: [{name: here, context: {cluster: here, user: me}}]\nusers: [{name: me, user: {}}]\n";
+    std::fs::write(nameless.path("kubeconfig.yaml"), kubeconfig).unwrap();
+    for (command, folder, code, words) in [
+        ("run", &nowhere, 78, "kubernetes.kubeconfig"),
+        ("run", &absent, 78, "absent.yaml"),
+        ("run", &nameless, 78, "roster.node"),
+        ("check", &absent, 78, "absent.yaml"),
+        ("check", &nameless, 0, ""),
+    ] {
+        let ran = run(&[command, "--config", &folder.path("metagate.toml")]);
+        assert_eq!(ran.code, code, "{command}: {}", ran.err);
+        assert!(ran.err.contains(words), "{command}: {}", ran.err);
     }
 }

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{App, Parts, StartError};
+use super::{
+    App, Parts, StartError,
+    kubernetes::{self, Feeder, Kubernetes},
+};
 use crate::{
     admin::AdminListener,
     clock::Clock,
-    config::{AdminListen, Config, Faults, Loaded, RosterSource, Sources, Vocabulary, load_with},
+    config::{AdminListen, Config, Faults, Loaded, Sources, Vocabulary, load_with},
     connection::Timeouts,
     credential::{Keeper, KeeperSettings, Observer},
     dialect::Hosts,
     discovery::Discovery,
+    events::Notices,
     handle::Gateway,
     lifecycle::Readiness,
     listen::{Listener, Room},
@@ -35,26 +39,25 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
 
 /// Refuses what the configuration can say and this version cannot do, rather than run without it.
 pub fn supported(config: &Config) -> Result<(), StartError> {
-    match (&config.roster.source, &config.telemetry.otlp_endpoint) {
-        (RosterSource::Kubernetes, _) => Err(StartError::NoKubernetes),
-        (_, Some(_)) => Err(StartError::NoOtlp),
-        _ => Ok(()),
-    }
+    if config.telemetry.otlp_endpoint.is_some() { Err(StartError::NoOtlp) } else { Ok(()) }
 }
 
 pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
-    if parts.feed.is_none() {
-        supported(config)?;
-    }
+    supported(config)?;
     let clock = parts.clock.unwrap_or_else(Clock::system);
     let readiness = Readiness::default();
     let unsynced = readiness.wait_for("roster");
-    let telemetry = Telemetry::new()?;
-    let roster = match parts.feed {
-        Some(_) => None,
-        None => fixed::Watched::open(&config.roster.source, &config.roster.node).map_err(StartError::Roster)?,
+    let cluster = if parts.feed.is_none() { kubernetes::find(config).await? } else { None };
+    let roster = if parts.feed.is_none() { Feeder::open(config, cluster.as_ref())? } else { Feeder::Elsewhere };
+    let (kubernetes, notices) = match &cluster {
+        Some(cluster) => {
+            let (kubernetes, notices) = Kubernetes::new(config, cluster)?;
+            (Some(kubernetes), notices)
+        }
+        None => (None, Notices::default()),
     };
-    let listeners = bind_pods(config, roster.as_ref()).await?;
+    let telemetry = Telemetry::new(notices)?;
+    let listeners = bind_pods(config, roster.fixed()).await?;
     let admin = bind_admin(config).await?;
     let feed = parts.feed.unwrap_or_default();
     let relay = match parts.relay {
@@ -65,7 +68,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
     let policy = Arc::new(build_policy(config, &telemetry, clock.clone()).await?);
     let (source, awaited) = match parts.source {
         Some(source) => (source, None),
-        None => source::of_config(config, &feed, clock.clone())?,
+        None => source::of_config(config, &feed, cluster.as_ref(), clock.clone())?,
     };
     let settings = KeeperSettings::from(&config.credentials);
     let observer: Arc<dyn Observer> = Arc::clone(telemetry.metrics()) as _;
@@ -96,6 +99,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         timeouts: Timeouts { header: config.pods.header_timeout, idle: config.pods.idle_timeout },
         room: Room::new(config.pods.max_connections, config.pods.max_connections_per_pod),
         roster,
+        kubernetes,
         discovery,
         followed: None,
         unsynced,
@@ -174,9 +178,11 @@ fn watch_gauges(gateway: &Arc<Gateway>) {
     metrics.watch(
         "metagate.roster.age",
         "s",
-        "Seconds since the roster's last change was published.",
+        "Since when changes to the roster may have been missed; 0 while it follows every change.",
         read(|gateway| {
-            Some(gateway.clock.now().duration_since(gateway.feed.current().synced_at()?).ok()?.as_secs_f64())
+            gateway.feed.current().synced_at()?;
+            let outdated_for = gateway.feed.outdated_since().map(|since| gateway.clock.now().duration_since(since));
+            Some(outdated_for.and_then(Result::ok).unwrap_or_default().as_secs_f64())
         }),
     );
     metrics.watch(

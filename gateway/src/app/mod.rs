@@ -3,6 +3,7 @@
 //! Building can fail and changes nothing; running cannot fail and ends when told to.
 
 mod build;
+mod kubernetes;
 mod reload;
 
 pub use build::{allow_list, build, build_policy, load, supported};
@@ -10,6 +11,7 @@ pub use reload::ConfigFile;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use self::kubernetes::{Feeder, Kubernetes};
 use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -25,9 +27,9 @@ use crate::{
     plugin::{HostError, LoadError},
     prefetch,
     relay::Relay,
-    roster::{Feed, fixed},
+    roster::{Feed, fixed, kube},
     session::KeyFileError,
-    source::{IdentityError, Source},
+    source::{ChoiceError, Source},
     telemetry::MetricsError,
 };
 
@@ -43,7 +45,8 @@ pub struct App {
     admin: AdminListener,
     timeouts: Timeouts,
     room: Room,
-    roster: Option<fixed::Watched>,
+    roster: Feeder,
+    kubernetes: Option<Kubernetes>,
     discovery: Option<(Waiting, Discovery)>,
     followed: Option<ConfigFile>,
     /// Let go of at the roster's first sync.
@@ -66,10 +69,8 @@ pub enum StartError {
     Listen { address: String, purpose: &'static str, source: io::Error },
     #[error("{0}")]
     Roster(fixed::OpenError),
-    #[error(
-        "roster.source = \"kubernetes\" is not in this version; use \"fixed\" with roster.file, or `metagate run --sandbox`"
-    )]
-    NoKubernetes,
+    #[error(transparent)]
+    Kubernetes(#[from] kube::OpenError),
     #[error("telemetry.otlp_endpoint is not in this version; leave it empty and have /metrics of admin.listen scraped")]
     NoOtlp,
     #[error("imds.token_key_file: {0}")]
@@ -79,7 +80,7 @@ pub enum StartError {
     #[error(transparent)]
     Plugin(#[from] LoadError),
     #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Source(#[from] ChoiceError),
     #[error("imds.allow: {0}")]
     Allow(String),
     #[error("imds.endpoint: {0}")]
@@ -125,6 +126,7 @@ impl App {
             timeouts,
             room,
             roster,
+            kubernetes,
             discovery,
             followed,
             unsynced,
@@ -136,12 +138,13 @@ impl App {
             Arc::clone(&gateway.feed),
             Arc::clone(&gateway.policy),
             Arc::clone(&keeper),
+            gateway.telemetry.notices().clone(),
             background.clone(),
         ));
         parts.spawn(first_sync(Arc::clone(&gateway.feed), unsynced));
-        if let Some(roster) = roster {
-            let metrics = Arc::clone(gateway.telemetry.metrics());
-            parts.spawn(roster.run(Arc::clone(&gateway.feed), gateway.clock.clone(), metrics, background.clone()));
+        roster.spawn(&mut parts, &gateway, &background);
+        if let Some(kubernetes) = kubernetes {
+            kubernetes.spawn(&mut parts, &readiness, &background);
         }
         if let Some(file) = followed {
             let metrics = Arc::clone(gateway.telemetry.metrics());

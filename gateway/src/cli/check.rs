@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use metagate::{app, clock::Clock, roster::fixed::Watched, session::Keyring, telemetry::Telemetry};
+use metagate::{
+    app, clock::Clock, cluster::Cluster, config::RosterSource, events::Notices, roster::fixed::Watched,
+    session::Keyring, telemetry::Telemetry,
+};
 
 use super::{BAD_CONFIG, ConfigArgs, Failure, block_on, print, tell};
 
@@ -20,7 +23,13 @@ pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, Failure> {
         faults.push(format!("imds.token_key_file: {error}"));
     }
     let loaded = block_on(async {
-        let telemetry = Telemetry::new().map_err(app::StartError::from)?;
+        // Only one that is named: what stands in for it is there on nodes, not where configurations are checked.
+        if let (RosterSource::Kubernetes, Some(path)) = (&config.roster.source, &config.kubernetes.kubeconfig)
+            && let Err(error) = Cluster::find(Some(path)).await
+        {
+            faults.push(error.to_string());
+        }
+        let telemetry = Telemetry::new(Notices::default()).map_err(app::StartError::from)?;
         let mut plugins = 0;
         // One by one: each plugin's fault is told, not only the first.
         for plugin in &config.plugins {

@@ -11,6 +11,7 @@ use metagate::{
     app,
     clock::Clock,
     config::RosterSource,
+    events::Notices,
     explain::{Explanation, Question},
     roster::fixed::parse,
     telemetry::Telemetry,
@@ -77,7 +78,7 @@ async fn here(args: &Args, file: &Path) -> Result<Explanation, Failure> {
     let mut config = args.config.load()?.config;
     config.roster.source = RosterSource::Fixed { file: file.to_owned() };
     let workload = Arc::new(workload(&args.pod, file)?);
-    let telemetry = Telemetry::new().map_err(app::StartError::from)?;
+    let telemetry = Telemetry::new(Notices::default()).map_err(app::StartError::from)?;
     let policy = app::build_policy(&config, &telemetry, Clock::system()).await?;
     let allow = app::allow_list(&config.imds.allow)?;
     let question = Question { role: args.role.as_deref(), path: args.path.as_deref() };

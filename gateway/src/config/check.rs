@@ -4,6 +4,7 @@
 mod address;
 mod credentials;
 mod endpoint;
+mod kubernetes;
 mod plugins;
 mod telemetry;
 
@@ -74,6 +75,7 @@ impl Checker<'_> {
         let pods = self.pods(&raw.pods);
         let admin = self.admin(&raw.admin);
         let roster = self.roster(&raw.roster, node_name);
+        let kubernetes = self.kubernetes(&raw.kubernetes);
         let imds = self.imds(&raw.imds);
         let credentials = self.credentials(&raw.credentials);
         let policy = self.policy(&raw.policy);
@@ -89,6 +91,7 @@ impl Checker<'_> {
             pods: pods?,
             admin: admin?,
             roster: roster?,
+            kubernetes: kubernetes?,
             imds: imds?,
             credentials: credentials?,
             policy: policy?,

@@ -40,6 +40,7 @@ pub struct Config {
     pub pods: Pods,
     pub admin: Admin,
     pub roster: Roster,
+    pub kubernetes: Kubernetes,
     pub imds: Imds,
     pub credentials: Credentials,
     pub policy: Policy,
@@ -87,6 +88,17 @@ pub enum RosterSource {
     },
     /// The sandbox's own sample pods, compiled in.
     Sandbox,
+}
+
+/// The API server, where the roster comes from there.
+#[derive(Clone, Debug)]
+pub struct Kubernetes {
+    /// None: KUBECONFIG, `~/.kube/config`, or the pod's own service account.
+    pub kubeconfig: Option<PathBuf>,
+    /// Whether pods that are refused get an Event.
+    pub events: bool,
+    /// The key of a taint that is removed from this node once the gateway is ready.
+    pub startup_taint: Option<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ pub struct Raw {
     pub pods: Pods,
     pub admin: Admin,
     pub roster: Roster,
+    pub kubernetes: Kubernetes,
     pub imds: Imds,
     pub credentials: Credentials,
     pub policy: Policy,
@@ -43,6 +44,14 @@ pub struct Roster {
     pub node: String,
     pub file: String,
     pub wait: String,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kubernetes {
+    pub kubeconfig: String,
+    pub events: bool,
+    pub startup_taint: String,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -114,6 +123,7 @@ impl Default for Raw {
             pods: Pods::default(),
             admin: Admin::default(),
             roster: Roster::default(),
+            kubernetes: Kubernetes::default(),
             imds: Imds::default(),
             credentials: Credentials::default(),
             policy: Policy::default(),
@@ -145,6 +155,12 @@ impl Default for Admin {
 impl Default for Roster {
     fn default() -> Self {
         Self { source: "kubernetes".into(), node: String::new(), file: String::new(), wait: "800ms".into() }
+    }
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self { kubeconfig: String::new(), events: true, startup_taint: String::new() }
     }
 }
 

@@ -5,7 +5,9 @@
 mod follow;
 mod ready;
 mod signal;
+mod taint;
 
 pub use follow::Followed;
 pub use ready::{Readiness, Waiting};
 pub use signal::Signals;
+pub use taint::remove_when_ready;

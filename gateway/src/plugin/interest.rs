@@ -49,6 +49,12 @@ impl Keys {
         self.exact.iter().cloned().chain(self.prefixes.iter().map(|prefix| format!("{prefix}*")))
     }
 
+    /// Whether all that `other` shows is shown here.
+    fn cover(&self, other: &Self) -> bool {
+        let by_prefix = |key: &String| self.prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()));
+        other.exact.iter().all(|key| self.show(key)) && other.prefixes.iter().all(by_prefix)
+    }
+
     fn join(&mut self, other: &Self) {
         self.exact.extend(other.exact.iter().cloned());
         self.prefixes.extend(other.prefixes.iter().cloned());
@@ -68,6 +74,15 @@ impl Interest {
         }
         union
     }
+
+    /// Whether all that `other` asks for is asked for here.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.labels.cover(&other.labels)
+            && self.annotations.cover(&other.annotations)
+            && self.namespace_labels.cover(&other.namespace_labels)
+            && self.namespace_annotations.cover(&other.namespace_annotations)
+            && self.service_account_annotations.cover(&other.service_account_annotations)
+    }
 }
 
 #[cfg(test)]
@@ -81,5 +96,22 @@ mod tests {
             ["tier", "tiers", "example.com/a", "example.org/a"].map(|key| (key.into(), "x".into())).into();
         let shown: Vec<&str> = keys.of(&pairs).map(|(key, _)| key.as_str()).collect();
         assert_eq!(shown, ["example.com/a", "tier"]);
+    }
+
+    #[test]
+    fn an_interest_covers_another_only_where_it_shows_every_key_of_it() {
+        let of = |keys: &[&str]| Keys::new(keys.iter().map(|key| (*key).to_owned()));
+        for (wide, narrow, covers) in [
+            (&["a", "b"][..], &["a"][..], true),
+            (&["a"], &["a", "b"], false),
+            (&["x/*"], &["x/y", "x/y*", "x/*"], true),
+            (&["x/*"], &["x*"], false),
+            (&["x/y"], &["x/y*"], false),
+            (&[], &[], true),
+        ] {
+            let [wide_interest, narrow_interest] =
+                [wide, narrow].map(|keys| Interest { namespace_labels: of(keys), ..Interest::default() });
+            assert_eq!(wide_interest.covers(&narrow_interest), covers, "{wide:?} {narrow:?}");
+        }
     }
 }

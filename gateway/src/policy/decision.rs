@@ -37,6 +37,8 @@ pub enum Rejection {
     Failed(Arc<Fault>),
     /// A short role name, and the node's account is not known yet.
     BaseUnknown,
+    /// These rules read more of workloads than was kept of this one; the roster is being listed anew.
+    Unread,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +88,16 @@ impl Decision {
             stands_for: None,
         }
     }
+
+    pub(super) fn unread(workload: &Workload, now: SystemTime) -> Self {
+        Self {
+            workload: workload.title(),
+            outcome: Outcome::Rejected(Rejection::Unread),
+            steps: Vec::new(),
+            decided_at: now,
+            stands_for: None,
+        }
+    }
 }
 
 impl Decision {
@@ -93,7 +105,10 @@ impl Decision {
     /// where its failure was only counted.
     pub(super) fn is_final(&self) -> bool {
         let failed = self.steps.iter().any(|step| matches!(step.said, Said::Fault(_)));
-        !failed && !matches!(self.outcome, Outcome::Rejected(Rejection::Failed(_) | Rejection::BaseUnknown))
+        let passing = |rejection: &Rejection| {
+            matches!(rejection, Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread)
+        };
+        !failed && !self.outcome.rejection().is_some_and(passing)
     }
 
     /// What would have been refused, were it not for audit mode.
@@ -120,6 +135,7 @@ impl Outcome {
             Self::Rejected(Rejection::Denied(_)) => "denied",
             Self::Rejected(Rejection::Failed(_)) => "failed",
             Self::Rejected(Rejection::BaseUnknown) => "base-unknown",
+            Self::Rejected(Rejection::Unread) => "unread",
         }
     }
 }

@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, watch};
 use self::shown::Shown;
 use crate::{
     clock::Clock,
-    plugin::{self, Host},
+    plugin::{self, Host, Interest},
     workload::Workload,
 };
 
@@ -130,13 +130,24 @@ impl Policy {
     /// The whole answer, worked out anew: each plugin's words in order.
     pub async fn explain(&self, workload: &Workload, path: Option<&str>) -> Decision {
         let rules = self.rules.load_full();
+        if !workload.tells(&rules.interest) {
+            return Decision::unread(workload, self.clock.now());
+        }
         match Shown::of(workload, &rules.interest) {
             Ok(_) => self.work_out(&rules, workload, path).await,
             Err(too_much) => Decision::too_much(workload, &too_much, self.clock.now()),
         }
     }
 
+    /// What plugins read of workloads under the present rules.
+    pub fn interest(&self) -> Interest {
+        self.rules.load().interest.clone()
+    }
+
     async fn decide(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<&str>) -> Arc<Decision> {
+        if !workload.tells(&rules.interest) {
+            return Arc::new(Decision::unread(workload, self.clock.now()));
+        }
         let shown = match Shown::of(workload, &rules.interest) {
             Ok(shown) => Arc::new(shown),
             Err(too_much) => return Arc::new(Decision::too_much(workload, &too_much, self.clock.now())),

@@ -3,6 +3,7 @@
 //! The roster is an immutable snapshot; the feed is where its one writer (`kube`, `fixed`) publishes the next one.
 
 pub mod fixed;
+pub mod kube;
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -11,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::watch;
 
 use crate::workload::{Uid, Workload};
@@ -91,11 +92,12 @@ impl Roster {
 pub struct Feed {
     current: ArcSwap<Roster>,
     changes: watch::Sender<()>,
+    outdated_since: ArcSwapOption<SystemTime>,
 }
 
 impl Default for Feed {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), changes: watch::Sender::new(()) }
+        Self { current: ArcSwap::default(), changes: watch::Sender::new(()), outdated_since: ArcSwapOption::default() }
     }
 }
 
@@ -106,6 +108,16 @@ impl Feed {
 
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
+    }
+
+    /// Says since when changes may have been missed; None: what is published is current.
+    pub fn outdated(&self, since: Option<SystemTime>) {
+        self.outdated_since.store(since.map(Arc::new));
+    }
+
+    /// Since when changes may have been missed. What is published stands all the same.
+    pub fn outdated_since(&self) -> Option<SystemTime> {
+        self.outdated_since.load().as_deref().copied()
     }
 
     /// Makes `workloads` the roster. One that says what it said before is kept as it was, with its memo and the moment it

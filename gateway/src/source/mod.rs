@@ -5,13 +5,15 @@ mod choice;
 mod identity;
 mod sandbox;
 mod sts;
+mod token_request;
 mod web_identity;
 
 pub use awaited::Awaited;
-pub use choice::{OnRegion, of_config};
+pub use choice::{ChoiceError, OnRegion, of_config};
 pub use identity::{IdentityError, IdentitySettings, base_identity};
 pub use sandbox::SandboxSource;
 pub use sts::{StsSettings, StsSource};
+pub use token_request::TokenRequests;
 pub use web_identity::{Token, TokenError, TokenFiles, TokenSupplier};
 
 use std::{fmt, pin::Pin};

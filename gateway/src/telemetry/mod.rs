@@ -12,16 +12,22 @@ use std::sync::Arc;
 
 use http::request::Parts;
 
-use crate::caller::Origin;
+use crate::{caller::Origin, events::Notices};
 
 #[derive(Clone)]
 pub struct Telemetry {
     metrics: Arc<Metrics>,
+    notices: Notices,
 }
 
 impl Telemetry {
-    pub fn new() -> Result<Self, MetricsError> {
-        Ok(Self { metrics: Arc::new(Metrics::new()?) })
+    /// Refusals are told to `notices` too.
+    pub fn new(notices: Notices) -> Result<Self, MetricsError> {
+        Ok(Self { metrics: Arc::new(Metrics::new()?), notices })
+    }
+
+    pub fn notices(&self) -> &Notices {
+        &self.notices
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {
@@ -30,6 +36,6 @@ impl Telemetry {
 
     /// A request's record; it is written when it is dropped, however the request ends.
     pub fn record(&self, origin: &Origin, parts: &Parts) -> Record {
-        Record::begin(Arc::clone(&self.metrics), origin, parts)
+        Record::begin(self.clone(), origin, parts)
     }
 }

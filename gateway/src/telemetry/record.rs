@@ -4,18 +4,19 @@ use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
 
 use http::{Method, request::Parts};
 
-use super::Metrics;
+use super::Telemetry;
 use crate::{
     caller::Origin,
     credential::Credential,
     dialect::{Answer, Ask},
+    events::Notice,
     policy::Grant,
     refusal::Refusal,
     workload::Workload,
 };
 
 pub struct Record {
-    metrics: Arc<Metrics>,
+    telemetry: Telemetry,
     began: Instant,
     id: RequestId,
     peer: IpAddr,
@@ -54,9 +55,9 @@ enum Ended {
 const OK: &str = "ok";
 
 impl Record {
-    pub(super) fn begin(metrics: Arc<Metrics>, origin: &Origin, parts: &Parts) -> Self {
+    pub(super) fn begin(telemetry: Telemetry, origin: &Origin, parts: &Parts) -> Self {
         Self {
-            metrics,
+            telemetry,
             began: Instant::now(),
             id: RequestId(rand::random()),
             peer: origin.address(),
@@ -105,9 +106,12 @@ impl Drop for Record {
             // The client left before there was an answer. 499 is nginx's word for it; HTTP has none.
             None => (499, "client-left"),
         };
-        self.metrics.request(self.ask, status, outcome, self.began.elapsed());
+        self.telemetry.metrics.request(self.ask, status, outcome, self.began.elapsed());
         if self.protocol == Some(Protocol::V1) {
-            self.metrics.v1_request();
+            self.telemetry.metrics.v1_request();
+        }
+        if let (Some(workload), Some(Ended::Refused { refusal })) = (&self.workload, &self.ended) {
+            self.telemetry.notices.tell(|| Notice::of_refusal(workload, refusal));
         }
         let cause = match &self.ended {
             Some(Ended::Refused { refusal }) => refusal.cause(),

@@ -1,0 +1,107 @@
+//! What the gateway does at the API server beside watching it, and who feeds the roster.
+
+use std::sync::Arc;
+
+use ::kube::Client;
+use tokio::{sync::mpsc, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use crate::{
+    cluster::Cluster,
+    config::{Config, RosterSource},
+    events::{self, Notice, Notices},
+    handle::Gateway,
+    lifecycle::{Readiness, remove_when_ready},
+    roster::{fixed, kube},
+};
+
+/// Where the roster comes from.
+pub(super) enum Feeder {
+    /// From whoever embeds the gateway.
+    Elsewhere,
+    Fixed(fixed::Watched),
+    Kubernetes(kube::Watched),
+}
+
+impl Feeder {
+    pub(super) fn open(config: &Config, cluster: Option<&Cluster>) -> Result<Self, StartError> {
+        let node = &config.roster.node;
+        if let Some(cluster) = cluster {
+            return Ok(Self::Kubernetes(kube::Watched::new(cluster.clone(), node)?));
+        }
+        let opened = fixed::Watched::open(&config.roster.source, node).map_err(StartError::Roster)?;
+        Ok(opened.map_or(Self::Elsewhere, Self::Fixed))
+    }
+
+    /// The listeners that workloads have of their own.
+    pub(super) fn fixed(&self) -> Option<&fixed::Watched> {
+        match self {
+            Self::Fixed(watched) => Some(watched),
+            Self::Elsewhere | Self::Kubernetes(_) => None,
+        }
+    }
+
+    pub(super) fn spawn(self, parts: &mut JoinSet<()>, gateway: &Arc<Gateway>, stop: &CancellationToken) {
+        let (feed, clock, stop) = (Arc::clone(&gateway.feed), gateway.clock.clone(), stop.clone());
+        match self {
+            Self::Elsewhere => {}
+            Self::Fixed(watched) => {
+                let metrics = Arc::clone(gateway.telemetry.metrics());
+                parts.spawn(watched.run(feed, clock, metrics, stop));
+            }
+            Self::Kubernetes(watched) => {
+                let policy = Arc::clone(&gateway.policy);
+                let notices = gateway.telemetry.notices().clone();
+                let rules = policy.changes();
+                let beside = kube::Beside { clock, notices, interest: Box::new(move || policy.interest()), rules };
+                parts.spawn(watched.run(feed, beside, stop));
+            }
+        }
+    }
+}
+
+/// Events and the startup taint.
+pub(super) struct Kubernetes {
+    client: Client,
+    node: String,
+    notices: Option<mpsc::Receiver<Notice>>,
+    startup_taint: Option<String>,
+}
+
+/// None where the roster does not come from an API server.
+pub(super) async fn find(config: &Config) -> Result<Option<Cluster>, StartError> {
+    match config.roster.source {
+        RosterSource::Kubernetes => {
+            let found = Cluster::find(config.kubernetes.kubeconfig.as_deref()).await;
+            Ok(Some(found.map_err(kube::OpenError::Cluster)?))
+        }
+        RosterSource::Fixed { .. } | RosterSource::Sandbox => Ok(None),
+    }
+}
+
+impl Kubernetes {
+    /// And where those who refuse tell of it.
+    pub(super) fn new(config: &Config, cluster: &Cluster) -> Result<(Self, Notices), StartError> {
+        let client = cluster.client().map_err(kube::OpenError::Cluster)?;
+        let (notices, heard) = match config.kubernetes.events {
+            true => {
+                let (notices, heard) = Notices::channel();
+                (notices, Some(heard))
+            }
+            false => (Notices::default(), None),
+        };
+        let startup_taint = config.kubernetes.startup_taint.clone();
+        Ok((Self { client, node: config.roster.node.clone(), notices: heard, startup_taint }, notices))
+    }
+
+    pub(super) fn spawn(self, parts: &mut JoinSet<()>, readiness: &Readiness, stop: &CancellationToken) {
+        let Self { client, node, notices, startup_taint } = self;
+        if let Some(notices) = notices {
+            parts.spawn(events::run(client.clone(), node.clone(), notices, stop.clone()));
+        }
+        if let Some(taint) = startup_taint {
+            parts.spawn(remove_when_ready(client, node, taint, readiness.clone(), stop.clone()));
+        }
+    }
+}

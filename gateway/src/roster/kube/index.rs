@@ -1,0 +1,239 @@
+//! Pods, namespaces and service accounts together: the workloads.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    object::{Described, Live},
+    table::{Change, Name, Table},
+};
+use crate::{
+    plugin::Interest,
+    workload::{Pairs, Workload},
+};
+
+/// Three watches tell of a pod, its namespace and its service account, in any order. For this long a pod waits for a
+/// service account that must have existed when the pod was made; informers lag by less than a second. Afterwards it was
+/// deleted behind its pod's back, and has no annotations.
+const STRAGGLERS: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    node: String,
+    interest: Arc<Interest>,
+    pods: Table<Live>,
+    namespaces: Table<Described>,
+    accounts: Table<Described>,
+}
+
+#[derive(Debug)]
+pub(super) enum Told {
+    Pod(Change<Live>),
+    Namespace(Change<Described>),
+    Account(Change<Described>),
+}
+
+/// The workloads of this moment, and when they will be others without any event.
+#[derive(Debug, Default)]
+pub(super) struct Current {
+    pub workloads: Vec<Workload>,
+    pub until: Option<SystemTime>,
+}
+
+impl Index {
+    /// `interest` is what was kept of the objects that it will be told of.
+    pub(super) fn new(node: &str, interest: Arc<Interest>) -> Self {
+        Self { node: node.to_owned(), interest, ..Self::default() }
+    }
+
+    /// Whether the workloads may be others now.
+    pub(super) fn apply(&mut self, told: Told) -> bool {
+        match told {
+            Told::Pod(change) => {
+                let change = self.aged(change);
+                self.pods.apply(change)
+            }
+            Told::Namespace(change) => self.namespaces.apply(change),
+            Told::Account(change) => self.accounts.apply(change),
+        }
+    }
+
+    /// Before that nothing is published: half of what is true could grant what the whole denies.
+    pub(super) fn is_synced(&self) -> bool {
+        self.pods.is_synced() && self.namespaces.is_synced() && self.accounts.is_synced()
+    }
+
+    /// A pod that is told of again was first seen when it was first seen.
+    fn aged(&self, change: Change<Live>) -> Change<Live> {
+        let age = |name: &Name, live: Option<Live>| {
+            let known = self.pods.get(name).cloned();
+            live.map(|live| match known.filter(|known| known.uid == live.uid) {
+                Some(known) => Live { first_seen: known.first_seen, ..live },
+                None => live,
+            })
+        };
+        match change {
+            Change::Listed(name, live) => {
+                let live = age(&name, live);
+                Change::Listed(name, live)
+            }
+            Change::Set(name, live) => {
+                let live = age(&name, live);
+                Change::Set(name, live)
+            }
+            other => other,
+        }
+    }
+
+    pub(super) fn current(&self, now: SystemTime) -> Current {
+        let mut current = Current::default();
+        for (name, pod) in self.pods.iter() {
+            if pod.ends.is_some_and(|end| end <= now) {
+                continue;
+            }
+            // A pod cannot be without its namespace: news of it are on their way.
+            let namespace = Name { namespace: String::new(), name: name.namespace.clone() };
+            let Some(namespace) = self.namespaces.get(&namespace) else { continue };
+            let account = Name { namespace: name.namespace.clone(), name: pod.service_account.clone() };
+            let account = self.accounts.get(&account);
+            let awaited_until = pod.first_seen + STRAGGLERS;
+            let awaited = account.is_none() && now < awaited_until;
+            let next = if awaited { Some(awaited_until) } else { pod.ends };
+            current.until = [current.until, next].into_iter().flatten().min();
+            if !awaited {
+                current.workloads.push(self.workload(name, pod, namespace, account));
+            }
+        }
+        current
+    }
+
+    fn workload(&self, name: &Name, pod: &Live, namespace: &Described, account: Option<&Described>) -> Workload {
+        Workload {
+            namespace: name.namespace.clone(),
+            pod: name.name.clone(),
+            uid: pod.uid.clone(),
+            ips: pod.addresses.clone(),
+            service_account: pod.service_account.clone(),
+            node: self.node.clone(),
+            labels: pod.labels.clone(),
+            annotations: pod.annotations.clone(),
+            namespace_labels: namespace.labels.clone(),
+            namespace_annotations: namespace.annotations.clone(),
+            service_account_annotations: account.map_or_else(Pairs::new, |account| account.annotations.clone()),
+            kept: Some(Arc::clone(&self.interest)),
+            ..Workload::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload::Uid;
+
+    const START: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn live(uid: &str, ends: Option<u64>, first_seen: u64) -> Live {
+        Live {
+            uid: Uid::new(uid),
+            service_account: "checkout".into(),
+            addresses: vec!["10.0.0.1".parse().unwrap()],
+            labels: Pairs::new(),
+            annotations: Pairs::new(),
+            ends: ends.map(at),
+            first_seen: at(first_seen),
+        }
+    }
+
+    fn at(second: u64) -> SystemTime {
+        START + Duration::from_secs(second)
+    }
+
+    fn name(namespace: &str, name: &str) -> Name {
+        Name { namespace: namespace.into(), name: name.into() }
+    }
+
+    fn annotated(key: &str) -> Described {
+        Described { labels: Pairs::new(), annotations: [(key.to_owned(), "v".to_owned())].into() }
+    }
+
+    /// An index that has heard of namespace and service account.
+    fn index() -> Index {
+        let mut index = Index::new("node-a", Arc::default());
+        index.apply(Told::Namespace(Change::Set(name("", "payments"), Some(annotated("of-namespace")))));
+        index.apply(Told::Account(Change::Set(name("payments", "checkout"), Some(annotated("of-account")))));
+        index
+    }
+
+    fn set(index: &mut Index, live: Live) {
+        index.apply(Told::Pod(Change::Set(name("payments", "checkout-0"), Some(live))));
+    }
+
+    fn uids(index: &Index, second: u64) -> Vec<String> {
+        index.current(at(second)).workloads.iter().map(|workload| workload.uid.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_workload_is_its_pod_its_namespace_and_its_service_account() {
+        let mut index = index();
+        set(&mut index, live("u-1", None, 0));
+        let current = index.current(at(0));
+        let [workload] = &current.workloads[..] else { panic!("{current:?}") };
+        assert_eq!(workload.title(), "payments/checkout-0");
+        assert!(workload.namespace_annotations.contains_key("of-namespace"));
+        assert!(workload.service_account_annotations.contains_key("of-account"));
+        assert_eq!((workload.node.as_str(), current.until), ("node-a", None));
+    }
+
+    #[test]
+    fn a_pod_without_its_namespace_is_nobody_however_long() {
+        let mut index = index();
+        index.apply(Told::Namespace(Change::Gone(name("", "payments"))));
+        set(&mut index, live("u-1", None, 0));
+        assert!(uids(&index, 1_000_000).is_empty());
+    }
+
+    #[test]
+    fn a_pod_waits_for_its_service_account_and_then_goes_without() {
+        let mut index = index();
+        index.apply(Told::Account(Change::Gone(name("payments", "checkout"))));
+        set(&mut index, live("u-1", None, 0));
+        assert_eq!(index.current(at(0)).until, Some(at(2)));
+        assert!(uids(&index, 1).is_empty());
+        let current = index.current(at(2));
+        assert!(current.workloads[0].service_account_annotations.is_empty());
+        assert_eq!(current.until, None);
+    }
+
+    #[test]
+    fn a_pod_that_is_told_of_again_does_not_begin_to_wait_again() {
+        let mut index = index();
+        set(&mut index, live("u-1", None, 0));
+        index.apply(Told::Account(Change::Gone(name("payments", "checkout"))));
+        set(&mut index, live("u-1", None, 100));
+        assert_eq!(uids(&index, 100), ["u-1"]);
+        set(&mut index, live("u-2", None, 100));
+        assert!(uids(&index, 100).is_empty(), "another pod of that name is another pod");
+    }
+
+    #[test]
+    fn a_pod_past_its_grace_is_gone_without_any_event() {
+        let mut index = index();
+        set(&mut index, live("u-1", Some(30), 0));
+        assert_eq!(index.current(at(29)).until, Some(at(30)));
+        assert_eq!(uids(&index, 29), ["u-1"]);
+        assert!(uids(&index, 30).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_known_before_all_three_lists_are_whole() {
+        let mut index = Index::new("node-a", Arc::default());
+        index.apply(Told::Pod(Change::Whole));
+        index.apply(Told::Namespace(Change::Whole));
+        assert!(!index.is_synced());
+        index.apply(Told::Account(Change::Whole));
+        assert!(index.is_synced());
+    }
+}

@@ -1,0 +1,289 @@
+//! The pods of this node, as the API server tells of them.
+//!
+//! Three watches (pods of this node, namespaces, service accounts) feed one index. Relists, expired watches and bookmarks
+//! are `kube`'s; while the API server is away, what was published last stands.
+
+mod contact;
+mod index;
+mod object;
+mod table;
+
+use std::{sync::Arc, time::Duration};
+
+use ::kube::{
+    Api,
+    core::{DeserializeGuard, PartialObjectMeta, Resource},
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event, ExponentialBackoff, watcher},
+    },
+};
+use backon::ExponentialBuilder;
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    contact::{Contact, Watch},
+    index::{Index, Told},
+    object::{Described, Pod, name_of},
+    table::{Change, Name},
+};
+use crate::{
+    clock::Clock,
+    cluster::{Cluster, ClusterError},
+    events::{About, Notice, Notices, Reason},
+    plugin::Interest,
+    roster::{Feed, Knowledge},
+    workload::Workload,
+};
+
+/// After the API server's return a new pod should not wait long; a fleet's nodes come back spread by jitter.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// Events that are taken in one go before their outcome is published.
+const BATCH: usize = 1024;
+
+/// The watches of one node, not begun yet.
+pub struct Watched {
+    cluster: Cluster,
+    node: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "roster.source = \"kubernetes\" needs this node's name: set roster.node, or the variable NODE_NAME from \
+         spec.nodeName as the DaemonSet does"
+    )]
+    NoNode,
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+/// Who else is concerned by the roster's work.
+pub struct Beside {
+    pub clock: Clock,
+    pub notices: Notices,
+    /// What policy reads of objects; asked again whenever `rules` changes.
+    pub interest: Box<dyn Fn() -> Interest + Send + Sync>,
+    pub rules: watch::Receiver<()>,
+}
+
+/// One event of one watch.
+type Heard = (Watch, Result<Told, watcher::Error>, Option<Notice>);
+type Events = stream::BoxStream<'static, Heard>;
+
+impl Watched {
+    pub fn new(cluster: Cluster, node: &str) -> Result<Self, OpenError> {
+        if node.is_empty() {
+            return Err(OpenError::NoNode);
+        }
+        // A client that cannot be made is told of at start.
+        cluster.client()?;
+        Ok(Self { cluster, node: node.to_owned() })
+    }
+
+    /// Publishes each change until `stop`.
+    pub async fn run(self, feed: Arc<Feed>, mut beside: Beside, stop: CancellationToken) {
+        let contact = Contact::new(Arc::clone(&feed));
+        loop {
+            beside.rules.borrow_and_update();
+            let interest = Arc::new((beside.interest)());
+            let events = match self.events(&contact, &interest, &beside.clock) {
+                Ok(events) => events,
+                Err(error) => return tracing::error!(%error, "the roster cannot be watched"),
+            };
+            let followed = self.follow(events, &interest, &feed, &contact, &beside);
+            let stale = another_interest(beside.rules.clone(), &beside.interest, &interest);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = followed => return,
+                () = stale => tracing::info!("policy reads other labels or annotations now; listing anew"),
+            }
+        }
+    }
+
+    fn events(&self, contact: &Contact, interest: &Arc<Interest>, clock: &Clock) -> Result<Events, ClusterError> {
+        let client = |watch: Watch| {
+            let contact = contact.clone();
+            self.cluster.client_that_hears(move || {
+                if contact.heard(watch) {
+                    tracing::info!(watch = watch.label(), "the API server answers again");
+                }
+            })
+        };
+        let ours = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node));
+        let pods: Api<DeserializeGuard<Pod>> = Api::all(client(Watch::Pods)?);
+        let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client(Watch::Namespaces)?);
+        let accounts: Api<PartialObjectMeta<ServiceAccount>> = Api::all(client(Watch::Accounts)?);
+        let (node, clock) = (self.node.clone(), clock.clone());
+        let (for_pods, for_namespaces, for_accounts) =
+            (Arc::clone(interest), Arc::clone(interest), Arc::clone(interest));
+        let pods = heard(Watch::Pods, watcher(pods, ours), move |pod: DeserializeGuard<Pod>| {
+            let (name, uid) = (name_of(pod.meta()), pod.meta().uid.clone());
+            let read = pod.0.map_err(|invalid| invalid.error);
+            let read = read.and_then(|pod| pod.read(&node, &for_pods, clock.now()).map_err(|error| error.to_string()));
+            match read {
+                Ok(live) => (name, live, None),
+                Err(why) => {
+                    let notice = malformed(&name, uid, &why);
+                    (name, None, Some(notice))
+                }
+            }
+        });
+        let namespaces = heard(Watch::Namespaces, watcher(namespaces, watcher::Config::default()), move |object| {
+            (name_of(&object.metadata), Some(Described::namespace(object.metadata, &for_namespaces)), None)
+        });
+        let accounts = heard(Watch::Accounts, watcher(accounts, watcher::Config::default()), move |object| {
+            (name_of(&object.metadata), Some(Described::service_account(object.metadata, &for_accounts)), None)
+        });
+        let pods = pods.map(|(watch, change, notice)| (watch, change.map(Told::Pod), notice));
+        let namespaces = namespaces.map(|(watch, change, notice)| (watch, change.map(Told::Namespace), notice));
+        let accounts = accounts.map(|(watch, change, notice)| (watch, change.map(Told::Account), notice));
+        Ok(stream::select_all([pods.boxed(), namespaces.boxed(), accounts.boxed()]).boxed())
+    }
+
+    /// Ends only where the watches do, which they do not.
+    async fn follow(
+        &self,
+        mut events: Events,
+        interest: &Arc<Interest>,
+        feed: &Feed,
+        contact: &Contact,
+        beside: &Beside,
+    ) {
+        let mut index = Index::new(&self.node, Arc::clone(interest));
+        let mut until = None;
+        loop {
+            let due = async {
+                match until {
+                    Some(moment) => tokio::time::sleep(beside.clock.until(moment)).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let mut changed = tokio::select! {
+                event = events.next() => match event {
+                    Some(event) => take(event, &mut index, contact, beside),
+                    None => return,
+                },
+                () = due => true,
+            };
+            for _ in 0..BATCH {
+                let Some(Some(event)) = events.next().now_or_never() else { break };
+                changed |= take(event, &mut index, contact, beside);
+            }
+            if changed && index.is_synced() {
+                let now = beside.clock.now();
+                let current = index.current(now);
+                until = current.until;
+                tell_of_shared_addresses(&current.workloads, &beside.notices);
+                feed.publish(current.workloads, Knowledge::Eventual, now);
+            }
+        }
+    }
+}
+
+/// Whether the roster may be another one now.
+fn take((watch, told, notice): Heard, index: &mut Index, contact: &Contact, beside: &Beside) -> bool {
+    beside.notices.tell(|| notice);
+    match told {
+        Ok(told) => index.apply(told),
+        Err(error) => {
+            let first = contact.lost(watch, beside.clock.now());
+            let error = full(&error);
+            if first {
+                tracing::warn!(
+                    watch = watch.label(),
+                    error,
+                    "a watch was lost; what is known stands, and the API server is asked again"
+                );
+            } else {
+                tracing::debug!(watch = watch.label(), error, "a watch is still lost");
+            }
+            false
+        }
+    }
+}
+
+/// An error with its causes: the outermost alone says only that a request failed.
+fn full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let said = inner.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+fn heard<K: Send + 'static, V: Send + 'static>(
+    watch: Watch,
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+    mut read: impl FnMut(K) -> (Name, Option<V>, Option<Notice>) + Send + 'static,
+) -> impl Stream<Item = (Watch, Result<Change<V>, watcher::Error>, Option<Notice>)> + Send + 'static {
+    let (least, most) = BACKOFF;
+    let pace = ExponentialBuilder::new().with_min_delay(least).with_max_delay(most).without_max_times().with_jitter();
+    events.backoff(ExponentialBackoff::from(pace)).map(move |event| {
+        let (change, notice) = match event {
+            Err(error) => return (watch, Err(error), None),
+            Ok(Event::Init) => (Change::Begin, None),
+            Ok(Event::InitDone) => (Change::Whole, None),
+            Ok(Event::InitApply(object)) => {
+                let (name, value, notice) = read(object);
+                (Change::Listed(name, value), notice)
+            }
+            Ok(Event::Apply(object)) => {
+                let (name, value, notice) = read(object);
+                (Change::Set(name, value), notice)
+            }
+            Ok(Event::Delete(object)) => (Change::Gone(read(object).0), None),
+        };
+        (watch, Ok(change), notice)
+    })
+}
+
+/// An object that makes no sense is put aside: it gets nothing, and nobody else notices.
+fn malformed(name: &Name, uid: Option<String>, why: &str) -> Notice {
+    tracing::warn!(namespace = name.namespace, pod = name.name, why, "a pod's object cannot be read; it gets nothing");
+    let about = About { namespace: name.namespace.clone(), pod: name.name.clone(), uid: uid.unwrap_or_default() };
+    Notice::new(
+        about,
+        Reason::PodMalformed,
+        format!("This pod gets no credentials, as its object cannot be read: {why}."),
+    )
+}
+
+/// Whoever asks from such an address is nobody, so both pods' owners are told. Neither is told of the other.
+fn tell_of_shared_addresses(workloads: &[Workload], notices: &Notices) {
+    let mut owners = std::collections::HashMap::new();
+    for address in workloads.iter().flat_map(|workload| &workload.ips) {
+        *owners.entry(address).or_insert(0_u32) += 1;
+    }
+    for workload in workloads {
+        let shared = workload.ips.iter().find(|address| owners.get(address).is_some_and(|owners| *owners > 1));
+        notices.tell(|| {
+            let note = format!(
+                "Another live pod of this node has the address {} too, so neither gets credentials until one is gone.",
+                shared?
+            );
+            Some(Notice::new(About::from(workload), Reason::AddressShared, note))
+        });
+    }
+}
+
+/// Waits until policy reads something else than `interest`.
+async fn another_interest(
+    mut rules: watch::Receiver<()>,
+    current: &(dyn Fn() -> Interest + Send + Sync),
+    interest: &Interest,
+) {
+    while current() == *interest {
+        if rules.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
