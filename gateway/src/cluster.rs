@@ -15,6 +15,9 @@ use ::kube::{
 /// An API server in the same network answers in milliseconds; a dead one is found out soon.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// An answer that never comes is given up. A watch is ended by the server itself after 290 s, and bookmarks come each minute.
+const SILENCE: Duration = Duration::from_secs(300);
+
 /// Where the API server is and who asks it. Making one talks to nobody.
 #[derive(Clone)]
 pub struct Cluster(Arc<Config>);
@@ -44,6 +47,8 @@ impl Cluster {
             None => Config::infer().await.map_err(|error| ClusterError::Nowhere(Box::new(error)))?,
         };
         config.connect_timeout = Some(CONNECT);
+        config.read_timeout = Some(SILENCE);
+        config.reset_reader_on_write = true;
         // Watches, the keeper and events each have a pace of their own; the client's would wait for up to 1,000 s.
         config.default_retry = false;
         Ok(Self(Arc::new(config)))
