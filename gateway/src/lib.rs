@@ -25,10 +25,11 @@ pub mod prefetch;
 pub mod roster;
 pub mod source;
 
-// For those who look on.
+// For those who look on, and those who come from elsewhere.
 pub mod admin;
 pub mod events;
 pub mod explain;
+pub mod migrate;
 pub mod telemetry;
 
 // Nouns and ground.

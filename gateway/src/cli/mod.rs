@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod explain;
 mod http;
+mod migrate;
 mod print_config;
 mod run;
 
@@ -54,6 +55,14 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    /// Turn the flags or the manifest of kube2iam or kiam into a configuration
+    #[command(
+        after_help = "The configuration goes to standard output; what could not be carried over, and what changes, to\n\
+        standard error. Exit code: 0 nothing was lost, 1 something was.\n\n\
+        Example: metagate migrate kube2iam --manifest kube2iam.yaml > metagate.toml\n         \
+        metagate migrate kiam -- server --role-base-arn-autodetect"
+    )]
+    Migrate(migrate::Args),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -115,6 +124,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Config { config, output } => print_config::run(&config, output),
+        Command::Migrate(args) => migrate::run(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "metagate", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

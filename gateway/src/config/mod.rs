@@ -31,6 +31,7 @@ pub(crate) use document::Part;
 pub(crate) use extract::extract;
 pub(crate) use key::Key;
 pub(crate) use layers::Layers;
+pub(crate) use nearest::nearest;
 pub(crate) use quote::quote;
 
 use crate::role::{BaseArn, SessionTemplate};

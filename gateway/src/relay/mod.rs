@@ -27,6 +27,8 @@ pub use sandbox::{NODE_SECRET, SandboxInstance};
 pub use transport::{Endpoint, EndpointError};
 pub use upstream::{Read, Upstream};
 
+pub(crate) use names::known_names;
+
 use std::{
     collections::HashMap,
     sync::{

@@ -21,7 +21,7 @@ pub(super) fn nearest(written: &str) -> Option<String> {
 }
 
 /// Every entry and group as it may be written, `*` for wildcards.
-pub(super) fn known_names() -> Vec<String> {
+pub(crate) fn known_names() -> Vec<String> {
     let mut names = Vec::new();
     collect(&ROOT, "", &mut names);
     names.into_iter().map(|name| name.strip_prefix("meta-data/").map(str::to_owned).unwrap_or(name)).collect()
