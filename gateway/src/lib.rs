@@ -25,6 +25,9 @@ pub mod prefetch;
 pub mod roster;
 pub mod source;
 
+// How pods come to it.
+pub mod intercept;
+
 // For those who look on, and those who come from elsewhere.
 pub mod admin;
 pub mod events;

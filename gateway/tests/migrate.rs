@@ -13,7 +13,7 @@ use std::{
 use metagate::{
     app,
     clock::Clock,
-    config::{Config, Sources, raw::Raw},
+    config::{Config, Sources},
     events::Notices,
     migrate::{Input, Kind, MANIFEST_MAX, Migration, Peer, migrate},
     telemetry::Telemetry,
@@ -28,14 +28,8 @@ fn of_flags(peer: Peer, flags: &[impl AsRef<str>]) -> Migration {
     migrate(peer, Input::Flags(&flags)).unwrap()
 }
 
-/// What `metagate check` reads. Sections that this version does not know are another's to check.
 fn loaded(config: &str) -> Config {
-    let known = toml_edit::ser::to_document(&Raw::default()).unwrap();
-    let mut document: toml_edit::DocumentMut = config.parse().unwrap_or_else(|error| panic!("{error}\n{config}"));
-    for section in ["intercept", "kubernetes"].into_iter().filter(|section| !known.contains_key(section)) {
-        document.remove(section);
-    }
-    let sources = Sources { file: Some(("metagate.toml".into(), document.to_string())), ..Sources::default() };
+    let sources = Sources { file: Some(("metagate.toml".into(), config.to_owned())), ..Sources::default() };
     app::load(&sources).unwrap_or_else(|faults| panic!("{faults}\n{config}")).config
 }
 

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod explain;
 mod http;
+mod intercept;
 mod migrate;
 mod print_config;
 mod run;
@@ -48,6 +49,9 @@ enum Command {
         Exit code: 0 granted, 3 denied, 1 otherwise.\n\n\
         Example: metagate explain --pod payments/checkout-0")]
     Explain(explain::Args),
+    /// Install, verify or remove the node's redirect of 169.254.169.254:80
+    #[command(subcommand)]
+    Intercept(intercept::Command),
     /// Print the effective configuration, with where each value came from
     Config {
         #[command(flatten)]
@@ -123,6 +127,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Demo { keep } => demo::run(keep),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
+        Command::Intercept(command) => intercept::run(&command),
         Command::Config { config, output } => print_config::run(&config, output),
         Command::Migrate(args) => migrate::run(&args),
         Command::Completions { shell } => {

@@ -4,6 +4,7 @@
 mod address;
 mod credentials;
 mod endpoint;
+mod intercept;
 mod kubernetes;
 mod plugins;
 mod telemetry;
@@ -80,6 +81,7 @@ impl Checker<'_> {
         let credentials = self.credentials(&raw.credentials);
         let policy = self.policy(&raw.policy);
         let plugins = self.plugins(&raw.plugin);
+        let intercept = self.intercept(&raw.intercept);
         let telemetry = self.telemetry(&raw.telemetry);
         if let (Some(pods), Some(admin)) = (&pods, &admin) {
             self.refuse_shared_listener(pods.listen, &admin.listen);
@@ -96,6 +98,7 @@ impl Checker<'_> {
             credentials: credentials?,
             policy: policy?,
             plugins: plugins?,
+            intercept: intercept?,
             telemetry: telemetry?,
         })
     }

@@ -34,7 +34,10 @@ pub(crate) use layers::Layers;
 pub(crate) use nearest::nearest;
 pub(crate) use quote::quote;
 
-use crate::role::{BaseArn, SessionTemplate};
+use crate::{
+    intercept::{Interfaces, NodeAddresses},
+    role::{BaseArn, SessionTemplate},
+};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -47,6 +50,7 @@ pub struct Config {
     pub policy: Policy,
     /// In the order in which they are asked.
     pub plugins: Vec<Plugin>,
+    pub intercept: Intercept,
     pub telemetry: Telemetry,
 }
 
@@ -201,6 +205,13 @@ pub struct Plugin {
 pub enum PluginCode {
     Builtin(String),
     File { path: PathBuf, sha256: Option<[u8; 32]> },
+}
+
+/// What `metagate intercept` puts in place; the running gateway does not read it.
+#[derive(Clone, Debug)]
+pub struct Intercept {
+    pub interfaces: Interfaces,
+    pub node_ips: NodeAddresses,
 }
 
 #[derive(Clone)]

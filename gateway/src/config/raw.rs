@@ -17,6 +17,7 @@ pub struct Raw {
     pub credentials: Credentials,
     pub policy: Policy,
     pub plugin: Vec<Plugin>,
+    pub intercept: Intercept,
     pub telemetry: Telemetry,
 }
 
@@ -105,6 +106,13 @@ pub struct Plugin {
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+pub struct Intercept {
+    pub interfaces: Vec<String>,
+    pub node_ips: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     pub log_format: String,
     pub log_level: String,
@@ -128,6 +136,7 @@ impl Default for Raw {
             credentials: Credentials::default(),
             policy: Policy::default(),
             plugin: BUILTINS.map(builtin).into(),
+            intercept: Intercept::default(),
             telemetry: Telemetry::default(),
         }
     }
@@ -215,6 +224,12 @@ impl Default for Plugin {
             cache: "60s".into(),
             config: PluginConfig::default(),
         }
+    }
+}
+
+impl Default for Intercept {
+    fn default() -> Self {
+        Self { interfaces: vec!["!lo".into()], node_ips: Vec::new() }
     }
 }
 

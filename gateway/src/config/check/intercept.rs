@@ -1,0 +1,50 @@
+//! The node's redirect.
+
+use std::net::IpAddr;
+
+use super::{Checker, Key, quote, raw};
+use crate::{
+    config::Intercept,
+    intercept::{Interfaces, NodeAddresses},
+};
+
+impl Checker<'_> {
+    pub(super) fn intercept(&mut self, raw: &raw::Intercept) -> Option<Intercept> {
+        let at = |name| Key::dotted("intercept").name(name);
+        let interfaces = self.interfaces(&at("interfaces"), &raw.interfaces);
+        let node_ips = self.node_ips(&at("node_ips"), &raw.node_ips);
+        Some(Intercept { interfaces: interfaces?, node_ips: node_ips? })
+    }
+
+    fn interfaces(&mut self, key: &Key, written: &[String]) -> Option<Interfaces> {
+        let help = r#"name it ("eth0"), or with "+" what begins so ("eni+"), or with "!" what not ("!lo")"#;
+        let entries = written.iter().enumerate();
+        let patterns: Vec<_> =
+            entries.filter_map(|(index, pattern)| self.parse(&key.index(index), pattern, help)).collect();
+        if patterns.len() < written.len() {
+            return None;
+        }
+        let all = Interfaces::of(patterns);
+        let help = r#""!lo" alone stands for everything that does not come from the node itself"#;
+        all.map_err(|error| self.refuse(key, error.to_string(), help)).ok()
+    }
+
+    fn node_ips(&mut self, key: &Key, written: &[String]) -> Option<NodeAddresses> {
+        let help = "name an address of this node's own interfaces, one of each family at most";
+        let (mut all, mut faultless) = (NodeAddresses::default(), true);
+        for (index, address) in written.iter().enumerate() {
+            let added = match address.parse::<IpAddr>() {
+                Ok(address) => all.and(address).map_err(|error| error.to_string()),
+                Err(_) => Err(format!("expected an IP address, found {}", quote(address))),
+            };
+            match added {
+                Ok(with) => all = with,
+                Err(problem) => {
+                    faultless = false;
+                    self.refuse(&key.index(index), problem, help);
+                }
+            }
+        }
+        faultless.then_some(all)
+    }
+}

@@ -1,0 +1,126 @@
+//! The node's redirect: pods' connections to the metadata service go to the gateway.
+//!
+//! One table of nftables that is ours alone. DNAT to an address of the node, as an address is what the host's side of
+//! many a pod's interface lacks (Calico, VPC CNI), which nft's own `redirect` would need. Nothing here looks at whether
+//! the gateway runs: while it does not, pods are refused, and never reach the node's role.
+
+mod address;
+mod foreign;
+mod interface;
+mod nft;
+#[cfg(target_os = "linux")]
+mod privilege;
+#[cfg(not(target_os = "linux"))]
+#[path = "privilege_elsewhere.rs"]
+mod privilege;
+mod ruleset;
+mod status;
+mod watch;
+
+use serde::Serialize;
+
+pub use address::{AddressError, METADATA_V4, METADATA_V6, NodeAddresses};
+pub use foreign::ForeignRule;
+pub use interface::{Interfaces, NoInterface, Pattern, PatternError, existing as existing_interfaces};
+pub use nft::{Nft, NftError};
+pub use privilege::{PrivilegeError, keep_only_net_admin};
+pub use ruleset::{Redirect, TABLE};
+pub use status::Status;
+pub use watch::Watch;
+
+use nft::ChainName;
+use ruleset::{Difference, counted};
+
+const FAMILY: &str = "inet";
+
+#[derive(Debug, thiserror::Error)]
+pub enum InterceptError {
+    #[error(transparent)]
+    Nft(#[from] NftError),
+    #[error(
+        "the rules are in place, but nft lists them otherwise than they were written; report this with the output of \
+         `nft -V`:\n{}", .0.join("\n")
+    )]
+    NotAsWritten(Vec<String>),
+}
+
+/// What an installation changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Nothing,
+    Installed,
+    /// Our table was there with other rules; how they differed.
+    Mended(Vec<String>),
+}
+
+/// What is on the node now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Whether exactly our rules are there.
+    pub present: bool,
+    pub differences: Vec<String>,
+    pub redirected_connections: u64,
+    pub rejected_packets: u64,
+    pub foreign_rules: Vec<ForeignRule>,
+}
+
+/// Puts the redirect in place, unless it is there already: then nothing is touched, and counters go on.
+pub fn install(nft: &Nft, redirect: &Redirect) -> Result<Change, InterceptError> {
+    let change = match nft.table(FAMILY, TABLE)? {
+        None => Change::Installed,
+        Some(listed) => match redirect.differences(&listed) {
+            differences if differences.is_empty() => return Ok(Change::Nothing),
+            differences => Change::Mended(in_words(nft, differences)?),
+        },
+    };
+    nft.apply(&redirect.script())?;
+    // Another release of nft could list a rule in other words; then every look would find something to mend.
+    let differences = look(nft, redirect)?.0;
+    if differences.is_empty() { Ok(change) } else { Err(InterceptError::NotAsWritten(differences)) }
+}
+
+/// Whether there was a table of ours to remove.
+pub fn uninstall(nft: &Nft) -> Result<bool, NftError> {
+    if nft.table(FAMILY, TABLE)?.is_none() {
+        return Ok(false);
+    }
+    // The first line lets the second one succeed where another uninstallation came first.
+    nft.apply(&format!("table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\n"))?;
+    Ok(true)
+}
+
+pub fn inspect(nft: &Nft, redirect: &Redirect) -> Result<Finding, NftError> {
+    let (differences, counted) = look(nft, redirect)?;
+    Ok(Finding {
+        present: differences.is_empty(),
+        differences,
+        redirected_connections: counted.connections,
+        rejected_packets: counted.rejected,
+        foreign_rules: foreign::find(nft)?,
+    })
+}
+
+fn look(nft: &Nft, redirect: &Redirect) -> Result<(Vec<String>, ruleset::Counted), NftError> {
+    match nft.table(FAMILY, TABLE)? {
+        None => Ok((vec![format!("there is no table {FAMILY} {TABLE}")], ruleset::Counted::default())),
+        Some(listed) => Ok((in_words(nft, redirect.differences(&listed))?, counted(&listed))),
+    }
+}
+
+fn in_words(nft: &Nft, differences: Vec<Difference>) -> Result<Vec<String>, NftError> {
+    let words = |difference| {
+        Ok(match difference {
+            Difference::Flags => "the table has flags; `flags dormant` would switch it off".to_owned(),
+            Difference::NoChain(name) => format!("missing: chain {name}"),
+            Difference::Chain { name, found } => format!("chain {name}: {found}"),
+            Difference::NoRule(rule) => format!("missing in {rule}"),
+            Difference::Order(name) => format!("chain {name}: its rules are in another order"),
+            Difference::Extra(what) => format!("unexpected: {what}"),
+            Difference::ExtraRule { chain, handle } => {
+                let name = ChainName { family: FAMILY.into(), table: TABLE.into(), name: chain.clone() };
+                format!("unexpected in chain {chain}: {}", nft.quote(&name, handle)?)
+            }
+        })
+    };
+    differences.into_iter().map(words).collect()
+}

@@ -1,0 +1,70 @@
+//! What a watcher last saw, for those on the node that may not ask nft: `doctor`, and a readiness probe.
+
+use std::{
+    fs::{self, Permissions},
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::ForeignRule;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Whether exactly our rules are there, after they were mended where that was needed.
+    pub present: bool,
+    /// RFC 3339. A watcher looks every 30 s; one that is minutes old has ended.
+    pub checked_at: String,
+    /// Since the rules were last put in place, as the two numbers after it.
+    pub redirected_connections: u64,
+    pub rejected_packets: u64,
+    pub foreign_rules: Vec<ForeignRule>,
+    /// Why it is not known, or could not be mended.
+    pub error: Option<String>,
+}
+
+impl Status {
+    /// Readers see the last status or this one, never half of it.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&mut file, self)?;
+        file.write_all(b"\n")?;
+        // The gateway that reads it has no privileges and may have another user.
+        file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    pub fn read(path: &Path) -> io::Result<Self> {
+        Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_read_by_any_user_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("intercept.json");
+        let status = Status {
+            present: true,
+            checked_at: "2026-01-01T00:00:00Z".into(),
+            redirected_connections: 7,
+            rejected_packets: 0,
+            foreign_rules: Vec::new(),
+            error: None,
+        };
+        for present in [true, false] {
+            let status = Status { present, ..status.clone() };
+            status.write(&path).unwrap();
+            assert_eq!(Status::read(&path).unwrap(), status);
+        }
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
+    }
+}
