@@ -1,6 +1,8 @@
-# What people do here. Needs rustup or cargo; `test` and `clients` need python3 with venv, node and npm too.
+# What people do here. Needs rustup or cargo; `test` and `clients` need python3 with venv, node and npm too; `e2e` needs
+# python3 with venv, and root on Debian.
 
 CLIENTS := $(CURDIR)/target/clients
+E2E := $(CURDIR)/target/e2e
 SOURCES := gateway/tests/clients
 DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
@@ -13,10 +15,10 @@ METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m un
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test lint docs unit clients install manifests bench clean wasm-target
+.PHONY: help demo run build test lint docs clients manifests e2e install bench clean wasm-target
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## See it work: no AWS, no cluster, no root
 	@target/debug/metagate demo
@@ -35,6 +37,18 @@ clients: wasm-target install ## Only the real AWS clients, against moto's STS
 
 manifests: build install-deploy ## Only deploy/: Dockerfile, chart, kustomize, rights (UPDATE_GOLDEN=1 renders kustomize)
 	$(check_manifests)
+
+# A process namespace ends with all that runs in it, and network namespaces are named in a mount of its own: no process
+# and no namespace is left behind, however the tests end. Two at a time, as each starts a cluster, which takes a core.
+e2e: wasm-target install-aws-cli install-moto ## A node of a real cluster: API server, network namespaces as pods (root)
+	$(say) 'what the end-to-end tests need'
+	@gateway/tests/e2e/install.sh '$(E2E)' || case $$? in 3) exit 0;; *) exit 1;; esac; \
+	printf '\n==> end-to-end tests\n'; \
+	cargo test --package metagate --test intercept --test e2e --no-run && \
+	METAGATE_E2E='$(E2E)' METAGATE_CLIENTS='$(CLIENTS)' \
+	unshare --mount --pid --mount-proc --fork --kill-child sh -ec ' \
+		mkdir -p /run/netns; mount -t tmpfs none /run/netns; \
+		exec cargo test --package metagate --test intercept --test e2e -- --test-threads=2'
 
 bench: wasm-target ## The benches of the hot path
 	cargo bench --package metagate-bench
