@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 use tokio::time::Instant;
 
 #[derive(Clone, Debug)]
@@ -53,4 +54,9 @@ impl Clock {
     pub fn until(&self, moment: SystemTime) -> Duration {
         moment.duration_since(self.now()).unwrap_or_default()
     }
+}
+
+/// The moment in an HTTP `Date` header.
+pub fn of_http_date(written: &str) -> Option<SystemTime> {
+    SystemTime::try_from(DateTime::from_str(written, DateTimeFormat::HttpDate).ok()?).ok()
 }

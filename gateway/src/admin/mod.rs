@@ -1,8 +1,10 @@
 //! Health, metrics, state. Never reachable by pods by default; holds no secret all the same.
 
+mod client;
 mod listen;
 mod state;
 
+pub use client::{AskError, ask, exchange};
 pub use listen::AdminListener;
 
 use std::{convert::Infallible, sync::Arc};

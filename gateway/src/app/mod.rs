@@ -3,10 +3,12 @@
 //! Building can fail and changes nothing; running cannot fail and ends when told to.
 
 mod build;
+mod check;
 mod kubernetes;
 mod reload;
 
 pub use build::{allow_list, build, build_policy, load, supported};
+pub use check::{Checked, check};
 pub use reload::ConfigFile;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};

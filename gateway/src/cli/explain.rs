@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, anyhow, bail};
 use metagate::{
-    app,
+    admin, app,
     clock::Clock,
     config::RosterSource,
     events::Notices,
@@ -18,7 +18,7 @@ use metagate::{
     workload::Workload,
 };
 
-use super::{ConfigArgs, DENIED, FAILURE, Failure, Output, block_on, http, print};
+use super::{ConfigArgs, DENIED, FAILURE, Failure, Output, block_on, print};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -65,7 +65,8 @@ async fn there(args: &Args) -> Result<Explanation, Failure> {
     query.extend(args.role.as_deref().map(|role| ("role", role)));
     query.extend(args.path.as_deref().map(|path| ("path", path)));
     let query = serde_urlencoded::to_string(query).context("cannot write the query")?;
-    let answer = http::ask_admin(&config.admin.listen, &format!("/api/v1/explain?{query}")).await?;
+    let path = format!("/api/v1/explain?{query}");
+    let answer = admin::ask(&config.admin.listen, &path).await.map_err(anyhow::Error::from)?;
     let body = answer.body();
     if !answer.status().is_success() {
         return Err(anyhow!("{}", String::from_utf8_lossy(body).trim()).into());

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod http;
 mod intercept;
@@ -52,6 +53,15 @@ enum Command {
     /// Install, verify or remove the node's redirect of 169.254.169.254:80
     #[command(subcommand)]
     Intercept(intercept::Command),
+    /// Check this node, and tell what is wrong and how to mend it
+    #[command(
+        after_help = "Looks at the configuration, the running gateway, the redirect, the node's metadata service, the\n\
+        API server with the gateway's rights there, STS and the clock. It changes nothing, and takes 9 seconds at most.\n\
+        Each line is pass, warn, fail or skip (nothing to look at). Exit code: 0 nothing fails, 1 something does.\n\n\
+        It is best run where the gateway runs, as its identity and its rights are what counts:\n  \
+        kubectl exec --namespace metagate ds/metagate --container gateway -- metagate doctor"
+    )]
+    Doctor(doctor::Args),
     /// Print the effective configuration, with where each value came from
     Config {
         #[command(flatten)]
@@ -128,6 +138,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Intercept(command) => intercept::run(&command),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Config { config, output } => print_config::run(&config, output),
         Command::Migrate(args) => migrate::run(&args),
         Command::Completions { shell } => {

@@ -176,6 +176,13 @@ fn render_answer(answer: Answer) -> Response<Full<Bytes>> {
     }
 }
 
+/// Whether a body is a refusal of a gateway's: IMDS gives no request ids. So `doctor` knows an endpoint that is one.
+pub fn is_refusal(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    let id = text.trim_end().strip_suffix(')').and_then(|text| text.rsplit_once("(request ")).map(|(_, id)| id);
+    id.is_some_and(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
 fn render_refusal(refusal: &Refusal, request_id: RequestId) -> Response<Full<Bytes>> {
     let body = match refusal.aws_code() {
         Some(code) => failed_document(code, &refusal.text(), request_id),

@@ -112,6 +112,11 @@ impl Entry {
     pub(super) fn region() -> Self {
         Self { path: "meta-data/placement/region".into(), freshness: Freshness::Steady }
     }
+
+    /// For the gateway itself: what every instance has.
+    pub(super) fn instance_id() -> Self {
+        Self { path: "meta-data/instance-id".into(), freshness: Freshness::Steady }
+    }
 }
 
 impl fmt::Display for Entry {

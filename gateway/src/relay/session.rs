@@ -46,7 +46,7 @@ enum State {
 }
 
 /// What a read is sent with: a token, or nothing where the upstream knows no tokens.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Pass(Option<Arc<HeaderValue>>);
 
 impl Session {
@@ -97,14 +97,24 @@ impl State {
 }
 
 impl Pass {
+    pub(super) fn with(token: HeaderValue) -> Self {
+        Self(Some(Arc::new(token)))
+    }
+
     pub(super) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         self.0.as_ref().map(|token| (TOKEN, HeaderValue::clone(token)))
     }
 }
 
+/// Method, path and header with which a token is asked for.
+pub(super) fn mint_request() -> (Method, &'static str, (HeaderName, HeaderValue)) {
+    (Method::PUT, "api/token", (TTL, HeaderValue::from(TOKEN_TTL)))
+}
+
 async fn mint(transport: &Transport) -> Result<State, Fault> {
     let asked_at = Instant::now();
-    let exchange = transport.send(Method::PUT, "api/token", Some((TTL, HeaderValue::from(TOKEN_TTL))));
+    let (method, path, header) = mint_request();
+    let exchange = transport.send(method, path, Some(header));
     let reply = timeout(TOKEN_WITHIN, exchange).await.map_err(|_| {
         Fault::Unavailable(format!(
             "no session token within {TOKEN_WITHIN:?}; is the gateway on the host's network, or the instance's hop limit at least 2?"
@@ -124,7 +134,7 @@ async fn mint(transport: &Transport) -> Result<State, Fault> {
     }
 }
 
-fn token(reply: &Reply) -> Result<HeaderValue, Fault> {
+pub(super) fn token(reply: &Reply) -> Result<HeaderValue, Fault> {
     let bytes = reply.body.trim_ascii();
     let is_token = (1..=TOKEN_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
     let value = is_token.then(|| HeaderValue::from_bytes(bytes).ok()).flatten();

@@ -81,7 +81,7 @@ fn sts(
     })))
 }
 
-fn identity(config: &Config, region: String) -> IdentitySettings {
+pub(super) fn identity(config: &Config, region: String) -> IdentitySettings {
     IdentitySettings {
         identity: config.credentials.identity,
         region,

@@ -12,7 +12,7 @@ pub use awaited::Awaited;
 pub use choice::{ChoiceError, OnRegion, of_config};
 pub use identity::{IdentityError, IdentitySettings, base_identity};
 pub use sandbox::SandboxSource;
-pub use sts::{StsSettings, StsSource};
+pub use sts::{Caller, Contact, StsSettings, StsSource, WhoAmI};
 pub use token_request::TokenRequests;
 pub use web_identity::{Token, TokenError, TokenFiles, TokenSupplier};
 

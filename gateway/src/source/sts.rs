@@ -6,9 +6,11 @@ pub(super) mod fake;
 mod fault;
 #[cfg(test)]
 mod tests;
+mod whoami;
 
 pub(super) use client::{Transport, assume_own_role};
 pub(super) use fault::Call;
+pub use whoami::{Caller, Contact, WhoAmI};
 
 use std::{
     collections::HashSet,

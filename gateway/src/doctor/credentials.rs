@@ -1,0 +1,76 @@
+//! The credentials that the gateway holds.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    Finding,
+    gateway::{Key, State},
+};
+
+const CHECK: &str = "credentials";
+/// Named at most; the rest is counted.
+const NAMED: usize = 5;
+
+pub(super) fn judge(state: &State, min_remaining: Duration, now: SystemTime) -> Finding {
+    let held = state.credentials.iter().filter(|key| key.expires.is_some()).count();
+    if let Some(failing) = failing(&state.credentials) {
+        return Finding::warn(CHECK, format!("{held} held; {}", failing.found), failing.cure);
+    }
+    // One that nobody wants is not renewed, and may run out.
+    let wanted = state.credentials.iter().filter(|key| key.wanted);
+    let ends = wanted.filter_map(|key| humantime::parse_rfc3339(key.expires.as_deref()?).ok());
+    let Some(first) = ends.min() else {
+        return Finding::pass(CHECK, format!("{held} held, none that a pod of now has a grant for"));
+    };
+    let left = first.duration_since(now).unwrap_or_default();
+    let shown = humantime::format_duration(Duration::from_secs(left.as_secs()));
+    if left < min_remaining {
+        let cure = "renewals come late or not at all: see sts below, and metagate_credential_fetch_duration_seconds";
+        return Finding::warn(CHECK, format!("{held} held; the first one ends in {shown}, below min_remaining"), cure);
+    }
+    Finding::pass(CHECK, format!("{held} held; the first one ends in {shown}"))
+}
+
+struct Failing {
+    found: String,
+    cure: String,
+}
+
+/// By what went wrong, as each has another cure.
+fn failing(keys: &[Key]) -> Option<Failing> {
+    let mut classes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for key in keys {
+        if let Some(class) = &key.last_error {
+            classes.entry(class).or_default().push(&key.role_arn);
+        }
+    }
+    if classes.is_empty() {
+        return None;
+    }
+    let found = classes.iter().map(|(class, roles)| {
+        let more = roles.len().saturating_sub(NAMED);
+        let named = roles.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        if more > 0 { format!("{class}: {named} and {more} more") } else { format!("{class}: {named}") }
+    });
+    let found = format!("the last fetch failed with {}", found.collect::<Vec<_>>().join("; "));
+    let cure = classes.keys().map(|class| cure(class)).collect::<Vec<_>>().join("; ");
+    Some(Failing { found, cure })
+}
+
+/// By `FaultClass::label`.
+fn cure(class: &str) -> &'static str {
+    match class {
+        "access-denied" => "access-denied: let the role's trust policy name the gateway's identity (see identity)",
+        "invalid" => "invalid: the role, its tags or its session policy are not what STS takes; see the gateway's log",
+        "token" => "token: see right-tokens, and whether the role's trust policy names the cluster's OIDC issuer",
+        "identity" => "identity: see identity and sts-clock below",
+        "throttled" => {
+            "throttled: STS limits an account's calls; fewer credentials.concurrent_fetches, a longer \
+                        credentials.session_duration"
+        }
+        _ => "unavailable: see sts below",
+    }
+}

@@ -1,0 +1,158 @@
+//! What is wrong on this node, and what mends it.
+//!
+//! Each check looks at one thing as it is now, changes nothing, and has a deadline of its own. It needs no more rights than
+//! the gateway has.
+
+mod api_server;
+mod aws;
+mod configuration;
+mod credentials;
+mod gateway;
+mod imds;
+mod node;
+mod redirect;
+mod rights;
+mod roster;
+mod skew;
+
+use std::{future::ready, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use serde::Serialize;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    clock::Clock,
+    config::{Config, Faults, RosterSource},
+};
+
+/// Where the chart has `metagate intercept install --watch` tell what it sees.
+pub const STATUS_FILE: &str = "/run/metagate-intercept/status.json";
+/// For a group of checks. The longest way is the node's region (2 s) and then STS (5 s, with its retries).
+pub const PATIENCE: Duration = Duration::from_secs(9);
+
+/// One check's outcome.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What was looked at: of a closed set, for programs.
+    pub check: &'static str,
+    pub verdict: Verdict,
+    /// For a person, as is the cure.
+    pub found: String,
+    pub cure: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// There is nothing to look at here.
+    Skip,
+    Pass,
+    /// It works, and somebody should look at it.
+    Warn,
+    /// Pods do not get what they should, or get what they should not.
+    Fail,
+}
+
+pub struct Doctor {
+    pub status_file: PathBuf,
+    /// For each group of checks. They are made side by side, so it is about the time that all take, too.
+    pub patience: Duration,
+    pub clock: Clock,
+}
+
+type Group = BoxFuture<'static, Vec<Finding>>;
+
+impl Doctor {
+    /// In an order in which what comes later often has its cause in what came before.
+    pub async fn examine(&self, loaded: Result<Config, Faults>) -> Vec<Finding> {
+        let redirect = redirect::look(self.status_file.clone(), self.clock.clone());
+        let config = match loaded {
+            Ok(config) => Arc::new(config),
+            Err(faults) => {
+                let groups = vec![("redirect", redirect.boxed())];
+                return [vec![configuration::refused(&faults)], self.gather(groups).await].concat();
+            }
+        };
+        let redirect = match config.roster.source {
+            RosterSource::Kubernetes => redirect.boxed(),
+            // There a redirect is possible, and nothing says that there should be one.
+            RosterSource::Fixed { .. } | RosterSource::Sandbox => ready(redirect::none(&config)).boxed(),
+        };
+        let (patience, clock) = (self.patience / 2, &self.clock);
+        self.gather(vec![
+            ("configuration", configuration::look(Arc::clone(&config)).boxed()),
+            ("gateway", gateway::look(Arc::clone(&config), patience, clock.clone()).boxed()),
+            ("redirect", redirect),
+            ("node-imds", imds::look(Arc::clone(&config)).boxed()),
+            ("api-server", api_server::look(Arc::clone(&config), patience, clock.clone()).boxed()),
+            ("node", node::look(Arc::clone(&config), patience).boxed()),
+            ("sts", aws::look(config, clock.clone()).boxed()),
+        ])
+        .await
+    }
+
+    /// A group that hangs or breaks is one line of the report, and costs the others nothing.
+    async fn gather(&self, groups: Vec<(&'static str, Group)>) -> Vec<Finding> {
+        let begun: Vec<_> = groups
+            .into_iter()
+            .map(|(check, group)| (check, AbortOnDropHandle::new(tokio::spawn(timeout(self.patience, group)))))
+            .collect();
+        let mut findings = Vec::new();
+        for (check, group) in begun {
+            match group.await {
+                Ok(Ok(found)) => findings.extend(found),
+                Ok(Err(_)) => findings.push(Finding::fail(
+                    check,
+                    format!("this check has not ended within {}", humantime::format_duration(self.patience)),
+                    "what it looks at hangs, or this machine is overloaded; run it again",
+                )),
+                Err(error) => findings.push(Finding::fail(
+                    check,
+                    format!("this check broke: {error}"),
+                    "that is a defect of metagate; report it with this text",
+                )),
+            }
+        }
+        findings
+    }
+}
+
+impl Finding {
+    fn skip(check: &'static str, why: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Skip, found: why.into(), cure: None }
+    }
+
+    fn pass(check: &'static str, found: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Pass, found: found.into(), cure: None }
+    }
+
+    fn warn(check: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Warn, found: found.into(), cure: Some(cure.into()) }
+    }
+
+    fn fail(check: &'static str, found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self { check, verdict: Verdict::Fail, found: found.into(), cure: Some(cure.into()) }
+    }
+}
+
+/// Why checks of a cluster make no sense, where the roster does not come from one.
+fn no_cluster(source: &RosterSource) -> Option<&'static str> {
+    match source {
+        RosterSource::Kubernetes => None,
+        RosterSource::Fixed { .. } => Some("fixed roster"),
+        RosterSource::Sandbox => Some("sandbox"),
+    }
+}
+
+impl Verdict {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Skip => "skip",
+            Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}

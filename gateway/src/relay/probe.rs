@@ -1,0 +1,66 @@
+//! One look at the node's metadata service, with nothing held and nothing tried twice: how it answers right now.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use tokio::time::timeout;
+
+use super::{
+    Entry,
+    session::{Pass, mint_request, token},
+    transport::{Endpoint, Fault, Transport},
+};
+
+/// Above the time that connecting may take: what is late then is the answer.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// Its answer to a read of the instance's id.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The status with which it refused to give a session token; the read was then sent without one, as the gateway does.
+    pub token_refused: Option<u16>,
+    pub status: u16,
+    pub body: Bytes,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// It takes the request, and what it answers does not arrive.
+    #[error("takes a request for a session token and gives no answer within {WITHIN:?}")]
+    TokenLate,
+    #[error("gives a session token, and no answer to a read within {WITHIN:?}")]
+    ReadLate,
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+pub async fn probe(endpoint: Endpoint) -> Result<Probe, ProbeError> {
+    let transport = Transport::new(endpoint);
+    let (method, path, header) = mint_request();
+    let asked = transport.send(method, path, Some(header));
+    let reply = timeout(WITHIN, asked).await.map_err(|_| ProbeError::TokenLate)?.map_err(words)?;
+    let token_refused = match reply.status {
+        StatusCode::OK => None,
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Some(reply.status.as_u16()),
+        status => {
+            let detail = format!("answered a token request with status {}", status.as_u16());
+            return Err(ProbeError::Unavailable(detail));
+        }
+    };
+    let pass = match token_refused {
+        None => Pass::with(token(&reply).map_err(words)?),
+        Some(_) => Pass::default(),
+    };
+    let entry = Entry::instance_id();
+    let read = transport.send(Method::GET, entry.path(), pass.header());
+    let reply = timeout(WITHIN, read).await.map_err(|_| ProbeError::ReadLate)?.map_err(words)?;
+    Ok(Probe { token_refused, status: reply.status.as_u16(), body: reply.body })
+}
+
+fn words(fault: Fault) -> ProbeError {
+    ProbeError::Unavailable(match fault {
+        Fault::TooLarge => "answered with more than IMDS ever does".to_owned(),
+        Fault::Unavailable(detail) => detail,
+    })
+}
