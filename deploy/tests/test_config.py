@@ -55,10 +55,15 @@ class Configuration(unittest.TestCase):
         self.assertEqual(done.returncode, 78)
         self.assertIn("tokn", done.stdout + done.stderr)
 
+    def test_where_ipv6_is_redirected_the_gateway_listens_there(self):
+        for ip, listen in [("$(HOST_IP)", "0.0.0.0:8181"), ("$(HOST_IPS)", "[::]:8181"), ("2001:db8::7", "[::]:8181")]:
+            written = tomllib.loads(chart.toml(chart.documents({"host": {"ip": ip}})))
+            self.assertEqual(written["pods"]["listen"], listen, ip)
+
     def test_values_become_the_same_toml(self):
         written = tomllib.loads(chart.toml(chart.of_case("everything")))
         given = chart.values("everything")["config"]
-        self.assertEqual(written["pods"], {**given["pods"], "listen": "0.0.0.0:8282"})
+        self.assertEqual(written["pods"], {**given["pods"], "listen": "[::]:8282"})
         self.assertEqual(written["plugin"], given["plugin"])
         self.assertEqual(written["intercept"], {"interfaces": ["eni+", "vlan+"]})
         self.assertEqual(written["kubernetes"], {"events": False, "startup_taint": "example.com/not-ready"})

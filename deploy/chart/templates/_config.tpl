@@ -6,7 +6,9 @@
 {{- else -}}
 {{- include "metagate.ownKeys" . -}}
 {{- $config := deepCopy (default dict .Values.config) -}}
-{{- $_ := set $config "pods" (merge (dict "listen" (printf "0.0.0.0:%d" (int .Values.host.port))) (default dict $config.pods)) -}}
+{{/* A redirect to an IPv6 address of the node needs a listener there, which takes IPv4 too. */}}
+{{- $any := ternary "[::]" "0.0.0.0" (or (contains "HOST_IPS" .Values.host.ip) (contains ":" .Values.host.ip)) -}}
+{{- $_ := set $config "pods" (merge (dict "listen" (printf "%s:%d" $any (int .Values.host.port))) (default dict $config.pods)) -}}
 {{- $_ := set $config "admin" (dict "listen" .Values.admin.listen) -}}
 {{- $_ := set $config "imds" (merge (default dict $config.imds) (dict "token_key_file" "/run/metagate/token-keys")) -}}
 {{- if .Values.aws.region -}}

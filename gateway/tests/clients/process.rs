@@ -47,6 +47,11 @@ impl Process {
         Self { name, child, home }
     }
 
+    #[allow(dead_code, reason = "not every test program looks at memory")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The first line of its standard error in which `find` finds something.
     pub(crate) async fn says<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
         let began = Instant::now();

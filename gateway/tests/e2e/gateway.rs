@@ -36,9 +36,11 @@ impl<'a> Gateway<'a> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         // The build's folder may be out of that user's reach.
-        let (built, binary) = (env!("CARGO_BIN_EXE_metagate"), path.join("metagate"));
-        if fs::hard_link(built, &binary).is_err() {
-            fs::copy(built, &binary).unwrap();
+        // Another build, to measure it: METAGATE=target/release/metagate.
+        let built = std::env::var_os("METAGATE").unwrap_or_else(|| env!("CARGO_BIN_EXE_metagate").into());
+        let binary = path.join("metagate");
+        if fs::hard_link(&built, &binary).is_err() {
+            fs::copy(&built, &binary).unwrap();
         }
         fs::write(path.join("kubeconfig"), kubeconfig).unwrap();
         fs::write(path.join("metagate.toml"), configuration(path)).unwrap();
@@ -79,6 +81,33 @@ impl<'a> Gateway<'a> {
                 }
             })
             .await
+    }
+
+    /// `metagate doctor`, where the gateway runs and as who it runs.
+    pub(crate) async fn doctor(&self) -> Ended {
+        let user = USER.to_string();
+        self.node
+            .run("doctor", Path::new("setpriv"), |line| {
+                line.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--bounding-set=-all"]);
+                line.arg(self.binary()).args(["doctor", "--output", "json", "--config"]).arg(self.configuration());
+            })
+            .await
+    }
+
+    /// What it says of its workloads.
+    pub(crate) async fn workloads(&self) -> Vec<serde_json::Value> {
+        let state = send(&self.socket(), Method::GET, "/api/v1/state", None).await;
+        let state: serde_json::Value =
+            serde_json::from_str(&state.map_or("null".to_owned(), |(_, body)| body)).unwrap();
+        state["workloads"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// Resident memory, as the kernel counts it.
+    pub(crate) fn resident_kib(&self) -> u64 {
+        let id = self.process.as_ref().unwrap().id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     pub(crate) async fn ready(&self) -> Option<StatusCode> {

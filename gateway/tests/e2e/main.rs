@@ -10,6 +10,7 @@ mod addresses;
 mod api;
 mod changes;
 mod cluster;
+mod doctor;
 mod events;
 mod gateway;
 mod lab;
@@ -21,6 +22,7 @@ mod pod;
 #[path = "../clients/process.rs"]
 mod process;
 mod programs;
+mod size;
 mod smoke;
 mod socket;
 mod wait;
