@@ -15,7 +15,9 @@ use ::kube::{
 /// An API server in the same network answers in milliseconds; a dead one is found out soon.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// An answer that never comes is given up. A watch is ended by the server itself after 290 s, and bookmarks come each minute.
+/// The API server ends a request that is no watch after 60 s (its --request-timeout), and answers a watch at once.
+const ANSWER: Duration = Duration::from_secs(65);
+/// Silence on a connection. Longer than a watch lasts (290 s, `kube`'s default), which may be silent throughout.
 const SILENCE: Duration = Duration::from_secs(300);
 
 /// Where the API server is and who asks it. Making one talks to nobody.
@@ -58,7 +60,8 @@ impl Cluster {
         Client::try_from((*self.0).clone()).map_err(ClusterError::Client)
     }
 
-    /// A client that calls `heard` whenever the API server has answered with success.
+    /// A client that calls `heard` whenever the API server has answered with success, and that waits for no answer for
+    /// ever: a connection to a server that is gone without a word looks like one to a server that thinks.
     pub fn client_that_hears(&self, heard: impl Fn() + Clone + Send + 'static) -> Result<Client, ClusterError> {
         let builder = ClientBuilder::try_from((*self.0).clone()).map_err(ClusterError::Client)?;
         let told = tower::util::MapResponseLayer::new(move |response: http::Response<_>| {
@@ -67,11 +70,33 @@ impl Cluster {
             }
             response
         });
-        Ok(builder.with_layer(&told).build())
+        let in_time = tower::util::MapFutureLayer::new(in_time);
+        Ok(builder.with_layer(&told).with_layer(&in_time).build())
     }
 
     /// Where it is, for a person.
     pub fn url(&self) -> String {
         self.0.cluster_url.to_string()
+    }
+}
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+async fn in_time<T, E: Into<Failed>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, Failed> {
+    match tokio::time::timeout(ANSWER, answer).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(format!("the API server did not answer within {ANSWER:?}").into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_comes_is_a_failure() {
+        let never = in_time(std::future::pending::<Result<(), std::io::Error>>());
+        assert!(never.await.unwrap_err().to_string().contains("did not answer"));
+        assert!(in_time(async { Ok::<_, std::io::Error>(()) }).await.is_ok());
     }
 }

@@ -53,6 +53,8 @@ pub enum Reason {
     AddressShared,
     /// The pod's own object makes no sense.
     PodMalformed,
+    /// Its namespace or service account is not there.
+    PodIncomplete,
 }
 
 impl Reason {
@@ -63,6 +65,7 @@ impl Reason {
             Self::CredentialsRefused => "CredentialsRefused",
             Self::AddressShared => "AddressShared",
             Self::PodMalformed => "PodMalformed",
+            Self::PodIncomplete => "PodIncomplete",
         }
     }
 }

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{Notice, Reason};
+use super::{About, Notice, Reason};
 
 /// How often the same is said of the same pod. Below the six minutes for which the recorder counts repetitions in one
 /// Event, so that `kubectl describe` shows one line with a count.
@@ -25,17 +25,15 @@ const REMEMBERED: usize = 4096;
 /// Publishes until `stop`. What cannot be published is logged and lost: the log has every refusal anyway.
 pub async fn run(client: Client, node: String, mut notices: mpsc::Receiver<Notice>, stop: CancellationToken) {
     let reporter = Reporter { controller: "metagate".into(), instance: Some(node).filter(|node| !node.is_empty()) };
-    let recorder = Recorder::new(client, reporter);
-    let mut said = Said::default();
+    let mut said = Said(HashMap::new());
     loop {
         let notice = tokio::select! {
             () = stop.cancelled() => return,
             notice = notices.recv() => notice,
         };
         let Some(notice) = notice else { return };
-        if !said.is_due(&notice, Instant::now()) {
-            continue;
-        }
+        let recorder = || Recorder::new(client.clone(), reporter.clone());
+        let Some(recorder) = said.due(&notice, Instant::now(), recorder) else { continue };
         publish(&recorder, &notice).await;
         tokio::time::sleep(PACE).await;
     }
@@ -72,33 +70,43 @@ async fn publish(recorder: &Recorder, notice: &Notice) {
     );
 }
 
-/// What was said, of whom, and when.
-#[derive(Debug, Default)]
-struct Said(HashMap<(String, Reason, String), Instant>);
+/// What was said, of whom, when, and by which recorder. A recorder counts whatever has the same reason in one Event and
+/// keeps the first one's note; with one for each note, none is lost.
+struct Said<R = Recorder>(HashMap<(About, Reason, String), (Instant, R)>);
 
-impl Said {
-    /// Whether it is to be said now; then it counts as said.
-    fn is_due(&mut self, notice: &Notice, now: Instant) -> bool {
-        let key = (notice.about.uid.clone(), notice.reason, notice.note.clone());
-        if self.0.get(&key).is_some_and(|at| now < *at + REPEATED) {
-            return false;
+impl<R: Clone> Said<R> {
+    /// Who is to say it, where it is to be said now; then it counts as said.
+    fn due(&mut self, notice: &Notice, now: Instant, recorder: impl FnOnce() -> R) -> Option<R> {
+        let key = (notice.about.clone(), notice.reason, notice.note.clone());
+        if let Some((at, recorder)) = self.0.get_mut(&key) {
+            if now < *at + REPEATED {
+                return None;
+            }
+            *at = now;
+            return Some(recorder.clone());
         }
         if self.0.len() >= REMEMBERED {
-            self.0.retain(|_, at| now < *at + REPEATED);
+            self.0.retain(|_, (at, _)| now < *at + REPEATED);
         }
         // Full of what was said just now: the rest has to wait.
         if self.0.len() >= REMEMBERED {
-            return false;
+            return None;
         }
-        self.0.insert(key, now);
-        true
+        let recorder = recorder();
+        self.0.insert(key, (now, recorder.clone()));
+        Some(recorder)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::About;
+
+    impl Said<u32> {
+        fn is_due(&mut self, notice: &Notice, now: Instant) -> bool {
+            self.due(notice, now, || 0).is_some()
+        }
+    }
 
     fn notice(uid: &str, note: &str) -> Notice {
         let about = About { namespace: "n".into(), pod: "p".into(), uid: uid.into() };
@@ -107,7 +115,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_same_is_said_once_in_five_minutes() {
-        let mut said = Said::default();
+        let mut said = Said::<u32>(HashMap::new());
         let start = Instant::now();
         assert!(said.is_due(&notice("a", "no"), start));
         assert!(!said.is_due(&notice("a", "no"), start + REPEATED - Duration::from_secs(1)));
@@ -117,8 +125,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_same_is_said_again_by_the_same_recorder_and_another_note_by_another() {
+        let mut said = Said(HashMap::new());
+        let start = Instant::now();
+        assert_eq!(said.due(&notice("a", "no"), start, || 1), Some(1));
+        assert_eq!(said.due(&notice("a", "another"), start, || 2), Some(2));
+        assert_eq!(said.due(&notice("a", "no"), start + REPEATED, || 3), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_remembered_has_a_bound_and_makes_room_again() {
-        let mut said = Said::default();
+        let mut said = Said::<u32>(HashMap::new());
         let start = Instant::now();
         for pod in 0..REMEMBERED {
             assert!(said.is_due(&notice(&pod.to_string(), "no"), start));

@@ -123,6 +123,12 @@ impl Feed {
     /// Makes `workloads` the roster. One that says what it said before is kept as it was, with its memo and the moment it
     /// was first seen; called by one writer only.
     pub fn publish(&self, workloads: Vec<Workload>, knowledge: Knowledge, now: SystemTime) {
+        self.publish_beside(workloads, &[], knowledge, now);
+    }
+
+    /// The same, where more live pods are on the node than can be described yet: one of their addresses that a workload
+    /// has too is shared.
+    pub fn publish_beside(&self, workloads: Vec<Workload>, others: &[IpAddr], knowledge: Knowledge, now: SystemTime) {
         let before = self.current.load_full();
         let mut next = Roster { knowledge, synced_at: Some(now), ..Roster::default() };
         for mut workload in workloads {
@@ -138,6 +144,9 @@ impl Feed {
                 }
             };
             next.insert(kept);
+        }
+        for address in others {
+            next.by_address.entry(address.to_canonical()).and_modify(|occupant| *occupant = Occupant::Several);
         }
         self.current.store(Arc::new(next));
         self.changes.send_replace(());
@@ -183,6 +192,15 @@ mod tests {
         let feed = Feed::default();
         feed.publish(vec![pod("a", "10.0.0.1"), pod("b", "10.0.0.1")], Knowledge::Eventual, SystemTime::UNIX_EPOCH);
         assert!(matches!(at(&feed, "10.0.0.1"), Standing::Ambiguous));
+    }
+
+    #[test]
+    fn an_address_that_a_pod_yet_undescribed_has_too_is_nobody_s_and_its_own_is_unknown() {
+        let feed = Feed::default();
+        let others = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap());
+        feed.publish_beside(vec![pod("a", "10.0.0.1")], &others, Knowledge::Eventual, SystemTime::UNIX_EPOCH);
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Ambiguous));
+        assert!(matches!(at(&feed, "10.0.0.2"), Standing::Unknown));
     }
 
     #[test]

@@ -71,6 +71,17 @@ impl Setup {
 
     /// Returns once the roster is known, unless a feed was brought along.
     pub async fn start(self) -> Result<TestGateway, Box<dyn Error + Send + Sync>> {
+        let syncs = self.parts.feed.is_none();
+        let started = self.start_unsynced().await?;
+        let mut changes = started.gateway.feed.changes();
+        while syncs && started.gateway.feed.current().synced_at().is_none() {
+            changes.changed().await?;
+        }
+        Ok(started)
+    }
+
+    /// Returns as soon as pods are answered.
+    pub async fn start_unsynced(self) -> Result<TestGateway, Box<dyn Error + Send + Sync>> {
         let free = ["pods.listen", "admin.listen"].map(|key| (key.to_owned(), "127.0.0.1:0".to_owned()));
         let file = Some(("sandbox.toml".into(), config::SANDBOX.to_owned()));
         let overrides = free.into_iter().chain(self.overrides).collect();
@@ -78,14 +89,8 @@ impl Setup {
         for plugin in &mut config.plugins {
             plugin.timeout = PLUGIN_TIMEOUT;
         }
-        let syncs = self.parts.feed.is_none();
         let app = app::build(&config, self.parts).await?;
-        let started = TestGateway::run(app)?;
-        let mut changes = started.gateway.feed.changes();
-        while syncs && started.gateway.feed.current().synced_at().is_none() {
-            changes.changed().await?;
-        }
-        Ok(started)
+        Ok(TestGateway::run(app)?)
     }
 }
 

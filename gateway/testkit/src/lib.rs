@@ -1,10 +1,12 @@
 //! Fakes with behaviour, for Metagate's own tests and benches.
 
+pub mod api_server;
 pub mod client;
 pub mod gateway;
 pub mod imds;
 pub mod source;
 
+pub use api_server::ApiServer;
 pub use client::{Client, Reply};
 pub use gateway::{Setup, TestGateway};
 pub use imds::FakeImds;

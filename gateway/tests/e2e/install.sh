@@ -124,7 +124,8 @@ main() {
     [ "$(uname -s)" = Linux ] || cannot 'they need network namespaces, which only Linux has.'
     [ "$(id -u)" -eq 0 ] || cannot 'they make network namespaces, which takes root: run them as root.'
 
-    unshare --mount --pid --net --fork true 2>/dev/null || cannot 'they make namespaces, which is not allowed here.'
+    unshare --mount --pid --net --mount-proc --fork --kill-child sh -c 'mount -t tmpfs none /mnt' 2>/dev/null ||
+        cannot 'they make namespaces, which is not allowed here.'
 
     apiserver=${KUBE_APISERVER:-${KUBEBUILDER_ASSETS:+$KUBEBUILDER_ASSETS/kube-apiserver}}
     etcd=${KUBEBUILDER_ASSETS:+$KUBEBUILDER_ASSETS/etcd}

@@ -1,6 +1,7 @@
 //! Pods, namespaces and service accounts together: the workloads.
 
 use std::{
+    net::IpAddr,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -9,14 +10,10 @@ use super::{
     object::{Described, Live},
     table::{Change, Name, Table},
 };
-use crate::{
-    plugin::Interest,
-    workload::{Pairs, Workload},
-};
+use crate::{events::About, plugin::Interest, workload::Workload};
 
-/// Three watches tell of a pod, its namespace and its service account, in any order. For this long a pod waits for a
-/// service account that must have existed when the pod was made; informers lag by less than a second. Afterwards it was
-/// deleted behind its pod's back, and has no annotations.
+/// Three watches tell of a pod, its namespace and its service account, in any order, and lag by less than a second. What is
+/// missing for longer was deleted behind the pod's back, and somebody has to hear of it.
 const STRAGGLERS: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
@@ -39,6 +36,11 @@ pub(super) enum Told {
 #[derive(Debug, Default)]
 pub(super) struct Current {
     pub workloads: Vec<Workload>,
+    /// Addresses of live pods without their namespace or service account: a policy that denies by an annotation there would
+    /// allow without it. Such a pod gets nothing, and nobody else gets anything at its address.
+    pub withheld: Vec<IpAddr>,
+    /// Those of them that have been so for long, with what they lack.
+    pub incomplete: Vec<(About, String)>,
     pub until: Option<SystemTime>,
 }
 
@@ -93,23 +95,21 @@ impl Index {
             if pod.ends.is_some_and(|end| end <= now) {
                 continue;
             }
-            // A pod cannot be without its namespace: news of it are on their way.
-            let namespace = Name { namespace: String::new(), name: name.namespace.clone() };
-            let Some(namespace) = self.namespaces.get(&namespace) else { continue };
+            current.until = [current.until, pod.ends].into_iter().flatten().min();
+            let of_namespace = Name { namespace: String::new(), name: name.namespace.clone() };
             let account = Name { namespace: name.namespace.clone(), name: pod.service_account.clone() };
-            let account = self.accounts.get(&account);
-            let awaited_until = pod.first_seen + STRAGGLERS;
-            let awaited = account.is_none() && now < awaited_until;
-            let next = if awaited { Some(awaited_until) } else { pod.ends };
-            current.until = [current.until, next].into_iter().flatten().min();
-            if !awaited {
-                current.workloads.push(self.workload(name, pod, namespace, account));
+            match (self.namespaces.get(&of_namespace), self.accounts.get(&account)) {
+                (Some(namespace), Some(account)) => {
+                    current.workloads.push(self.workload(name, pod, namespace, account));
+                }
+                (None, _) => current.withhold(name, pod, format!("namespace {}", name.namespace), now),
+                (_, None) => current.withhold(name, pod, format!("service account {}", account.name), now),
             }
         }
         current
     }
 
-    fn workload(&self, name: &Name, pod: &Live, namespace: &Described, account: Option<&Described>) -> Workload {
+    fn workload(&self, name: &Name, pod: &Live, namespace: &Described, account: &Described) -> Workload {
         Workload {
             namespace: name.namespace.clone(),
             pod: name.name.clone(),
@@ -121,17 +121,33 @@ impl Index {
             annotations: pod.annotations.clone(),
             namespace_labels: namespace.labels.clone(),
             namespace_annotations: namespace.annotations.clone(),
-            service_account_annotations: account.map_or_else(Pairs::new, |account| account.annotations.clone()),
+            service_account_annotations: account.annotations.clone(),
             kept: Some(Arc::clone(&self.interest)),
             ..Workload::default()
         }
     }
 }
 
+impl Current {
+    fn withhold(&mut self, name: &Name, pod: &Live, lacks: String, now: SystemTime) {
+        self.withheld.extend(&pod.addresses);
+        let long = pod.first_seen + STRAGGLERS;
+        if now < long {
+            self.until = Some(self.until.map_or(long, |until| until.min(long)));
+        } else {
+            let (namespace, pod_name) = (name.namespace.clone(), name.name.clone());
+            self.incomplete.push((About { namespace, pod: pod_name, uid: pod.uid.as_str().to_owned() }, lacks));
+        }
+    }
+}
+
+#[cfg(test)]
+mod churn;
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::Uid;
+    use crate::workload::{Pairs, Uid};
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
@@ -196,15 +212,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_waits_for_its_service_account_and_then_goes_without() {
+    fn a_pod_without_its_service_account_is_nobody_and_somebody_hears_of_it_after_a_while() {
         let mut index = index();
         index.apply(Told::Account(Change::Gone(name("payments", "checkout"))));
         set(&mut index, live("u-1", None, 0));
-        assert_eq!(index.current(at(0)).until, Some(at(2)));
-        assert!(uids(&index, 1).is_empty());
-        let current = index.current(at(2));
-        assert!(current.workloads[0].service_account_annotations.is_empty());
-        assert_eq!(current.until, None);
+        let early = index.current(at(1));
+        assert_eq!((early.workloads.len(), early.incomplete.len(), early.until), (0, 0, Some(at(2))));
+        let late = index.current(at(2));
+        assert_eq!((late.workloads.len(), late.withheld.len(), late.until), (0, 1, None));
+        assert_eq!(late.incomplete[0].1, "service account checkout");
+        index.apply(Told::Account(Change::Set(name("payments", "checkout"), Some(annotated("back")))));
+        assert_eq!(uids(&index, 3), ["u-1"]);
     }
 
     #[test]
@@ -213,9 +231,9 @@ mod tests {
         set(&mut index, live("u-1", None, 0));
         index.apply(Told::Account(Change::Gone(name("payments", "checkout"))));
         set(&mut index, live("u-1", None, 100));
-        assert_eq!(uids(&index, 100), ["u-1"]);
+        assert_eq!(index.current(at(100)).incomplete.len(), 1);
         set(&mut index, live("u-2", None, 100));
-        assert!(uids(&index, 100).is_empty(), "another pod of that name is another pod");
+        assert!(index.current(at(100)).incomplete.is_empty(), "another pod of that name is another pod");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod contact;
 mod index;
 mod object;
+mod pace;
 mod table;
 
 use std::{sync::Arc, time::Duration};
@@ -15,10 +16,9 @@ use ::kube::{
     core::{DeserializeGuard, PartialObjectMeta, Resource},
     runtime::{
         WatchStreamExt,
-        watcher::{self, Event, ExponentialBackoff, watcher},
+        watcher::{self, Event, watcher},
     },
 };
-use backon::ExponentialBuilder;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use tokio::sync::watch;
@@ -28,6 +28,7 @@ use self::{
     contact::{Contact, Watch},
     index::{Index, Told},
     object::{Described, Pod, name_of},
+    pace::Pace,
     table::{Change, Name},
 };
 use crate::{
@@ -39,8 +40,11 @@ use crate::{
     workload::Workload,
 };
 
-/// After the API server's return a new pod should not wait long; a fleet's nodes come back spread by jitter.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// A pod's object has up to 1.5 MiB (etcd's limit), and a page of them is held several times over while it is parsed. A
+/// node's 110 pods are three pages.
+const PODS_A_PAGE: u32 = 50;
+/// The API server says when a pod's grace ends by the wall clock, which may be set meanwhile: no wait for it is longer.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Events that are taken in one go before their outcome is published.
 const BATCH: usize = 1024;
 
@@ -113,7 +117,7 @@ impl Watched {
                 }
             })
         };
-        let ours = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node));
+        let ours = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)).page_size(PODS_A_PAGE);
         let pods: Api<DeserializeGuard<Pod>> = Api::all(client(Watch::Pods)?);
         let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client(Watch::Namespaces)?);
         let accounts: Api<PartialObjectMeta<ServiceAccount>> = Api::all(client(Watch::Accounts)?);
@@ -158,7 +162,7 @@ impl Watched {
         loop {
             let due = async {
                 match until {
-                    Some(moment) => tokio::time::sleep(beside.clock.until(moment)).await,
+                    Some(moment) => tokio::time::sleep(beside.clock.until(moment).min(LOOK_AGAIN)).await,
                     None => std::future::pending().await,
                 }
             };
@@ -178,7 +182,8 @@ impl Watched {
                 let current = index.current(now);
                 until = current.until;
                 tell_of_shared_addresses(&current.workloads, &beside.notices);
-                feed.publish(current.workloads, Knowledge::Eventual, now);
+                tell_of_incomplete(current.incomplete, &beside.notices);
+                feed.publish_beside(current.workloads, &current.withheld, Knowledge::Eventual, now);
             }
         }
     }
@@ -225,9 +230,7 @@ fn heard<K: Send + 'static, V: Send + 'static>(
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
     mut read: impl FnMut(K) -> (Name, Option<V>, Option<Notice>) + Send + 'static,
 ) -> impl Stream<Item = (Watch, Result<Change<V>, watcher::Error>, Option<Notice>)> + Send + 'static {
-    let (least, most) = BACKOFF;
-    let pace = ExponentialBuilder::new().with_min_delay(least).with_max_delay(most).without_max_times().with_jitter();
-    events.backoff(ExponentialBackoff::from(pace)).map(move |event| {
+    events.backoff(Pace::default()).map(move |event| {
         let (change, notice) = match event {
             Err(error) => return (watch, Err(error), None),
             Ok(Event::Init) => (Change::Begin, None),
@@ -271,6 +274,17 @@ fn tell_of_shared_addresses(workloads: &[Workload], notices: &Notices) {
                 shared?
             );
             Some(Notice::new(About::from(workload), Reason::AddressShared, note))
+        });
+    }
+}
+
+fn tell_of_incomplete(pods: Vec<(About, String)>, notices: &Notices) {
+    for (about, lacks) in pods {
+        notices.tell(|| {
+            let note = format!(
+                "This pod gets no credentials, as its {lacks} does not exist: what it may have cannot be told."
+            );
+            Some(Notice::new(about, Reason::PodIncomplete, note))
         });
     }
 }

@@ -1,0 +1,52 @@
+//! Policy that begins to read what was not kept of objects.
+
+use metagate::{
+    config::{Mode, Plugin as Settings, PluginCode},
+    plugin::Plugin,
+    policy::Rules,
+};
+use metagate_plugin_artifacts::testing::HOSTILE;
+use metagate_testkit::api_server::Fault;
+
+use super::*;
+
+/// Denies with a list of the keys that it was shown, and asks for label `tier`.
+async fn reads_labels(lab: &Lab) -> Plugin {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.wasm");
+    std::fs::write(&path, HOSTILE).unwrap();
+    let policy = &lab.gateway.gateway().policy;
+    let settings = Settings {
+        name: "own".into(),
+        code: PluginCode::File { path, sha256: None },
+        mode: Mode::Enforce,
+        config: json!({ "on": "authorize", "do": "echo", "interest": { "labels": ["tier"] } }),
+        ..policy.rules().plugins[0].settings().clone()
+    };
+    Plugin::load(policy.host(), settings).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew() {
+    let mut labelled = pod("a", "127.0.0.2", "payments-a");
+    labelled["metadata"]["labels"] = json!({ "tier": "trusted" });
+    let lab = Lab::start(api(&[labelled]).await).await;
+    assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()));
+    assert!(lab.at("127.0.0.2").unwrap().labels.is_empty());
+    let reader = reads_labels(&lab).await;
+    lab.api.set_fault(Kind::Pods, Fault::Status(503));
+    let listed = lab.api.asked_for(Kind::Pods, false).len();
+    lab.gateway.gateway().policy.replace(|rules| {
+        let plugins = rules.plugins.iter().cloned().chain([reader.clone()]).collect();
+        Rules::new(plugins, rules.defaults.clone())
+    });
+    lab.until_api("pods are listed anew", |api| api.asked_for(Kind::Pods, false).len() > listed).await;
+    let reply = lab.get("127.0.0.2", ROLE).await;
+    assert_eq!((reply.status, reply.header("Retry-After")), (503, Some("1")), "{}", reply.text());
+
+    lab.api.set_fault(Kind::Pods, Fault::None);
+    lab.until("labels are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.labels.contains_key("tier"))).await;
+    let reply = lab.get("127.0.0.2", ROLE).await;
+    assert_eq!(reply.status, 403);
+    assert!(reply.text().contains("tier"), "{}", reply.text());
+}

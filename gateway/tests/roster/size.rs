@@ -1,0 +1,72 @@
+//! Much: annotations of 256 KiB, thousands of pods.
+
+use super::*;
+
+/// What the API server takes as the annotations of one object, all together.
+const ANNOTATIONS_MAX: usize = 256 << 10;
+
+#[tokio::test]
+async fn of_huge_annotations_only_what_policy_reads_is_held() {
+    let mut huge = pod("a", "127.0.0.2", "payments-a");
+    huge["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] =
+        json!("x".repeat(ANNOTATIONS_MAX));
+    huge["metadata"]["labels"] = json!({ "tier": "trusted" });
+    let api = api(&[huge]).await;
+    api.edit(Kind::Namespaces, "", "payments", |namespace| {
+        namespace["metadata"]["annotations"]["other"] = json!("x".repeat(ANNOTATIONS_MAX));
+        namespace["metadata"]["labels"] = json!({ "team": "payments" });
+    });
+    let lab = Lab::start(api).await;
+    let held = lab.at("127.0.0.2").unwrap();
+    assert_eq!(held.annotations.keys().collect::<Vec<_>>(), ["iam.amazonaws.com/role"]);
+    assert_eq!(held.namespace_annotations.keys().collect::<Vec<_>>(), ["iam.amazonaws.com/permitted"]);
+    assert!(held.labels.is_empty() && held.namespace_labels.is_empty());
+    assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()));
+}
+
+#[tokio::test]
+async fn a_role_annotation_of_256_kib_is_a_refusal_for_its_pod_alone() {
+    let pods = [pod("huge", "127.0.0.2", &"x".repeat(ANNOTATIONS_MAX)), pod("a", "127.0.0.3", "payments-a")];
+    let lab = Lab::start(api(&pods).await).await;
+    assert_eq!(lab.role("127.0.0.2").await, Err(403));
+    assert_eq!(lab.role("127.0.0.3").await, Ok("payments-a".into()));
+    lab.until_api("it is told", |api| !api.events().is_empty()).await;
+    assert!(lab.api.events()[0]["note"].as_str().unwrap().len() <= 1024);
+}
+
+#[tokio::test]
+async fn five_thousand_pods_are_followed() {
+    let address = |number: u32| std::net::Ipv4Addr::from(0x0a00_0000 + number).to_string();
+    let pods: Vec<_> = (0..5000).map(|number| pod(&format!("p-{number}"), &address(number), "payments-a")).collect();
+    let feed = Arc::new(Feed::default());
+    let api = api(&pods).await;
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = api.kubeconfig(folder.path()).unwrap();
+    // Without a gateway around it: this is about the roster, and 5,000 decisions take their time.
+    let cluster = metagate::cluster::Cluster::find(Some(&kubeconfig)).await.unwrap();
+    let watched = metagate::roster::kube::Watched::new(cluster, NODE).unwrap();
+    let (_rules, changes) = tokio::sync::watch::channel(());
+    let beside = metagate::roster::kube::Beside {
+        clock: metagate::clock::Clock::system(),
+        notices: metagate::events::Notices::default(),
+        interest: Box::new(metagate::plugin::Interest::default),
+        rules: changes,
+    };
+    let stop = tokio_util::sync::CancellationToken::new();
+    let running = tokio::spawn(watched.run(Arc::clone(&feed), beside, stop.clone()));
+    let known = |count: usize| {
+        let feed = Arc::clone(&feed);
+        async move {
+            let mut changes = feed.changes();
+            while feed.current().workloads().count() != count {
+                changes.changed().await.unwrap();
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, known(5000)).await.unwrap();
+    assert!(matches!(feed.current().at(address(4999).parse().unwrap()), Standing::Known(pod) if pod.pod == "p-4999"));
+    api.delete(Kind::Pods, "payments", "p-0");
+    tokio::time::timeout(DEADLINE, known(4999)).await.unwrap();
+    stop.cancel();
+    running.await.unwrap();
+}
