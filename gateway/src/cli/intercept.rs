@@ -89,8 +89,8 @@ fn install(args: &Install) -> Result<ExitCode, Failure> {
     let change = intercept::install(&nft, &redirect).context("cannot put the redirect in place")?;
     print(&done(&change, &redirect));
     if !args.watch {
-        let finding = intercept::inspect(&nft, &redirect).context("cannot look for rules of others")?;
-        finding.foreign_rules.iter().for_each(|foreign| tell(&format!("metagate: {foreign}")));
+        let finding = intercept::inspect(&nft, &redirect).context("cannot look at the redirect")?;
+        others(&finding).iter().for_each(|line| tell(&format!("metagate: {line}")));
         return Ok(ExitCode::SUCCESS);
     }
     let _log = init_log(&config.telemetry).context("cannot log")?;
@@ -207,8 +207,14 @@ fn text(finding: &Finding) -> String {
         "{} connections redirected, {} packets rejected since it was installed",
         finding.redirected_connections, finding.rejected_packets
     ));
-    lines.extend(finding.foreign_rules.iter().map(ToString::to_string));
+    lines.extend(others(finding));
     lines.join("\n")
+}
+
+/// What else takes pods' requests, as far as it is known.
+fn others(finding: &Finding) -> Vec<String> {
+    let unknown = finding.foreign_unknown.iter().map(|error| format!("other programs' rules are not known: {error}"));
+    finding.foreign_rules.iter().map(ToString::to_string).chain(unknown).collect()
 }
 
 /// Below 100 ms nft would run without a pause; above an hour nobody is watching.

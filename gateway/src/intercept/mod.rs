@@ -62,6 +62,8 @@ pub struct Finding {
     pub redirected_connections: u64,
     pub rejected_packets: u64,
     pub foreign_rules: Vec<ForeignRule>,
+    /// Why it is not known whether there are such rules. Ours hold all the same.
+    pub foreign_unknown: Option<String>,
 }
 
 /// Puts the redirect in place, unless it is there already: then nothing is touched, and counters go on.
@@ -91,12 +93,17 @@ pub fn uninstall(nft: &Nft) -> Result<bool, NftError> {
 
 pub fn inspect(nft: &Nft, redirect: &Redirect) -> Result<Finding, NftError> {
     let (differences, counted) = look(nft, redirect)?;
+    let (foreign_rules, foreign_unknown) = match foreign::find(nft) {
+        Ok(rules) => (rules, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
     Ok(Finding {
         present: differences.is_empty(),
         differences,
         redirected_connections: counted.connections,
         rejected_packets: counted.rejected,
-        foreign_rules: foreign::find(nft)?,
+        foreign_rules,
+        foreign_unknown,
     })
 }
 

@@ -64,7 +64,7 @@ impl Watch {
                 redirected_connections: finding.redirected_connections,
                 rejected_packets: finding.rejected_packets,
                 foreign_rules: finding.foreign_rules,
-                error: None,
+                error: finding.foreign_unknown.map(|error| format!("other programs' rules are not known: {error}")),
             },
             Err(error) => Status {
                 present: false,
@@ -97,6 +97,9 @@ fn tell(change: &Change, finding: &Finding, told: &mut Option<Vec<ForeignRule>>)
         }
     }
     if before.is_none() {
+        if let Some(error) = &finding.foreign_unknown {
+            tracing::warn!(error, "other programs' rules are not known");
+        }
         tracing::info!(present = finding.present, "watching the redirect");
     }
 }

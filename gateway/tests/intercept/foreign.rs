@@ -5,7 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::node::{NODE_V4, NODE_V6, Node, SERVICE_V4};
+use crate::node::{Ended, NODE_V4, NODE_V6, Node, SERVICE_V4};
 
 /// What kube2iam and kiam append.
 const PEERS_RULE: &str =
@@ -96,4 +96,33 @@ fn a_rule_that_goes_before_ours_is_said_to() {
     apply(&node, &OTHERS.replace("priority dstnat", "priority -150"));
     let ended = node.intercept(&format!("install --node-ip {NODE_V4}"));
     assert!(ended.code == 0 && ended.err.contains("it goes before ours"), "{ended:?}");
+}
+
+/// An nft that cannot list what others have, as one that is older than their rules.
+const SHORT_SIGHTED: &str = r#"#!/bin/sh
+case "$*" in
+    *"list chains"*) echo "cannot list" >&2; exit 1 ;;
+esac
+exec NFT "$@"
+"#;
+
+#[test]
+fn what_is_not_known_of_others_keeps_no_redirect_from_its_place() {
+    let Some(node) = Node::start() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|path| path.join("nft"))
+        .find(|path| path.exists())
+        .unwrap();
+    let wrapper = folder.path().join("nft");
+    std::fs::write(&wrapper, SHORT_SIGHTED.replace("NFT", real.to_str().unwrap())).unwrap();
+    std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for command in ["install", "verify"] {
+        let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+        let mut command = node.command(&format!("{command} --node-ip {NODE_V4},{NODE_V6}"));
+        let ended = Ended::of(command.env("PATH", path).output().unwrap());
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let said = format!("{}{}", ended.out, ended.err);
+        assert!(said.contains("other programs' rules are not known"), "{ended:?}");
+    }
 }
