@@ -17,8 +17,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// The API server ends a request that is no watch after 60 s (its --request-timeout), and answers a watch at once.
 const ANSWER: Duration = Duration::from_secs(65);
-/// Silence on a connection. Longer than a watch lasts (290 s, `kube`'s default), which may be silent throughout.
-const SILENCE: Duration = Duration::from_secs(300);
+/// Silence on a connection. Longer than a watch lasts (60 s, see `roster::kube`), which may be silent throughout.
+const SILENCE: Duration = Duration::from_secs(90);
 
 /// Where the API server is and who asks it. Making one talks to nobody.
 #[derive(Clone)]

@@ -166,7 +166,7 @@ impl Refusal {
             Self::NoSuchPath => "no such resource".into(),
             Self::SourceDenied(error) => {
                 let code = error.code.as_deref().unwrap_or(ACCESS_DENIED);
-                format!("AWS refused this role ({code}); its trust policy may not name the gateway's identity")
+                format!("AWS refused this role ({code}); its trust policy may not name who asked for it")
             }
             Self::SourceFailed { error, .. } => {
                 format!("credentials cannot be had at the moment ({}); ask again", error.class)

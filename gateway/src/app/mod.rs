@@ -149,8 +149,7 @@ impl App {
             kubernetes.spawn(&mut parts, &readiness, &background);
         }
         if let Some(file) = followed {
-            let metrics = Arc::clone(gateway.telemetry.metrics());
-            parts.spawn(file.follow(Arc::clone(&gateway.policy), metrics, background.clone()));
+            parts.spawn(file.follow(Arc::clone(&gateway), background.clone()));
         }
         if let Some((waiting, discovery)) = discovery {
             parts.spawn(discovery.run(waiting));
@@ -180,9 +179,11 @@ async fn until_stopped(parts: &mut JoinSet<()>, stop: &CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            Some(Err(error)) = parts.join_next() => {
-                tracing::error!(%error, "a part of the gateway ended badly; stopping");
-                stop.cancel();
+            ended = parts.join_next(), if !parts.is_empty() => {
+                if let Some(Err(error)) = ended {
+                    tracing::error!(%error, "a part of the gateway ended badly; stopping");
+                    stop.cancel();
+                }
             }
         }
     }
@@ -217,4 +218,22 @@ async fn first_sync(feed: Arc<Feed>, waiting: Waiting) {
         }
     }
     drop(waiting);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_badly_stops_the_whole_also_after_one_that_ended_well() {
+        let mut parts = JoinSet::new();
+        parts.spawn(async {});
+        parts.spawn(async {
+            tokio::task::yield_now().await;
+            panic!("on purpose");
+        });
+        let stop = CancellationToken::new();
+        until_stopped(&mut parts, &stop).await;
+        assert!(stop.is_cancelled());
+    }
 }

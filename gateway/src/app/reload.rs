@@ -3,17 +3,21 @@
 //! What decides is replaced whole or not at all: plugins, policy, and the defaults of a session. Sockets, roster and source
 //! are kept as they are, and a change to them is named as one that waits for a restart.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{StartError, build};
 use crate::{
     config::{Effective, Faults, Sources},
+    handle::Gateway,
     lifecycle::Followed,
     policy::{Policy, Rules},
-    telemetry::Metrics,
+    roster::Feed,
 };
 
 /// A file that a running configuration was read from.
@@ -25,6 +29,9 @@ pub struct ConfigFile {
     running: Effective,
     hangups: Signal,
 }
+
+/// Listing a node's pods anew takes a second or two.
+const READ_ANEW: Duration = Duration::from_secs(30);
 
 /// Takes effect without a restart.
 const LIVE: [&str; 6] = [
@@ -42,6 +49,11 @@ enum NotReloaded {
     Faults(#[from] Faults),
     #[error("{0}")]
     Start(#[from] StartError),
+    #[error(
+        "these plugins read more of pods than is kept, and the API server did not list them anew within 30s; send SIGHUP \
+         once it answers"
+    )]
+    Unread,
 }
 
 impl ConfigFile {
@@ -51,7 +63,8 @@ impl ConfigFile {
     }
 
     /// Until `stop`. A file that is wrong, or names a plugin that does not load, changes nothing.
-    pub(super) async fn follow(mut self, policy: Arc<Policy>, metrics: Arc<Metrics>, stop: CancellationToken) {
+    pub(super) async fn follow(mut self, gateway: Arc<Gateway>, stop: CancellationToken) {
+        let metrics = gateway.telemetry.metrics();
         let mut followed = Followed::new(&self.path, Some(std::mem::take(&mut self.text)));
         loop {
             tokio::select! {
@@ -59,7 +72,7 @@ impl ConfigFile {
                 _ = followed.changed() => {}
                 _ = self.hangups.recv() => {}
             }
-            let reloaded = self.reload(&policy).await;
+            let reloaded = self.reload(&gateway.policy, &gateway.feed).await;
             metrics.reload("config", reloaded.is_ok());
             match reloaded {
                 Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),
@@ -72,17 +85,37 @@ impl ConfigFile {
     }
 
     /// The keys that changed and wait for a restart.
-    async fn reload(&mut self, policy: &Policy) -> Result<Vec<String>, NotReloaded> {
+    async fn reload(&mut self, policy: &Policy, feed: &Feed) -> Result<Vec<String>, NotReloaded> {
         let loaded = build::load(&Sources::read(Some(&self.path))?)?;
         build::supported(&loaded.config)?;
         let next = build::rules(policy.host(), &loaded.config).await?;
-        policy.replace(|rules| match (&next.defaults.base, &rules.defaults.base) {
-            // The node's account, as it was found.
-            (None, Some(found)) => next.with_base(found.clone()),
-            _ => Rules::clone(&next),
-        });
+        policy.announce(Some(&next));
+        let read = timeout(READ_ANEW, read_for(&next, feed)).await;
+        if read.is_ok() {
+            adopt(policy, &next);
+        }
+        policy.announce(None);
+        read.map_err(|_| NotReloaded::Unread)?;
         let changed = loaded.effective.changed_since(&self.running);
         Ok(changed.into_iter().filter(|key| !LIVE.iter().any(|live| is_under(key, live))).collect())
+    }
+}
+
+fn adopt(policy: &Policy, next: &Rules) {
+    policy.replace(|rules| match (&next.defaults.base, &rules.defaults.base) {
+        // The node's account, as it was found.
+        (None, Some(found)) => next.with_base(found.clone()),
+        _ => Rules::clone(next),
+    });
+}
+
+/// Waits until enough is known of every workload: none may be refused because its rules came before what they read.
+async fn read_for(rules: &Rules, feed: &Feed) {
+    let mut changes = feed.changes();
+    while !feed.current().workloads().all(|workload| rules.can_read(workload)) {
+        if changes.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -7,11 +7,14 @@ mod publish;
 
 pub use publish::run;
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use crate::{
-    policy::{Outcome, Rejection},
+    policy::{Grant, Outcome, Rejection},
     refusal::Refusal,
+    role::CredentialSource,
     source::FaultClass,
     workload::Workload,
 };
@@ -95,25 +98,25 @@ impl Notice {
                 (Reason::RoleDenied, format!("Policy plugin {} decided it; `metagate explain` shows why.", denial.by))
             }
             Refusal::PluginFailed(_) => (Reason::PolicyFailed, "Its log and the gateway's say why.".to_owned()),
-            Refusal::SourceDenied(_) => (
-                Reason::CredentialsRefused,
-                "Let the role's trust policy name the gateway's role, and the gateway's role allow sts:AssumeRole on it."
-                    .to_owned(),
-            ),
+            Refusal::SourceDenied(_) => (Reason::CredentialsRefused, trust(workload)),
             Refusal::SourceFailed { error, .. } => {
-                let cure = match error.class {
-                    FaultClass::Invalid => "Look at the role's annotations on this pod: AWS cannot make sense of them.",
-                    FaultClass::Token => "The role's trust policy must name this cluster's OIDC provider.",
+                let cure = match (error.class, &error.code) {
+                    (FaultClass::Invalid, _) => {
+                        "Look at the role's annotations on this pod: AWS cannot make sense of them.".to_owned()
+                    }
+                    // AWS was not asked at all.
+                    (FaultClass::Token, None) => {
+                        "The gateway could not have a token made for the pod's service account; its log says why."
+                            .to_owned()
+                    }
+                    (FaultClass::Token, Some(_)) => trust(workload),
                     _ => return None,
                 };
-                (Reason::CredentialsRefused, cure.to_owned())
+                (Reason::CredentialsRefused, cure)
             }
             _ => return None,
         };
-        let role = match workload.memo.last().map(|decision| decision.outcome.clone()) {
-            Some(Outcome::Granted(grant)) => format!("{}: ", grant.role().arn),
-            _ => String::new(),
-        };
+        let role = granted(workload).map(|grant| format!("{}: ", grant.role().arn)).unwrap_or_default();
         Some(Self::new(About::from(workload), reason, format!("{role}{}. {cure}", refusal.text())))
     }
 
@@ -129,6 +132,27 @@ impl Notice {
     }
 }
 
+fn granted(workload: &Workload) -> Option<Arc<Grant>> {
+    match &workload.memo.last()?.outcome {
+        Outcome::Granted(grant) => Some(Arc::clone(grant)),
+        Outcome::Admitted | Outcome::Rejected(_) => None,
+    }
+}
+
+/// What the role's trust policy must say.
+fn trust(workload: &Workload) -> String {
+    match granted(workload).map(|grant| grant.role().source.clone()) {
+        Some(CredentialSource::WebIdentity { .. }) => format!(
+            "Let the role's trust policy name this cluster's OIDC provider, with the subject \
+             system:serviceaccount:{}:{}.",
+            workload.namespace, workload.service_account
+        ),
+        Some(CredentialSource::AssumeRole) | None => "Let the role's trust policy name the gateway's role, and the \
+             gateway's role allow sts:AssumeRole on it."
+            .to_owned(),
+    }
+}
+
 impl From<&Workload> for About {
     fn from(workload: &Workload) -> Self {
         Self { namespace: workload.namespace.clone(), pod: workload.pod.clone(), uid: workload.uid.as_str().to_owned() }
@@ -137,8 +161,6 @@ impl From<&Workload> for About {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{policy::Denial, source::FetchError};
 

@@ -15,6 +15,8 @@ use super::{About, Notice, Reason};
 /// How often the same is said of the same pod. Below the six minutes for which the recorder counts repetitions in one
 /// Event, so that `kubectl describe` shows one line with a count.
 const REPEATED: Duration = Duration::from_secs(5 * 60);
+/// How soon the same is said again that the API server did not take.
+const UNHEARD: Duration = Duration::from_secs(30);
 /// Between two Events of this node, whomever they concern: a thousand denied pods are not the API server's problem.
 const PACE: Duration = Duration::from_millis(200);
 /// Longer than an API server under load takes; an Event is not worth waiting for.
@@ -34,12 +36,15 @@ pub async fn run(client: Client, node: String, mut notices: mpsc::Receiver<Notic
         let Some(notice) = notice else { return };
         let recorder = || Recorder::new(client.clone(), reporter.clone());
         let Some(recorder) = said.due(&notice, Instant::now(), recorder) else { continue };
-        publish(&recorder, &notice).await;
+        if !publish(&recorder, &notice).await {
+            said.unsaid(&notice, Instant::now());
+        }
         tokio::time::sleep(PACE).await;
     }
 }
 
-async fn publish(recorder: &Recorder, notice: &Notice) {
+/// Whether it was taken.
+async fn publish(recorder: &Recorder, notice: &Notice) -> bool {
     let event = Event {
         type_: EventType::Warning,
         reason: notice.reason.label().to_owned(),
@@ -57,7 +62,7 @@ async fn publish(recorder: &Recorder, notice: &Notice) {
     };
     let published = tokio::time::timeout(PATIENCE, recorder.publish(&event, &about)).await;
     let problem = match published {
-        Ok(Ok(())) => return,
+        Ok(Ok(())) => return true,
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("the API server did not answer within {PATIENCE:?}"),
     };
@@ -68,6 +73,7 @@ async fn publish(recorder: &Recorder, notice: &Notice) {
         problem,
         "event not published; it needs create and patch on events of events.k8s.io, or kubernetes.events = false"
     );
+    false
 }
 
 /// What was said, of whom, when, and by which recorder. A recorder counts whatever has the same reason in one Event and
@@ -95,6 +101,14 @@ impl<R: Clone> Said<R> {
         let recorder = recorder();
         self.0.insert(key, (now, recorder.clone()));
         Some(recorder)
+    }
+
+    /// It was not heard: it may be said again soon.
+    fn unsaid(&mut self, notice: &Notice, now: Instant) {
+        let key = (notice.about.clone(), notice.reason, notice.note.clone());
+        if let (Some((at, _)), Some(earlier)) = (self.0.get_mut(&key), now.checked_sub(REPEATED - UNHEARD)) {
+            *at = earlier;
+        }
     }
 }
 
@@ -131,6 +145,16 @@ mod tests {
         assert_eq!(said.due(&notice("a", "no"), start, || 1), Some(1));
         assert_eq!(said.due(&notice("a", "another"), start, || 2), Some(2));
         assert_eq!(said.due(&notice("a", "no"), start + REPEATED, || 3), Some(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_not_heard_is_said_again_soon() {
+        let mut said = Said::<u32>(HashMap::new());
+        let start = Instant::now();
+        assert!(said.is_due(&notice("a", "no"), start));
+        said.unsaid(&notice("a", "no"), start);
+        assert!(!said.is_due(&notice("a", "no"), start + UNHEARD - Duration::from_secs(1)));
+        assert!(said.is_due(&notice("a", "no"), start + UNHEARD));
     }
 
     #[tokio::test(start_paused = true)]

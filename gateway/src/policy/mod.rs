@@ -24,7 +24,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use moka::{Expiry, future::Cache};
 use tokio::sync::{Semaphore, watch};
 
@@ -44,6 +44,8 @@ const CACHED_BYTES: u64 = 8 << 20;
 pub struct Policy {
     host: Host,
     rules: ArcSwap<Rules>,
+    /// What rules to come will read.
+    announced: ArcSwapOption<Interest>,
     generations: AtomicU64,
     decisions: Cache<Question, Arc<Decision>>,
     instances: Semaphore,
@@ -78,6 +80,7 @@ impl Policy {
         Self {
             host,
             rules: ArcSwap::from_pointee(Rules { generation: 0, ..rules }),
+            announced: ArcSwapOption::empty(),
             generations: AtomicU64::new(1),
             decisions,
             instances: Semaphore::new(INSTANCES as usize),
@@ -99,6 +102,13 @@ impl Policy {
     pub fn replace(&self, change: impl Fn(&Rules) -> Rules) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         self.rules.rcu(|rules| Rules { generation, ..change(rules) });
+        self.changes.send_replace(());
+    }
+
+    /// Has the roster keep what `rules` read too, so that they can replace the present ones without a pause; None takes
+    /// that back.
+    pub fn announce(&self, rules: Option<&Rules>) {
+        self.announced.store(rules.map(|rules| Arc::new(rules.interest.clone())));
         self.changes.send_replace(());
     }
 
@@ -139,9 +149,10 @@ impl Policy {
         }
     }
 
-    /// What plugins read of workloads under the present rules.
+    /// What plugins read of workloads, under the present rules and those that are announced.
     pub fn interest(&self) -> Interest {
-        self.rules.load().interest.clone()
+        let (rules, announced) = (self.rules.load(), self.announced.load());
+        Interest::union(std::iter::once(&rules.interest).chain(announced.as_deref()))
     }
 
     async fn decide(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<&str>) -> Arc<Decision> {

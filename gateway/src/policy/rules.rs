@@ -6,6 +6,7 @@ use crate::{
     config::Mode,
     plugin::{Interest, Plugin},
     role::{BaseArn, SessionTemplate},
+    workload::Workload,
 };
 
 /// Immutable; a change makes new rules of a later generation.
@@ -40,6 +41,11 @@ impl Rules {
     /// The same rules over another base ARN.
     pub fn with_base(&self, base: BaseArn) -> Self {
         Self { defaults: Defaults { base: Some(base), ..self.defaults.clone() }, ..self.clone() }
+    }
+
+    /// Whether enough is known of `workload` to decide under these rules.
+    pub fn can_read(&self, workload: &Workload) -> bool {
+        workload.tells(&self.interest)
     }
 
     /// How long a decision stands: for ever, unless a plugin of these rules reads the clock.

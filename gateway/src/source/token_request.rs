@@ -59,7 +59,8 @@ impl TokenSupplier for TokenRequests {
     }
 }
 
-/// Below 500 the API server means it: no right, no such service account, no such pod.
+/// Below 500 the API server means it: no right, no such service account, no such pod. But 401 is about the gateway's own
+/// token, which is renewed.
 fn refused(error: Error) -> TokenError {
     match error {
         Error::Api(status) if status.code == 403 => TokenError::Refused {
@@ -69,7 +70,7 @@ fn refused(error: Error) -> TokenError {
                 status.message
             ),
         },
-        Error::Api(status) if (400..500).contains(&status.code) && status.code != 429 => {
+        Error::Api(status) if (400..500).contains(&status.code) && ![401, 429].contains(&status.code) => {
             TokenError::Refused { detail: status.message }
         }
         other => TokenError::Unavailable { detail: other.to_string() },
@@ -150,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn a_no_is_final_and_a_failure_is_to_be_tried_again() {
         for (code, is_final) in
-            [(400, true), (403, true), (404, true), (409, true), (429, false), (500, false), (503, false)]
+            [(400, true), (401, false), (403, true), (404, true), (409, true), (429, false), (500, false), (503, false)]
         {
             let (tokens, _) = api_server(StatusCode::from_u16(code).unwrap(), refusal(code, "no"));
             let error = tokens.token(&subject(), "sts.amazonaws.com").await.unwrap_err();

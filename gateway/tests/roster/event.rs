@@ -63,6 +63,48 @@ async fn a_role_that_aws_refuses_is_told_with_its_cure_and_without_aws_s_own_wor
 }
 
 #[tokio::test]
+async fn a_role_of_irsa_that_aws_refuses_is_told_with_the_cure_of_irsa() {
+    let api = api(&[]).await;
+    let arn = json!({ "eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/ledger" });
+    api.put(Kind::ServiceAccounts, account("payments", "default", arn));
+    let lab = Lab::start(api).await;
+    let mut without_a_role = pod("a", "127.0.0.2", "");
+    without_a_role["metadata"]["annotations"] = json!({});
+    for (class, code, cure) in [
+        (
+            FaultClass::AccessDenied,
+            Some("AccessDenied"),
+            "OIDC provider, with the subject system:serviceaccount:payments:default",
+        ),
+        (FaultClass::Token, None, "could not have a token made"),
+    ] {
+        lab.source.fail(class, code, "whatever it said");
+        lab.api.delete(Kind::Pods, "payments", "a");
+        lab.until_at("127.0.0.2", None).await;
+        without_a_role["metadata"]["uid"] = json!(format!("uid {class}"));
+        lab.api.put(Kind::Pods, without_a_role.clone());
+        lab.until_at("127.0.0.2", Some("a")).await;
+        assert_ne!(lab.get("127.0.0.2", &format!("{ROLE}ledger")).await.status, 200);
+        let told = |api: &ApiServer| api.events().iter().any(|event| event["note"].as_str().unwrap().contains(cure));
+        lab.until_api(cure, told).await;
+    }
+}
+
+#[tokio::test]
+async fn a_pod_on_the_address_of_one_that_lacks_its_service_account_is_told_so() {
+    let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a")]).await).await;
+    let mut incomplete = pod("b", "127.0.0.2", "payments-b");
+    incomplete["spec"]["serviceAccountName"] = json!("absent");
+    lab.api.put(Kind::Pods, incomplete);
+    let told = |pod: &'static str, reason: &'static str| {
+        move |api: &ApiServer| about(&api.events(), pod).iter().any(|event| event["reason"] == reason)
+    };
+    lab.until_api("whose address it is too", told("a", "AddressShared")).await;
+    lab.until_api("what it lacks", told("b", "PodIncomplete")).await;
+    assert_eq!(lab.role("127.0.0.2").await, Err(503));
+}
+
+#[tokio::test]
 async fn without_the_right_to_events_everybody_is_served_all_the_same() {
     let api = api(&[pod("a", "127.0.0.2", "payments-a"), pod("b", "127.0.0.3", "others-b")]).await;
     api.refuse_events(true);

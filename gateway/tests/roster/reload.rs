@@ -50,3 +50,26 @@ async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew(
     assert_eq!(reply.status, 403);
     assert!(reply.text().contains("tier"), "{}", reply.text());
 }
+
+#[tokio::test]
+async fn rules_that_were_announced_take_over_without_refusing_anybody() {
+    let mut labelled = pod("a", "127.0.0.2", "payments-a");
+    labelled["metadata"]["labels"] = json!({ "tier": "trusted" });
+    let lab = Lab::start(api(&[labelled]).await).await;
+    let reader = reads_labels(&lab).await;
+    let policy = &lab.gateway.gateway().policy;
+    let rules = policy.rules();
+    let next = Rules::new(rules.plugins.iter().cloned().chain([reader]).collect(), rules.defaults.clone());
+    lab.api.set_fault(Kind::Pods, Fault::Status(503));
+    let listed = lab.api.asked_for(Kind::Pods, false).len();
+    policy.announce(Some(&next));
+    lab.until_api("pods are listed anew", |api| api.asked_for(Kind::Pods, false).len() > listed).await;
+    assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()), "the old rules decide on");
+    assert!(!next.can_read(&lab.at("127.0.0.2").unwrap()));
+
+    lab.api.set_fault(Kind::Pods, Fault::None);
+    lab.until("enough is known", |_| lab.at("127.0.0.2").is_some_and(|pod| next.can_read(&pod))).await;
+    assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()));
+    policy.replace(|_| next.clone());
+    assert_eq!(lab.role("127.0.0.2").await, Err(403), "the new rules decide at once");
+}

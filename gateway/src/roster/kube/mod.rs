@@ -9,10 +9,10 @@ mod object;
 mod pace;
 mod table;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use ::kube::{
-    Api,
+    Api, Client,
     core::{DeserializeGuard, PartialObjectMeta, Resource},
     runtime::{
         WatchStreamExt,
@@ -45,6 +45,9 @@ use crate::{
 const PODS_A_PAGE: u32 = 50;
 /// The API server says when a pod's grace ends by the wall clock, which may be set meanwhile: no wait for it is longer.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long a watch lasts, in seconds, before the API server ends it and it is resumed. A connection that died without a
+/// word is found out 5 s later. A thousand nodes resume 50 watches a second.
+const WATCH_LASTS: u32 = 60;
 /// Events that are taken in one go before their outcome is published.
 const BATCH: usize = 1024;
 
@@ -74,6 +77,12 @@ pub struct Beside {
     pub rules: watch::Receiver<()>,
 }
 
+struct Clients {
+    pods: Client,
+    namespaces: Client,
+    accounts: Client,
+}
+
 /// One event of one watch.
 type Heard = (Watch, Result<Told, watcher::Error>, Option<Notice>);
 type Events = stream::BoxStream<'static, Heard>;
@@ -91,24 +100,28 @@ impl Watched {
     /// Publishes each change until `stop`.
     pub async fn run(self, feed: Arc<Feed>, mut beside: Beside, stop: CancellationToken) {
         let contact = Contact::new(Arc::clone(&feed));
-        loop {
-            beside.rules.borrow_and_update();
-            let interest = Arc::new((beside.interest)());
-            let events = match self.events(&contact, &interest, &beside.clock) {
-                Ok(events) => events,
-                Err(error) => return tracing::error!(%error, "the roster cannot be watched"),
-            };
-            let followed = self.follow(events, &interest, &feed, &contact, &beside);
-            let stale = another_interest(beside.rules.clone(), &beside.interest, &interest);
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = followed => return,
-                () = stale => tracing::info!("policy reads other labels or annotations now; listing anew"),
-            }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = async {
+                let clients = self.clients(&contact, &beside.clock).await;
+                loop {
+                    beside.rules.borrow_and_update();
+                    let interest = Arc::new((beside.interest)());
+                    let events = self.events(&clients, &interest, &beside.clock);
+                    let followed = self.follow(events, &interest, &feed, &contact, &beside);
+                    let stale = another_interest(beside.rules.clone(), &beside.interest, &interest);
+                    tokio::select! {
+                        () = followed => {}
+                        () = stale => tracing::info!("policy reads other labels or annotations now; listing anew"),
+                    }
+                }
+            } => {}
         }
     }
 
-    fn events(&self, contact: &Contact, interest: &Arc<Interest>, clock: &Clock) -> Result<Events, ClusterError> {
+    /// One for each watch, which tells when it hears something. That they can be made was seen at start; files that they are
+    /// made from may be away for a while since.
+    async fn clients(&self, contact: &Contact, clock: &Clock) -> Clients {
         let client = |watch: Watch| {
             let contact = contact.clone();
             self.cluster.client_that_hears(move || {
@@ -117,10 +130,25 @@ impl Watched {
                 }
             })
         };
-        let ours = watcher::Config::default().fields(&format!("spec.nodeName={}", self.node)).page_size(PODS_A_PAGE);
-        let pods: Api<DeserializeGuard<Pod>> = Api::all(client(Watch::Pods)?);
-        let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(client(Watch::Namespaces)?);
-        let accounts: Api<PartialObjectMeta<ServiceAccount>> = Api::all(client(Watch::Accounts)?);
+        loop {
+            let made = client(Watch::Pods).and_then(|pods| {
+                Ok(Clients { pods, namespaces: client(Watch::Namespaces)?, accounts: client(Watch::Accounts)? })
+            });
+            match made {
+                Ok(clients) => return clients,
+                Err(error) => tracing::error!(%error, "the roster cannot be watched yet"),
+            }
+            contact.lost(Watch::Pods, clock.now());
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    fn events(&self, clients: &Clients, interest: &Arc<Interest>, clock: &Clock) -> Events {
+        let all = watcher::Config::default().timeout(WATCH_LASTS);
+        let ours = all.clone().fields(&format!("spec.nodeName={}", self.node)).page_size(PODS_A_PAGE);
+        let pods: Api<DeserializeGuard<Pod>> = Api::all(clients.pods.clone());
+        let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(clients.namespaces.clone());
+        let accounts: Api<PartialObjectMeta<ServiceAccount>> = Api::all(clients.accounts.clone());
         let (node, clock) = (self.node.clone(), clock.clone());
         let (for_pods, for_namespaces, for_accounts) =
             (Arc::clone(interest), Arc::clone(interest), Arc::clone(interest));
@@ -136,16 +164,16 @@ impl Watched {
                 }
             }
         });
-        let namespaces = heard(Watch::Namespaces, watcher(namespaces, watcher::Config::default()), move |object| {
+        let namespaces = heard(Watch::Namespaces, watcher(namespaces, all.clone()), move |object| {
             (name_of(&object.metadata), Some(Described::namespace(object.metadata, &for_namespaces)), None)
         });
-        let accounts = heard(Watch::Accounts, watcher(accounts, watcher::Config::default()), move |object| {
+        let accounts = heard(Watch::Accounts, watcher(accounts, all), move |object| {
             (name_of(&object.metadata), Some(Described::service_account(object.metadata, &for_accounts)), None)
         });
         let pods = pods.map(|(watch, change, notice)| (watch, change.map(Told::Pod), notice));
         let namespaces = namespaces.map(|(watch, change, notice)| (watch, change.map(Told::Namespace), notice));
         let accounts = accounts.map(|(watch, change, notice)| (watch, change.map(Told::Account), notice));
-        Ok(stream::select_all([pods.boxed(), namespaces.boxed(), accounts.boxed()]).boxed())
+        stream::select_all([pods.boxed(), namespaces.boxed(), accounts.boxed()]).boxed()
     }
 
     /// Ends only where the watches do, which they do not.
@@ -181,7 +209,7 @@ impl Watched {
                 let now = beside.clock.now();
                 let current = index.current(now);
                 until = current.until;
-                tell_of_shared_addresses(&current.workloads, &beside.notices);
+                tell_of_shared_addresses(&current.workloads, &current.withheld, &beside.notices);
                 tell_of_incomplete(current.incomplete, &beside.notices);
                 feed.publish_beside(current.workloads, &current.withheld, Knowledge::Eventual, now);
             }
@@ -260,10 +288,11 @@ fn malformed(name: &Name, uid: Option<String>, why: &str) -> Notice {
     )
 }
 
-/// Whoever asks from such an address is nobody, so both pods' owners are told. Neither is told of the other.
-fn tell_of_shared_addresses(workloads: &[Workload], notices: &Notices) {
+/// Whoever asks from such an address is nobody, so both pods' owners are told. Neither is told of the other. `others` are
+/// the addresses of pods that are withheld.
+fn tell_of_shared_addresses(workloads: &[Workload], others: &[IpAddr], notices: &Notices) {
     let mut owners = std::collections::HashMap::new();
-    for address in workloads.iter().flat_map(|workload| &workload.ips) {
+    for address in workloads.iter().flat_map(|workload| &workload.ips).chain(others) {
         *owners.entry(address).or_insert(0_u32) += 1;
     }
     for workload in workloads {
