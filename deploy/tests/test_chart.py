@@ -109,6 +109,17 @@ class Refused(unittest.TestCase):
         self.refused({"config": "", "aws": {"region": "eu-west-1"}}, "write credentials.region instead")
         self.refused({"config": "", "kubernetes": {"startupTaint": "a.io/b"}}, "write kubernetes.startup_taint too")
 
+    def test_a_text_that_does_not_listen_where_ipv6_is_sent_is_refused(self):
+        missing = 'host.ip: it sends IPv6 on to the gateway, so write listen = "[::]:8181" in [pods]'
+        for ip in ("$(HOST_IPS)", "2001:db8::7", "10.0.0.7,2001:db8::7"):
+            for text in ("", '[pods]\nlisten = "0.0.0.0:8181"\n', '[pods]\n# listen = "[::]:8181"\n'):
+                with self.subTest(ip=ip, text=text):
+                    self.refused({"config": text, "host": {"ip": ip}}, missing)
+            for text in ('[pods]\nlisten = "[::]:8181"\n', 'pods.listen = "[::]:8181"\n'):
+                with self.subTest(ip=ip, text=text):
+                    chart.templates({"config": text, "host": {"ip": ip}})
+        chart.templates({"config": "", "host": {"ip": "10.0.0.7"}})
+
     def test_a_monitor_of_a_loopback_address_is_refused(self):
         self.refused({"prometheus": {"podMonitor": {"enabled": True}}}, "admin.listen", "0.0.0.0:9620")
 

@@ -10,9 +10,28 @@ import unittest
 import chart
 
 METAGATE = os.environ["METAGATE"]
+MIGRATED = sorted(chart.DEPLOY.parent.joinpath("gateway/tests/migrate").glob("*/*.toml"))
+KEYS = "METAGATE_IMDS__TOKEN_KEY_FILE"
 
 
-def checked(text):
+def environment(found):
+    """The gateway's variables whose values the chart knows."""
+    return {v["name"]: v["value"] for v in chart.container(found, "gateway")["env"] if "value" in v}
+
+
+def migrated(path):
+    """What `metagate migrate` wrote, as text, with the values that must say the same."""
+    text = path.read_text()
+    written = tomllib.loads(text)
+    values = {"config": text}
+    if "listen" in written.get("pods", {}):
+        values["host"] = {"port": int(written["pods"]["listen"].rsplit(":")[-1])}
+    if "listen" in written.get("admin", {}):
+        values["admin"] = {"listen": written["admin"]["listen"]}
+    return values
+
+
+def checked(text, **variables):
     """`metagate check`, as in the pod: only the variables that the DaemonSet sets."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "metagate.toml")
@@ -20,7 +39,11 @@ def checked(text):
         # The state folder is the pod's; here it is this test's.
         path.write_text(text.replace("/run/metagate/", f"{folder}/"))
         return subprocess.run(
-            [METAGATE, "check", "--config", path], env={"NODE_NAME": "node-a"}, capture_output=True, text=True, timeout=60
+            [METAGATE, "check", "--config", path],
+            env={"NODE_NAME": "node-a", **variables},
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
 
@@ -91,6 +114,32 @@ class Configuration(unittest.TestCase):
         key = lambda given: tomllib.loads(chart.toml(chart.documents(given)))["imds"]["token_key_file"]
         self.assertEqual(key({}), "/run/metagate/token-keys")
         self.assertEqual(key({"config": {"imds": {"token_key_file": "/mnt/keys"}}}), "/mnt/keys")
+        self.assertNotIn(KEYS, environment(chart.of_case("default")))
+
+    def test_text_that_names_no_keys_has_them_by_the_environment(self):
+        named = lambda given: environment(chart.documents(given)).get(KEYS)
+        self.assertEqual(named({"config": ""}), "/run/metagate/token-keys")
+        self.assertEqual(named({"config": '[imds]\n# token_key_file = "/mnt/keys"\n'}), "/run/metagate/token-keys")
+        self.assertIsNone(named({"config": '[imds]\ntoken_key_file = "/mnt/keys"\n'}))
+        self.assertIsNone(named({"config": 'imds = { token_key_file = "/mnt/keys" }\n'}))
+        self.assertEqual(named({"config": "", "extraEnv": {KEYS: "/mnt/keys"}}), "/mnt/keys")
+        twice = chart.documents({"config": "", "extraEnv": [{"name": KEYS, "value": "/mnt/keys"}]})
+        self.assertEqual([v["name"] for v in chart.container(twice, "gateway")["env"]].count(KEYS), 1)
+
+    def test_everything_that_migrate_writes_is_taken_as_text_and_has_keys(self):
+        self.assertGreater(len(MIGRATED), 10)
+        for path in MIGRATED:
+            with self.subTest(path.name):
+                variables = environment(chart.documents(migrated(path)))
+                self.assertEqual(variables, {KEYS: "/run/metagate/token-keys"})
+
+    def test_the_gateway_reads_the_keys_that_its_environment_names(self):
+        with tempfile.NamedTemporaryFile() as broken:
+            broken.write(b"no keys")
+            broken.flush()
+            done = checked("", **{KEYS: broken.name})
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("imds.token_key_file", done.stdout + done.stderr)
 
 
 if __name__ == "__main__":

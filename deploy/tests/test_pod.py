@@ -108,6 +108,14 @@ class Wiring(unittest.TestCase):
         self.assertIn({"name": "imds", "containerPort": 8282}, chart.container(found, "gateway")["ports"])
         self.assertIn('listen = "0.0.0.0:8282"', chart.toml(found))
 
+    def test_another_interface_changes_the_pod_so_that_it_reaches_every_node(self):
+        for interface, flags in [("", []), ("!eth0", ["--interface=!eth0"]), ("eni+, vlan+", ["--interface=eni+,vlan+"])]:
+            found = chart.documents({"host": {"interface": interface}})
+            for name in INTERCEPTORS:
+                with self.subTest(interface, container=name):
+                    arguments = chart.container(found, name)["args"]
+                    self.assertEqual([a for a in arguments if a.startswith("--interface")], flags)
+
     def test_every_variable_in_an_argument_is_defined(self):
         for case in chart.cases():
             found = chart.of_case(case)

@@ -15,8 +15,7 @@
 {{- $_ := set $config "credentials" (merge (dict "region" .Values.aws.region) (default dict $config.credentials)) -}}
 {{- end -}}
 {{- if .Values.host.interface -}}
-{{- $interfaces := list -}}
-{{- range splitList "," .Values.host.interface -}}{{- $interfaces = append $interfaces (trim .) -}}{{- end -}}
+{{- $interfaces := include "metagate.interfaces" . | splitList "," -}}
 {{- $_ := set $config "intercept" (merge (dict "interfaces" $interfaces) (default dict $config.intercept)) -}}
 {{- end -}}
 {{- $kubernetes := dict -}}
@@ -33,6 +32,19 @@
 {{- end -}}
 {{- include "metagate.integers" $config -}}
 {{- regexReplaceAll "(?m)^[ \t]+" (toToml $config) "" | trim }}
+{{- end -}}
+{{- end -}}
+
+{{/* host.interface without spaces. */}}
+{{- define "metagate.interfaces" -}}
+{{- regexReplaceAll `\s+` .Values.host.interface "" -}}
+{{- end -}}
+
+{{/* Text is taken as it is, so what it does not say of session tokens' keys goes into the gateway's environment. */}}
+{{- define "metagate.keysByEnvironment" -}}
+{{- if kindIs "string" .Values.config -}}
+{{- $said := or (regexMatch `(?m)^[^#\n]*\btoken_key_file["']?\s*=` .Values.config) (contains "METAGATE_IMDS__TOKEN_KEY_FILE" (toYaml .Values.extraEnv)) -}}
+{{- if not $said -}}true{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -88,6 +100,10 @@
 {{- end -}}
 {{- if and (ne $port ":8181") (not (contains $port .Values.config)) -}}{{- $wrong = append $wrong "host.port: write pods.listen too" -}}{{- end -}}
 {{- if and (ne .Values.admin.listen "127.0.0.1:9620") (not (contains .Values.admin.listen .Values.config)) -}}{{- $wrong = append $wrong "admin.listen: write admin.listen too" -}}{{- end -}}
+{{- $ipv6 := or (contains "HOST_IPS" .Values.host.ip) (contains ":" .Values.host.ip) -}}
+{{- if and $ipv6 (not (regexMatch (printf `(?m)^[^#\n]*\blisten\s*=\s*["']\[::\]%s["']` $port) .Values.config)) -}}
+{{- $wrong = append $wrong (printf "host.ip: it sends IPv6 on to the gateway, so write listen = \"[::]%s\" in [pods], which takes IPv4 too" $port) -}}
+{{- end -}}
 {{- if .Values.host.interface -}}{{- $wrong = append $wrong "host.interface: write intercept.interfaces instead" -}}{{- end -}}
 {{- if .Values.aws.region -}}{{- $wrong = append $wrong "aws.region: write credentials.region instead" -}}{{- end -}}
 {{- if and .Values.kubernetes.startupTaint (not (contains .Values.kubernetes.startupTaint .Values.config)) -}}
