@@ -178,7 +178,7 @@ fn watch_gauges(gateway: &Arc<Gateway>) {
     metrics.watch(
         "metagate.roster.age",
         "s",
-        "Since when changes to the roster may have been missed; 0 while it follows every change.",
+        "How long changes to the roster may have been missed; 0 while it follows every change.",
         read(|gateway| {
             gateway.feed.current().synced_at()?;
             let outdated_for = gateway.feed.outdated_since().map(|since| gateway.clock.now().duration_since(since));
