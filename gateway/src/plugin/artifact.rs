@@ -1,22 +1,15 @@
 //! A component on its way from bytes to something that can be called: read, pinned, vetted, compiled, initialised.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
-
-use metagate_plugin_artifacts::Builtin;
-use sha2::{Digest, Sha256};
-use wasmtime::{Engine, component::Component};
+use std::{path::PathBuf, sync::Arc};
 
 use super::{
     Fault, Host, Interest,
     bindings::PolicyPluginPre,
     call::{CallState, Instance},
+    code::{self, FILE_MAX},
+    component::{self, COMPILE_MAX},
 };
-use crate::config::{self, Mode, PluginCode};
-
-/// componentize-py's smallest guest is 18.4 MB; nobody's policy is larger.
-const FILE_MAX: u64 = 32 << 20;
-/// Compiling is the unsandboxed part: a crafted component of 300 KB takes 15 s.
-const COMPILE_MAX: Duration = Duration::from_secs(30);
+use crate::config::{self, Mode};
 
 /// Ready to be asked. Cheap to clone.
 #[derive(Clone)]
@@ -64,11 +57,11 @@ pub enum LoadError {
 impl Plugin {
     pub async fn load(host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
         let name = settings.name.clone();
-        let code = read(&settings).await?;
-        let digest = Sha256::digest(code.wasm()).into();
-        let component = compile(host, &name, code).await?;
-        vet(host, &name, &component)?;
-        let pre = pre_instantiate(host, &name, &component)?;
+        let code = code::read(&settings).await?;
+        let digest = code.digest();
+        let component = component::compile(host, &name, code).await?;
+        component::vet(host, &name, &component)?;
+        let pre = component::pre_instantiate(host, &name, &component)?;
         let config_json = settings.config.to_string();
         let interest = Interest::default();
         let mut parts = Parts { name, digest, settings, config_json, interest, pre };
@@ -103,100 +96,6 @@ impl Plugin {
     pub async fn instance(&self, host: &Host) -> Result<Instance, Fault> {
         Instance::fresh(host, &self.0.pre, &self.0.settings, &self.0.config_json).await
     }
-}
-
-enum Code {
-    Builtin(&'static Builtin),
-    File(Vec<u8>),
-}
-
-impl Code {
-    fn wasm(&self) -> &[u8] {
-        match self {
-            Self::Builtin(builtin) => builtin.wasm,
-            Self::File(wasm) => wasm,
-        }
-    }
-
-    fn compile(&self, engine: &Engine) -> wasmtime::Result<Component> {
-        match self {
-            Self::Builtin(builtin) => builtin.load(engine),
-            Self::File(wasm) => Component::new(engine, wasm),
-        }
-    }
-}
-
-async fn read(settings: &config::Plugin) -> Result<Code, LoadError> {
-    let plugin = settings.name.clone();
-    match &settings.code {
-        PluginCode::Builtin(name) => match metagate_plugin_artifacts::builtin(name) {
-            Some(found) => Ok(Code::Builtin(found)),
-            None => {
-                let known: Vec<&str> = metagate_plugin_artifacts::BUILTINS.iter().map(|builtin| builtin.name).collect();
-                Err(LoadError::NoBuiltin { plugin, builtin: name.clone(), known: known.join(", ") })
-            }
-        },
-        PluginCode::File { path, sha256 } => {
-            let io = |source| LoadError::Read { plugin: plugin.clone(), path: path.clone(), source };
-            let bytes = tokio::fs::metadata(path).await.map_err(io)?.len();
-            if bytes > FILE_MAX {
-                return Err(LoadError::TooLarge { plugin, path: path.clone(), bytes });
-            }
-            let wasm = tokio::fs::read(path).await.map_err(io)?;
-            let found: [u8; 32] = Sha256::digest(&wasm).into();
-            if let Some(pinned) = sha256.filter(|pinned| *pinned != found) {
-                let (found, pinned) = (digest_hex(&found), digest_hex(&pinned));
-                return Err(LoadError::Pin { plugin, path: path.clone(), found, pinned });
-            }
-            Ok(Code::File(wasm))
-        }
-    }
-}
-
-async fn compile(host: &Host, plugin: &str, code: Code) -> Result<Component, LoadError> {
-    let engine = host.engine.clone();
-    let work = tokio::task::spawn_blocking(move || code.compile(&engine));
-    match tokio::time::timeout(COMPILE_MAX, work).await {
-        Err(_) => Err(LoadError::CompileTime { plugin: plugin.into() }),
-        Ok(Err(panic)) => Err(LoadError::Component { plugin: plugin.into(), detail: panic.to_string() }),
-        Ok(Ok(made)) => made.map_err(|error| LoadError::Component { plugin: plugin.into(), detail: one_line(&error) }),
-    }
-}
-
-/// Refuses what a plugin can never have. WASI is let through here: some toolchains cannot leave its imports out.
-fn vet(host: &Host, plugin: &str, component: &Component) -> Result<(), LoadError> {
-    match imports(host, component).find(|import| !is_ours(import) && !is_wasi(import)) {
-        Some(import) => Err(LoadError::ForeignImport { plugin: plugin.into(), import }),
-        None => Ok(()),
-    }
-}
-
-fn pre_instantiate(host: &Host, plugin: &str, component: &Component) -> Result<PolicyPluginPre<CallState>, LoadError> {
-    let world = |error: wasmtime::Error| LoadError::World { plugin: plugin.into(), detail: one_line(&error) };
-    let mut linker = (*host.linker).clone();
-    if imports(host, component).any(|import| is_wasi(&import)) {
-        // Nothing real is granted: what is called of it traps.
-        linker.define_unknown_imports_as_traps(component).map_err(world)?;
-    }
-    PolicyPluginPre::new(linker.instantiate_pre(component).map_err(world)?).map_err(world)
-}
-
-fn imports(host: &Host, component: &Component) -> impl Iterator<Item = String> {
-    let imports: Vec<String> =
-        component.component_type().imports(&host.engine).map(|(name, _)| name.to_owned()).collect();
-    imports.into_iter()
-}
-
-fn is_ours(import: &str) -> bool {
-    import.starts_with("metagate:policy/")
-}
-
-fn is_wasi(import: &str) -> bool {
-    import.starts_with("wasi:")
-}
-
-pub(super) fn one_line(error: &wasmtime::Error) -> String {
-    format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 pub fn digest_hex(bytes: &[u8]) -> String {

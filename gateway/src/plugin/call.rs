@@ -6,8 +6,8 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::{
     Fault, FaultKind, Host, Interest, Resolution, Verdict,
-    artifact::one_line,
     bindings::{PolicyPlugin, PolicyPluginPre, host, types},
+    component::one_line,
     convert,
     engine::{CORE_INSTANCES_EACH, MEMORIES_EACH, TABLE_ELEMENTS, TABLES_EACH, TICK},
 };

@@ -3,6 +3,8 @@
 mod artifact;
 mod bindings;
 mod call;
+mod code;
+mod component;
 mod convert;
 mod engine;
 mod interest;
