@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     net::{TcpSocket, TcpStream},
     task::JoinSet,
+    time::MissedTickBehavior,
 };
 
 /// Connections that stay open between rounds, and what is asked on them.
@@ -83,6 +84,54 @@ impl Load {
     }
 }
 
+impl Load {
+    /// One request a connection each `every`, for `time`; how long each answer took, shortest first. Any answer but 200 is
+    /// an error here too.
+    pub async fn paced(&mut self, every: Duration, time: Duration) -> Result<Vec<Duration>> {
+        let until = Instant::now() + time;
+        let mut asking = JoinSet::new();
+        for (number, mut client) in self.clients.drain(..).enumerate() {
+            let request = self.request.clone();
+            // Spread over the interval, or all would ask at the same moment.
+            let lead = every.mul_f64(number as f64 / 8.0 % 1.0);
+            asking.spawn(async move {
+                tokio::time::sleep(lead).await;
+                let took = client.drive(async |sender| keep_pace(sender, &request, every, until).await).await?;
+                Ok::<_, anyhow::Error>((client, took))
+            });
+        }
+        let mut all = Vec::new();
+        while let Some(asked) = asking.join_next().await {
+            let (client, took) = asked??;
+            self.clients.push(client);
+            all.extend(took);
+        }
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    /// Asks on all connections until it is dropped, whatever is answered.
+    pub async fn hammer(self) -> Result<()> {
+        let mut asking = JoinSet::new();
+        for mut client in self.clients {
+            let request = self.request.clone();
+            asking.spawn(async move {
+                client
+                    .drive(async |sender| {
+                        loop {
+                            ask(sender, &request).await?;
+                        }
+                    })
+                    .await
+            });
+        }
+        while let Some(ended) = asking.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+}
+
 impl Client {
     /// Keeps the connection going while `asking`.
     async fn drive<T>(&mut self, asking: impl AsyncFnOnce(&mut SendRequest<Empty<Bytes>>) -> Result<T>) -> Result<T> {
@@ -105,6 +154,25 @@ async fn keep_asking(
         answers += 1;
     }
     Ok(answers)
+}
+
+async fn keep_pace(
+    sender: &mut SendRequest<Empty<Bytes>>,
+    request: &Request<Empty<Bytes>>,
+    every: Duration,
+    until: Instant,
+) -> Result<Vec<Duration>> {
+    let mut took = Vec::new();
+    let mut pace = tokio::time::interval(every);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while Instant::now() < until {
+        pace.tick().await;
+        let began = Instant::now();
+        let answer = ask(sender, request).await?;
+        ensure!(answer.status() == StatusCode::OK, "answered {}: {:?}", answer.status(), answer.body());
+        took.push(began.elapsed());
+    }
+    Ok(took)
 }
 
 async fn ask(sender: &mut SendRequest<Empty<Bytes>>, request: &Request<Empty<Bytes>>) -> Result<Response<Bytes>> {

@@ -17,7 +17,7 @@ use metagate::{
     policy::Grant,
     roster::{Feed, Knowledge, fixed},
     session::{Token, Ttl},
-    workload::Workload,
+    workload::{Uid, Workload},
 };
 
 /// A pod of the sandbox that has a role of its own and is permitted to.
@@ -41,12 +41,18 @@ pub struct Node {
 impl Node {
     /// On free ports of loopback. Reads no environment, so that figures do not depend on the shell that ran them.
     pub async fn start() -> Result<Self> {
+        Self::beside(Vec::new(), Vec::new()).await
+    }
+
+    /// The same with more plugins, asked after the sandbox's, and more pods.
+    pub async fn beside(plugins: Vec<config::Plugin>, pods: Vec<Workload>) -> Result<Self> {
         let file = (PathBuf::from("sandbox.toml"), config::SANDBOX.to_owned());
         let mut config = config::load(&Sources { file: Some(file), ..Sources::default() })?.config;
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         config.pods.listen = any_port;
         config.admin.listen = AdminListen::Tcp(any_port);
-        let parts = app::Parts { feed: Some(Arc::new(pods()?)), ..app::Parts::default() };
+        config.plugins.extend(plugins);
+        let parts = app::Parts { feed: Some(Arc::new(feed(pods)?)), ..app::Parts::default() };
         let app = app::build(&config, parts).await?;
         let gateway = app.gateway();
         let workload = gateway.feed.current().named(POD.0, POD.1).cloned();
@@ -115,10 +121,27 @@ pub fn undecided(workload: &Workload) -> Workload {
     }
 }
 
-fn pods() -> Result<Feed> {
+/// A pod that the sandbox would give the same role, at another address and with one more annotation.
+pub fn sibling(of: &Workload, pod: &str, address: Ipv4Addr, annotation: (&str, &str)) -> Workload {
+    let mut sibling = undecided(of);
+    sibling.pod = pod.to_owned();
+    sibling.uid = Uid::derived(&of.namespace, pod);
+    sibling.ips = vec![address.into()];
+    sibling.annotations.insert(annotation.0.to_owned(), annotation.1.to_owned());
+    sibling
+}
+
+/// The pod that is measured, as the sandbox lists it.
+pub fn listed() -> Result<Workload> {
+    let mut pods = fixed::parse(Path::new("sandbox-roster.toml"), fixed::SANDBOX)?.workloads.into_iter();
+    let found = pods.find(|listed| (listed.workload.namespace.as_str(), listed.workload.pod.as_str()) == POD);
+    found.map(|listed| listed.workload).context("the sandbox has no such pod")
+}
+
+fn feed(more: Vec<Workload>) -> Result<Feed> {
     let listed = fixed::parse(Path::new("sandbox-roster.toml"), fixed::SANDBOX)?;
     let feed = Feed::default();
-    let pods = listed.workloads.into_iter().map(|listed| listed.workload).collect();
+    let pods = listed.workloads.into_iter().map(|listed| listed.workload).chain(more).collect();
     feed.publish(pods, Knowledge::Complete, SystemTime::now());
     Ok(feed)
 }

@@ -60,7 +60,7 @@ impl Explanation {
     pub async fn of(
         policy: &Policy,
         allow: &AllowList,
-        workload: &Workload,
+        workload: &Arc<Workload>,
         question: Question<'_>,
         held: impl Fn(&crate::policy::Grant) -> Option<Arc<Credential>>,
     ) -> Self {

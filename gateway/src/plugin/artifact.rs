@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use tracing::instrument::WithSubscriber;
+
 use super::{
     Fault, Host, Interest,
     bindings::PolicyPluginPre,
@@ -55,7 +57,18 @@ pub enum LoadError {
 }
 
 impl Plugin {
+    /// On the plugins' own threads, `init` included.
     pub async fn load(host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
+        let plugin = settings.name.clone();
+        let ended = |detail: String| LoadError::Component { plugin, detail };
+        let there = host.clone();
+        match host.threads().spawn(async move { Self::load_here(&there, settings).await }.with_current_subscriber()) {
+            Some(loading) => loading.await.unwrap_or_else(|panic| Err(ended(panic.to_string()))),
+            None => Err(ended("the plugin engine is stopping".into())),
+        }
+    }
+
+    async fn load_here(host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
         let name = settings.name.clone();
         let code = code::read(&settings).await?;
         let digest = code.digest();

@@ -7,7 +7,7 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-use super::{bindings::PolicyPlugin, call::CallState};
+use super::{bindings::PolicyPlugin, call::CallState, threads::Threads};
 
 /// Deadlines are counted in these. 10 ms costs 0.34% of a core on an idle process and is precise to one tick.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -24,26 +24,35 @@ pub(super) const TABLE_ELEMENTS: usize = 20_000;
 /// The most that `memory` may be configured to.
 pub const MEMORY_MAX: usize = 64 << 20;
 
-/// An engine and the imports that a plugin may have.
+/// An engine, the imports that a plugin may have, and the threads that plugins run on.
 #[derive(Clone)]
 pub struct Host {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<CallState>>,
+    threads: Arc<Threads>,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the plugin engine cannot start: {0}")]
-pub struct HostError(wasmtime::Error);
+pub enum HostError {
+    #[error("the plugin engine cannot start: {0}")]
+    Engine(#[from] wasmtime::Error),
+    #[error("the plugins' threads cannot start: {0}")]
+    Threads(#[from] std::io::Error),
+}
 
 impl Host {
     pub fn new() -> Result<Self, HostError> {
         let mut config = metagate_plugin_artifacts::engine::compile_settings();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-        let engine = Engine::new(&config).map_err(HostError)?;
+        let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
-        PolicyPlugin::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state).map_err(HostError)?;
+        PolicyPlugin::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
         tick(&engine);
-        Ok(Self { engine, linker: Arc::new(linker) })
+        Ok(Self { engine, linker: Arc::new(linker), threads: Arc::new(Threads::start()?) })
+    }
+
+    pub(crate) fn threads(&self) -> &Threads {
+        &self.threads
     }
 }
 

@@ -8,6 +8,7 @@ mod component;
 mod convert;
 mod engine;
 mod interest;
+mod threads;
 
 pub use artifact::{LoadError, Plugin, digest_hex};
 pub use bindings::types::{Role as ShownRole, Workload as ShownWorkload};

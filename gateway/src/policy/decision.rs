@@ -7,7 +7,7 @@ use std::{
 
 use super::Grant;
 use crate::{
-    plugin::{Denied, Fault, TooMuch},
+    plugin::{Denied, Fault, FaultKind, TooMuch},
     workload::Workload,
 };
 
@@ -83,6 +83,17 @@ impl Decision {
         Self {
             workload: workload.title(),
             outcome: Outcome::Rejected(Rejection::denied("policy", super::deliberate::TOO_MUCH, too_much.to_string())),
+            steps: Vec::new(),
+            decided_at: now,
+            stands_for: None,
+        }
+    }
+
+    pub(super) fn unheard(workload: &Workload, why: FaultKind, detail: &str, now: SystemTime) -> Self {
+        let fault = Fault { plugin: super::deliberate::POLICY.into(), kind: why, detail: detail.into() };
+        Self {
+            workload: workload.title(),
+            outcome: Outcome::Rejected(Rejection::Failed(Arc::new(fault))),
             steps: Vec::new(),
             decided_at: now,
             stands_for: None,

@@ -20,15 +20,15 @@ use crate::{
 };
 
 pub(super) async fn run(
-    host: &Host,
-    rules: &Rules,
-    workload: &Workload,
-    path: Option<&str>,
+    host: Host,
+    rules: Arc<Rules>,
+    workload: Arc<Workload>,
+    path: Option<Arc<str>>,
     now: SystemTime,
 ) -> Decision {
     let seats = rules.plugins.iter().map(|_| None).collect();
-    let mut work = Deliberation { host, rules, workload, now, seats, steps: Vec::new() };
-    let concluded = match path {
+    let mut work = Deliberation { host: &host, rules: &rules, workload: &workload, now, seats, steps: Vec::new() };
+    let concluded = match path.as_deref() {
         None => work.on_role().await,
         Some(path) => work.on_path(path).await,
     };

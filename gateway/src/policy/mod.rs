@@ -26,12 +26,16 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use moka::{Expiry, future::Cache};
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    sync::{OwnedMutexGuard, Semaphore, watch},
+    time::Instant,
+};
+use tracing::instrument::WithSubscriber;
 
 use self::shown::Shown;
 use crate::{
     clock::Clock,
-    plugin::{self, Host, Interest},
+    plugin::{self, FaultKind, Host, Interest},
     workload::Workload,
 };
 
@@ -48,7 +52,7 @@ pub struct Policy {
     announced: ArcSwapOption<Interest>,
     generations: AtomicU64,
     decisions: Cache<Question, Arc<Decision>>,
-    instances: Semaphore,
+    instances: Arc<Semaphore>,
     changes: watch::Sender<()>,
     clock: Clock,
     observe: Box<dyn Fn(&Decision) + Send + Sync>,
@@ -83,7 +87,7 @@ impl Policy {
             announced: ArcSwapOption::empty(),
             generations: AtomicU64::new(1),
             decisions,
-            instances: Semaphore::new(INSTANCES as usize),
+            instances: Arc::new(Semaphore::new(INSTANCES as usize)),
             changes: watch::Sender::new(()),
             clock,
             observe,
@@ -138,13 +142,13 @@ impl Policy {
     }
 
     /// The whole answer, worked out anew: each plugin's words in order.
-    pub async fn explain(&self, workload: &Workload, path: Option<&str>) -> Decision {
+    pub async fn explain(&self, workload: &Arc<Workload>, path: Option<&str>) -> Decision {
         let rules = self.rules.load_full();
         if !workload.tells(&rules.interest) {
             return Decision::unread(workload, self.clock.now());
         }
         match Shown::of(workload, &rules.interest) {
-            Ok(_) => self.work_out(&rules, workload, path).await,
+            Ok(_) => self.work_out(&rules, workload, path.map(Arc::from)).await,
             Err(too_much) => Decision::too_much(workload, &too_much, self.clock.now()),
         }
     }
@@ -164,6 +168,8 @@ impl Policy {
             Err(too_much) => return Arc::new(Decision::too_much(workload, &too_much, self.clock.now())),
         };
         let question = Question { generation: rules.generation, shown, path: path.map(Arc::from) };
+        let path = question.path.clone();
+        let asked_for_role = path.is_none();
         let worked_out = async {
             let decision = Arc::new(self.work_out(rules, workload, path).await);
             self.tell(&decision);
@@ -178,7 +184,7 @@ impl Policy {
             Ok(decision) => decision,
             Err(failed) => (*failed).clone(),
         };
-        if path.is_none() && decision.is_final() {
+        if asked_for_role && decision.is_final() {
             workload.memo.keep(rules.generation, &decision);
         }
         decision
@@ -198,12 +204,46 @@ impl Policy {
         }
     }
 
-    async fn work_out(&self, rules: &Rules, workload: &Workload, path: Option<&str>) -> Decision {
-        // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed, so
-        // the permits always come.
-        let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
-        let _permits = self.instances.acquire_many(each).await;
-        deliberate::run(&self.host, rules, workload, path, self.clock.now()).await
+    /// On the plugins' own threads, and within [`Rules::patience`]. Whoever stops waiting leaves the queue, but not a
+    /// decision that has begun: nobody gets more of the threads by hanging up.
+    async fn work_out(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<Arc<str>>) -> Decision {
+        let queued = async {
+            let turn = workload.memo.turn().await;
+            // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed,
+            // so the permits always come.
+            let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
+            let permits = Arc::clone(&self.instances).acquire_many_owned(each).await;
+            let run =
+                deliberate::run(self.host.clone(), Arc::clone(rules), Arc::clone(workload), path, self.clock.now());
+            let work = async move {
+                let began = Instant::now();
+                let decision = run.await;
+                drop(permits);
+                rest(turn, &decision, began.elapsed());
+                decision
+            };
+            self.host.threads().spawn(work.with_current_subscriber())?.await.ok()
+        };
+        let unheard = |why, detail| Decision::unheard(workload, why, detail, self.clock.now());
+        match self.host.threads().within(rules.patience(), queued).await {
+            Ok(Some(decision)) => decision,
+            Ok(None) => unheard(FaultKind::Trap, "the decision ended without an answer"),
+            Err(_) => unheard(FaultKind::Timeout, "plugins are busy, and the decision did not come in time"),
+        }
+    }
+}
+
+/// Longest rest after a decision that failed: boto3 asks again after 1 s.
+const REST_MAX: Duration = Duration::from_secs(1);
+
+/// A decision that failed keeps the workload's turn for a while, so that a pod on which a plugin loops for ever takes no
+/// more than a tenth of a thread, however often it asks (for the default timeout; more than that where it is long).
+fn rest(turn: OwnedMutexGuard<()>, decision: &Decision, took: Duration) {
+    if !decision.is_final() {
+        tokio::spawn(async move {
+            tokio::time::sleep((9 * took).min(REST_MAX)).await;
+            drop(turn);
+        });
     }
 }
 

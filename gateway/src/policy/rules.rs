@@ -32,6 +32,9 @@ pub struct Defaults {
     pub session_tags: bool,
 }
 
+/// For a thread, and for the decisions before it: twice what one that failed rests.
+const QUEUED: Duration = Duration::from_secs(2);
+
 impl Rules {
     pub fn new(plugins: Vec<Plugin>, defaults: Defaults) -> Self {
         let interest = Interest::union(plugins.iter().map(Plugin::interest));
@@ -46,6 +49,13 @@ impl Rules {
     /// Whether enough is known of `workload` to decide under these rules.
     pub fn can_read(&self, workload: &Workload) -> bool {
         workload.tells(&self.interest)
+    }
+
+    /// The longest that whoever asks waits for a decision: all the time that its plugins may take by their own limits, in
+    /// `init` and in two questions each, and [`QUEUED`].
+    pub(super) fn patience(&self) -> Duration {
+        let runs: Duration = self.plugins.iter().map(|plugin| 3 * plugin.settings().timeout).sum();
+        QUEUED + runs
     }
 
     /// How long a decision stands: for ever, unless a plugin of these rules reads the clock.

@@ -78,8 +78,8 @@ impl Bench {
     }
 
     /// Each step as `plugin phase answer`, `(audited)` behind it where that is so.
-    pub(crate) async fn steps(&self, pod: &Workload) -> Vec<String> {
-        let decision = self.policy.explain(pod, None).await;
+    pub(crate) async fn steps(&self, pod: Workload) -> Vec<String> {
+        let decision = self.policy.explain(&Arc::new(pod), None).await;
         let steps = decision.steps.iter().map(|step| {
             let audited = if step.audited { " (audited)" } else { "" };
             format!("{} {} {}{audited}", step.plugin, step.phase.label(), step.said.label())

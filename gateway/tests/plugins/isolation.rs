@@ -80,7 +80,7 @@ async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
     assert!(denial.reason.contains("256 annotations"), "{}", denial.reason);
     assert_eq!(
         denial,
-        bench::denial(bench.policy.explain(&with(257), None).await.outcome.rejection().unwrap().clone())
+        bench::denial(bench.policy.explain(&Arc::new(with(257)), None).await.outcome.rejection().unwrap().clone())
     );
 }
 
@@ -161,4 +161,21 @@ async fn when_every_instance_is_taken_decisions_are_refused_until_one_is_free() 
     taken.pop();
     assert_eq!(bench.granted(asking()).await, "arn:aws:iam::123456789012:role/web");
     assert_eq!(bench.worked_out(), ["failed", "failed", "granted"]);
+}
+
+/// By the least that it takes, which no busy machine makes shorter: two loops of 200 ms (less a tick), and a second's rest between
+/// them. Side by side they would take one loop's time.
+#[tokio::test]
+async fn a_pod_on_which_a_plugin_loops_has_one_decision_at_a_time_and_rests_after_it() {
+    let bench = Arc::new(Bench::new(three().await));
+    let looping = Arc::new(pod(&[("first", role("web")), ("second", does("authorize-path", "loop"))]));
+    let (began, mut asking) = (std::time::Instant::now(), tokio::task::JoinSet::new());
+    for path in ["meta-data/instance-id", "meta-data/ami-id"] {
+        let (bench, looping) = (Arc::clone(&bench), Arc::clone(&looping));
+        asking.spawn(async move { bench::fault(bench.policy.admit(&looping, path).await.unwrap_err()).kind });
+    }
+    assert_eq!(bench.granted(harmless()).await, "arn:aws:iam::123456789012:role/web");
+    let kinds = asking.join_all().await;
+    assert_eq!(kinds, [FaultKind::Timeout, FaultKind::Timeout]);
+    assert!(began.elapsed() >= std::time::Duration::from_millis(1300), "{:?}", began.elapsed());
 }
