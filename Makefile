@@ -15,7 +15,7 @@ METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m un
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test lint docs clients manifests e2e churn install bench clean wasm-target
+.PHONY: help demo run build test lint docs clients manifests e2e churn fuzz install bench clean wasm-target
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,20 @@ e2e: wasm-target install-aws-cli install-moto ## A node of a real cluster: API s
 churn: wasm-target ## Ten million requests under churn: nobody gets another's
 	METAGATE_CHURN_REQUESTS=10_000_000 cargo test --config 'profile.test.package.metagate.opt-level=2' \
 		--package metagate --test churn -- --nocapture
+
+# libFuzzer, which needs a C++ compiler and no nightly toolchain. Cargo keeps what it builds by a wrapper apart, and the
+# crates below are those of every other build. What is found is target/fuzz/TARGET-crash-…: run the program on that file.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS := component answer
+fuzz: wasm-target ## Random components and answers to the plugin host, FUZZ_SECONDS=60 each
+	RUSTC_WORKSPACE_WRAPPER='$(CURDIR)/gateway/fuzz/instrument.sh' \
+		cargo build --package metagate-fuzz --features libfuzzer --bins
+	@set -e; for target in $(FUZZ_TARGETS); do \
+		printf '\n==> %s\n' "$$target"; \
+		mkdir -p "target/fuzz/$$target"; \
+		"target/debug/fuzz-$$target" -max_total_time='$(FUZZ_SECONDS)' -len_control=0 -max_len=4096 -timeout=30 -handle_segv=0 \
+			-print_final_stats=1 -artifact_prefix="target/fuzz/$$target-" "target/fuzz/$$target"; \
+	done
 
 bench: wasm-target ## The benches of the hot path
 	cargo bench --package metagate-bench

@@ -195,5 +195,5 @@ fn fault(plugin: &str, error: &wasmtime::Error) -> Fault {
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => FaultKind::Exhausted,
         None => FaultKind::Trap,
     };
-    Fault { plugin: plugin.to_owned(), kind, detail: convert::printable(&one_line(error)) }
+    Fault { plugin: plugin.to_owned(), kind, detail: one_line(error) }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wasmtime::component::Component;
 
-use super::{Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code};
+use super::{Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code, convert};
 
 /// Compiling is the unsandboxed part: a crafted component of 300 KB takes 15 s.
 pub(super) const COMPILE_MAX: Duration = Duration::from_secs(30);
@@ -55,6 +55,7 @@ fn is_wasi(import: &str) -> bool {
     import.starts_with("wasi:")
 }
 
+/// wasmtime quotes names of the component's, which may hold anything.
 pub(super) fn one_line(error: &wasmtime::Error) -> String {
-    format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    convert::printable(&format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" "))
 }

@@ -12,6 +12,8 @@ use crate::{
     workload::{Pairs, Workload},
 };
 
+/// IAM API Reference, CreateOpenIDConnectProvider, ClientIDList.
+const AUDIENCE: std::ops::RangeInclusive<usize> = 1..=255;
 /// AWS STS API Reference, AssumeRole: ExternalId, Tags, Policy, PolicyArns.
 const EXTERNAL_ID: std::ops::RangeInclusive<usize> = 2..=1224;
 const TAGS_MAX: usize = 50;
@@ -19,6 +21,7 @@ const TAG_KEY_MAX: usize = 128;
 const TAG_VALUE_MAX: usize = 256;
 const POLICY_MAX: usize = 2048;
 const POLICY_ARNS_MAX: usize = 10;
+const POLICY_ARN: std::ops::RangeInclusive<usize> = 20..=2048;
 
 /// `by` is who is named in a denial.
 pub(super) fn complete(
@@ -51,12 +54,8 @@ pub(super) fn complete(
         Some(seconds) => return Err(invalid(format!("session duration of {seconds} s is not between 900 and 43200"))),
     };
     let tags = tags(answer.tags, &answer.source, workload, defaults).map_err(invalid)?;
-    if answer.session_policy.as_ref().is_some_and(|policy| policy.len() > POLICY_MAX) {
-        return Err(invalid("session policy is longer than 2048 characters".into()));
-    }
-    if answer.policy_arns.len() > POLICY_ARNS_MAX {
-        return Err(invalid("more than 10 session policy ARNs".into()));
-    }
+    check_audience(&answer.source).map_err(invalid)?;
+    check_policies(answer.session_policy.as_deref(), &answer.policy_arns).map_err(invalid)?;
     Ok(Role {
         arn,
         source: answer.source,
@@ -86,9 +85,50 @@ fn tags(mut tags: Pairs, source: &CredentialSource, workload: &Workload, default
     if tags.len() > TAGS_MAX {
         return Err("more than 50 session tags".into());
     }
-    match tags.iter().find(|(key, value)| key.is_empty() || key.len() > TAG_KEY_MAX || value.len() > TAG_VALUE_MAX) {
-        Some((key, _)) => Err(format!("session tag {} is empty or too long", shortened(key))),
+    if let Some((key, _)) =
+        tags.iter().find(|(key, value)| key.is_empty() || key.len() > TAG_KEY_MAX || value.len() > TAG_VALUE_MAX)
+    {
+        return Err(format!("session tag {} is empty or too long", shortened(key)));
+    }
+    let fits = |text: &str| text.chars().all(is_tag_character);
+    match tags.iter().find(|(key, value)| !fits(key) || !fits(value)) {
+        Some((key, _)) => {
+            Err(format!("session tag {} holds more than letters, digits, spaces and _ . : / = + - @", shortened(key)))
+        }
         None => Ok(tags),
+    }
+}
+
+/// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`.
+fn is_tag_character(c: char) -> bool {
+    c.is_alphanumeric() || (c.is_whitespace() && !c.is_control()) || "_.:/=+-@".contains(c)
+}
+
+fn check_audience(source: &CredentialSource) -> Result<(), String> {
+    match source {
+        CredentialSource::WebIdentity { audience, .. }
+            if !AUDIENCE.contains(&audience.len()) || audience.contains(char::is_control) =>
+        {
+            Err("audience is not 1 to 255 printable characters".into())
+        }
+        CredentialSource::WebIdentity { .. } | CredentialSource::AssumeRole => Ok(()),
+    }
+}
+
+fn check_policies(session_policy: Option<&str>, arns: &[String]) -> Result<(), String> {
+    let character = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
+    if session_policy.is_some_and(|policy| policy.len() > POLICY_MAX) {
+        return Err("session policy is longer than 2048 characters".into());
+    }
+    if session_policy.is_some_and(|policy| policy.is_empty() || !policy.chars().all(character)) {
+        return Err("session policy is empty or holds a character that is not of Latin-1".into());
+    }
+    if arns.len() > POLICY_ARNS_MAX {
+        return Err("more than 10 session policy ARNs".into());
+    }
+    match arns.iter().find(|arn| !POLICY_ARN.contains(&arn.len()) || arn.contains(char::is_control)) {
+        Some(arn) => Err(format!("session policy ARN {} is not 20 to 2048 printable characters", shortened(arn))),
+        None => Ok(()),
     }
 }
 

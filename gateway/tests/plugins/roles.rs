@@ -73,7 +73,12 @@ async fn a_role_that_aws_would_refuse_is_denied_with_the_reason() {
         ("tags", json!([["", "x"]]), "session tag `` is empty or too long"),
         ("tags", json!([["k".repeat(129), "x"]]), "is empty or too long"),
         ("tags", json!([["team", "v".repeat(257)]]), "session tag `team` is empty or too long"),
+        ("tags", json!([["team", "a\u{1b}[2J"]]), "session tag `team` holds more than letters"),
+        ("tags", json!([["te<am", "x"]]), "session tag `te<am` holds more than letters"),
         ("session_policy", json!(long_policy), "session policy is longer than 2048"),
+        ("session_policy", json!(""), "session policy is empty"),
+        ("session_policy", json!("日"), "not of Latin-1"),
+        ("policy_arns", json!(["ReadOnlyAccess"]), "policy ARN `ReadOnlyAccess` is not 20 to 2048"),
         ("policy_arns", json!(vec!["arn:aws:iam::aws:policy/A"; 11]), "more than 10 session policy ARNs"),
     ] {
         let mut said = json!({ "arn": "web" });
