@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{plugin::Interest, policy::Memo};
 
-/// Labels or annotations. Ordered, because plugins are promised sorted pairs.
+/// Labels, annotations or images. Ordered, because plugins are promised sorted pairs.
 pub type Pairs = BTreeMap<String, String>;
 
 /// Immutable: any change to the pod, its namespace or its service account makes a new workload, and with it an empty
@@ -24,9 +24,11 @@ pub struct Workload {
     pub namespace_labels: Pairs,
     pub namespace_annotations: Pairs,
     pub service_account_annotations: Pairs,
+    /// The image of each container, as the pod's spec has it.
+    pub images: Pairs,
     /// Where this workload's own web identity token is, when the roster knows of one.
     pub token_file: Option<PathBuf>,
-    /// What of labels and annotations was kept; None: all there was.
+    /// What of labels, annotations and images was kept; None: all there was.
     pub kept: Option<Arc<Interest>>,
     /// When this node's roster first showed this UID.
     pub since: Option<SystemTime>,
@@ -50,7 +52,7 @@ impl Workload {
         self.kept.as_ref().is_none_or(|kept| kept.covers(interest))
     }
 
-    fn words(&self) -> ([&str; 4], &Uid, &[IpAddr], [&Pairs; 5], Option<&PathBuf>) {
+    fn words(&self) -> ([&str; 4], &Uid, &[IpAddr], [&Pairs; 6], Option<&PathBuf>) {
         (
             [&self.namespace, &self.pod, &self.service_account, &self.node],
             &self.uid,
@@ -61,6 +63,7 @@ impl Workload {
                 &self.namespace_labels,
                 &self.namespace_annotations,
                 &self.service_account_annotations,
+                &self.images,
             ],
             self.token_file.as_ref(),
         )

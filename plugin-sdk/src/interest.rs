@@ -1,4 +1,5 @@
 use crate::Interest;
+use crate::workload::{IMAGE, NOW};
 
 /// Built up list by list. Each entry is an exact key, or a prefix followed by `*`.
 impl Interest {
@@ -11,6 +12,7 @@ impl Interest {
             namespace_labels: Vec::new(),
             namespace_annotations: Vec::new(),
             service_account_annotations: Vec::new(),
+            attributes: Vec::new(),
         }
     }
 
@@ -47,5 +49,46 @@ impl Interest {
     pub fn service_account_annotations<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.service_account_annotations.extend(keys.into_iter().map(K::into));
         self
+    }
+
+    /// What the gateway itself knows of the workload: `now`, and `image/CONTAINER` for each container. See
+    /// [`clock`](Self::clock) and [`images`](Self::images), which name them all.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// let interest = Interest::none().attributes(["image/app"]);
+    /// assert_eq!(interest.attributes, ["image/app"]);
+    /// ```
+    #[must_use]
+    pub fn attributes<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        self.attributes.extend(keys.into_iter().map(K::into));
+        self
+    }
+
+    /// The time, which [`Workload::now`](crate::Workload::now) answers with. The operator has to grant it (`clock = true`),
+    /// or the gateway refuses the plugin at load; and what was decided with it is decided anew after a while, a minute
+    /// unless the operator says otherwise.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// assert_eq!(Interest::none().clock(), Interest::none().attributes(["now"]));
+    /// ```
+    #[must_use]
+    pub fn clock(self) -> Self {
+        self.attributes([NOW])
+    }
+
+    /// The images of all containers, which [`Workload::images`](crate::Workload::images) goes through.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// assert_eq!(Interest::none().images(), Interest::none().attributes(["image/*"]));
+    /// ```
+    #[must_use]
+    pub fn images(self) -> Self {
+        self.attributes([format!("{IMAGE}*")])
     }
 }

@@ -65,8 +65,8 @@
 //! # What a plugin can rely on
 //! - Each decision runs in a fresh instance: nothing that a policy keeps survives into the next decision, and answers
 //!   are cached, so an answer must follow from the configuration and the arguments alone.
-//! - There is no clock, file, network, environment or randomness to reach, and time, memory, stack and the size of
-//!   answers are bounded by the gateway.
+//! - There is no file, network, environment or randomness to reach, no clock but the one that is asked for by
+//!   [`Interest::clock`] and granted, and time, memory, stack and the size of answers are bounded by the gateway.
 //! - A panic is logged and refuses the request (503), as an `Err`, a timeout and a malformed answer do. No failure of a
 //!   plugin ever widens what a workload gets.
 

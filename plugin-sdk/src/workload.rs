@@ -1,5 +1,10 @@
 use crate::Workload;
 
+/// The attribute that holds the time.
+pub(crate) const NOW: &str = "now";
+/// What stands before a container's name in the attribute that holds its image.
+pub(crate) const IMAGE: &str = "image/";
+
 /// Look-ups answer only for keys that [`Policy::interest`](crate::Policy::interest) named: others are never shown.
 impl Workload {
     /// A pod with nothing but its names, for unit tests; the `with_…` methods add what a test needs.
@@ -51,10 +56,42 @@ impl Workload {
         lookup(&self.service_account_annotations, key)
     }
 
-    /// An attribute that the gateway adds: `now` (RFC 3339) where the plugin is granted the clock.
+    /// What the gateway itself knows, by the attribute's name: [`now`](Self::now), or an image as [`images`](Self::images)
+    /// has them.
     #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&str> {
         lookup(&self.attributes, key)
+    }
+
+    /// The time of the decision as RFC 3339 has it, in UTC and whole seconds, such as `2026-11-25T09:00:00Z`. None where
+    /// [`Interest::clock`](crate::Interest::clock) was not asked for.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_now("2026-11-25T09:00:00Z");
+    /// let hour = workload.now().and_then(|now| now.get(11..13));
+    /// assert_eq!(hour, Some("09"));
+    /// ```
+    #[must_use]
+    pub fn now(&self) -> Option<&str> {
+        self.attribute(NOW)
+    }
+
+    /// Each container with its image as the pod's spec has it, init and ephemeral containers too; those that the interest
+    /// named. The spec's word is a tag as often as a digest, and a tag can be another image tomorrow.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0")
+    ///     .with_image("app", "registry.example.com/checkout:7")
+    ///     .with_image("debugger", "busybox");
+    /// let foreign = workload.images().find(|(_, image)| !image.starts_with("registry.example.com/"));
+    /// assert_eq!(foreign, Some(("debugger", "busybox")));
+    /// ```
+    pub fn images(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.attributes.iter().filter_map(|(key, image)| Some((key.strip_prefix(IMAGE)?, image.as_str())))
     }
 
     /// The same pod with this label.
@@ -97,6 +134,32 @@ impl Workload {
     pub fn with_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         insert(&mut self.attributes, key.into(), value.into());
         self
+    }
+
+    /// The same pod at this time, which is as [`now`](Self::now) has it.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_now("2026-11-25T09:00:00Z");
+    /// assert_eq!(workload.attribute("now"), Some("2026-11-25T09:00:00Z"));
+    /// ```
+    #[must_use]
+    pub fn with_now(self, rfc3339: impl Into<String>) -> Self {
+        self.with_attribute(NOW, rfc3339)
+    }
+
+    /// The same pod with a container of this name and image.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_image("app", "nginx:1");
+    /// assert_eq!(workload.attribute("image/app"), Some("nginx:1"));
+    /// ```
+    #[must_use]
+    pub fn with_image(self, container: impl AsRef<str>, image: impl Into<String>) -> Self {
+        self.with_attribute(format!("{IMAGE}{}", container.as_ref()), image)
     }
 }
 

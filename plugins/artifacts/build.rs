@@ -19,11 +19,16 @@ const BUILTINS: [Guest; 3] = [
     Guest { name: "irsa-fallback", package: "metagate-plugin-irsa-fallback" },
 ];
 const TRUSTED_ADMIN: Guest = Guest { name: "trusted-admin", package: "metagate-example-trusted-admin" };
-const TESTING: [Guest; 4] = [
+const TESTING: [Guest; 9] = [
     Guest { name: "hostile", package: "metagate-testing-hostile" },
     Guest { name: "wrong-world", package: "metagate-testing-wrong-world" },
+    Guest { name: "wrong-types", package: "metagate-testing-wrong-types" },
     Guest { name: "foreign-import", package: "metagate-testing-foreign-import" },
     Guest { name: "wants-wasi", package: "metagate-testing-wants-wasi" },
+    Guest { name: "frozen", package: "metagate-testing-frozen" },
+    Guest { name: "newer-minor", package: "metagate-testing-newer-minor" },
+    Guest { name: "newer-minor-calls", package: "metagate-testing-newer-minor-calls" },
+    Guest { name: "next-major", package: "metagate-testing-next-major" },
 ];
 
 fn main() {

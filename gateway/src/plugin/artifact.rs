@@ -7,9 +7,10 @@ use tracing::instrument::WithSubscriber;
 use super::{
     Fault, Host, Interest,
     bindings::PolicyPluginPre,
-    call::{CallState, Instance},
+    call::{CallState, Instance, Unasked},
     code::{self, FILE_MAX},
     component::{self, COMPILE_MAX},
+    version::{self, INTERFACE},
 };
 use crate::config::{self, Mode};
 
@@ -49,11 +50,25 @@ pub enum LoadError {
     )]
     ForeignImport { plugin: String, import: String },
     #[error(
-        "plugin {plugin}: is not of the world metagate:policy/policy-plugin@0.1.0: {detail} (build it for the interface in plugin-sdk/wit)"
+        "plugin {plugin}: is not of the world metagate:policy/policy-plugin@{INTERFACE}: {detail} (build it for the interface in plugin-sdk/wit)"
     )]
     World { plugin: String, detail: String },
+    #[error(
+        "plugin {plugin}: built for metagate:policy@{found}; this gateway has {INTERFACE} and runs plugins of {}: rebuild it, or take a gateway that has {}",
+        version::line(INTERFACE),
+        version::line(found)
+    )]
+    Version { plugin: String, found: String },
+    #[error(
+        "plugin {plugin}: built for metagate:policy@{found}, and needs more of it than this gateway's {INTERFACE} has: {detail} (rebuild it for {INTERFACE}, or take a gateway that has {found})"
+    )]
+    Later { plugin: String, found: String, detail: String },
     #[error("{0}; its config may be at fault")]
     Init(Fault),
+    #[error(
+        "plugin {plugin}: asks for the time (`now` is in its interest's attributes), which it is not granted (set clock = true in its [[plugin]] table)"
+    )]
+    Clock { plugin: String },
 }
 
 impl Plugin {
@@ -79,8 +94,14 @@ impl Plugin {
         let interest = Interest::default();
         let mut parts = Parts { name, digest, settings, config_json, interest, pre };
         // Asked once, at load: a plugin whose configuration is wrong is refused here and not at a pod's expense.
-        parts.interest =
-            Instance::first(host, &parts.pre, &parts.settings, &parts.config_json).await.map_err(LoadError::Init)?;
+        let asked = Instance::first(host, &parts.pre, &parts.settings, &parts.config_json).await;
+        parts.interest = asked.map_err(|unasked| match unasked {
+            Unasked::World(error) => component::another_world(host, &parts.name, &component, &error),
+            Unasked::Fault(fault) => LoadError::Init(fault),
+        })?;
+        if parts.interest.asks_for_clock() && !parts.settings.clock {
+            return Err(LoadError::Clock { plugin: parts.name });
+        }
         Ok(Self(Arc::new(parts)))
     }
 
@@ -94,6 +115,11 @@ impl Plugin {
 
     pub fn interest(&self) -> &Interest {
         &self.0.interest
+    }
+
+    /// Asked for and granted: what it decides can be another thing with time alone.
+    pub fn reads_clock(&self) -> bool {
+        self.0.settings.clock && self.0.interest.asks_for_clock()
     }
 
     /// SHA-256 of the component.

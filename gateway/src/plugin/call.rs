@@ -26,6 +26,13 @@ pub struct Instance {
     timeout: Duration,
 }
 
+/// Why the first instance did not tell what the plugin wants to see.
+pub(super) enum Unasked {
+    /// Its functions are none of the interface's.
+    World(wasmtime::Error),
+    Fault(Fault),
+}
+
 /// What the host keeps for one instance.
 pub(super) struct CallState {
     plugin: String,
@@ -42,8 +49,13 @@ impl Instance {
         pre: &PolicyPluginPre<CallState>,
         settings: &config::Plugin,
         config_json: &str,
-    ) -> Result<Interest, Fault> {
-        Self::start(host, pre, settings, config_json, FIRST_INIT).await.map(|(_, interest)| interest)
+    ) -> Result<Interest, Unasked> {
+        let mut store = store(host, settings, FIRST_INIT);
+        let started = pre.instance_pre().instantiate_async(&mut store).await;
+        let started = started.map_err(|error| Unasked::Fault(fault(&settings.name, &error)))?;
+        // Linking compared names; only this compares types.
+        let guest = PolicyPlugin::new(&mut store, &started).map_err(Unasked::World)?;
+        Self { store, guest, timeout: settings.timeout }.init(config_json).await.map_err(Unasked::Fault)
     }
 
     pub(super) async fn fresh(
@@ -52,23 +64,17 @@ impl Instance {
         settings: &config::Plugin,
         config_json: &str,
     ) -> Result<Self, Fault> {
-        Self::start(host, pre, settings, config_json, settings.timeout).await.map(|(instance, _)| instance)
-    }
-
-    async fn start(
-        host: &Host,
-        pre: &PolicyPluginPre<CallState>,
-        settings: &config::Plugin,
-        config_json: &str,
-        init_within: Duration,
-    ) -> Result<(Self, Interest), Fault> {
-        let mut store = store(host, settings);
-        store.data_mut().allow(init_within);
+        let mut store = store(host, settings, settings.timeout);
         let guest = pre.instantiate_async(&mut store).await.map_err(|error| fault(&settings.name, &error))?;
         let mut instance = Self { store, guest, timeout: settings.timeout };
-        let answer = instance.guest.metagate_policy_plugin().call_init(&mut instance.store, config_json).await;
-        let interest = convert::interest(instance.heard(answer)?).map_err(|detail| instance.nonsense(detail))?;
-        Ok((instance, interest))
+        instance.init(config_json).await?;
+        Ok(instance)
+    }
+
+    /// In what is left of the time for starting.
+    async fn init(&mut self, config_json: &str) -> Result<Interest, Fault> {
+        let answer = self.guest.metagate_policy_plugin().call_init(&mut self.store, config_json).await;
+        convert::interest(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
     }
 
     pub async fn resolve(&mut self, workload: &types::Workload) -> Result<Resolution, Fault> {
@@ -105,7 +111,8 @@ impl Instance {
     }
 }
 
-fn store(host: &Host, settings: &config::Plugin) -> Store<CallState> {
+/// With the time that there is for starting.
+fn store(host: &Host, settings: &config::Plugin, start_within: Duration) -> Store<CallState> {
     let limits = Limits { memory_left: settings.memory };
     let plugin = settings.name.clone();
     let mut store = Store::new(
@@ -126,6 +133,7 @@ fn store(host: &Host, settings: &config::Plugin) -> Store<CallState> {
             }
         }
     });
+    store.data_mut().allow(start_within);
     store
 }
 

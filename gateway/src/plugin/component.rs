@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wasmtime::component::Component;
 
-use super::{Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code, convert};
+use super::{Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code, convert, version};
 
 /// Compiling is the unsandboxed part: a crafted component of 300 KB takes 15 s.
 pub(super) const COMPILE_MAX: Duration = Duration::from_secs(30);
@@ -19,8 +19,12 @@ pub(super) async fn compile(host: &Host, plugin: &str, code: Code) -> Result<Com
     }
 }
 
-/// Refuses what a plugin can never have. WASI is let through here: some toolchains cannot leave its imports out.
+/// Refuses another interface, and what a plugin can never have. WASI is let through here: some toolchains cannot leave its
+/// imports out.
 pub(super) fn vet(host: &Host, plugin: &str, component: &Component) -> Result<(), LoadError> {
+    if let Some(found) = built_for(host, component).filter(|found| !version::runs(found)) {
+        return Err(LoadError::Version { plugin: plugin.into(), found });
+    }
     match imports(host, component).find(|import| !is_ours(import) && !is_wasi(import)) {
         Some(import) => Err(LoadError::ForeignImport { plugin: plugin.into(), import }),
         None => Ok(()),
@@ -32,7 +36,7 @@ pub(super) fn pre_instantiate(
     plugin: &str,
     component: &Component,
 ) -> Result<PolicyPluginPre<CallState>, LoadError> {
-    let world = |error: wasmtime::Error| LoadError::World { plugin: plugin.into(), detail: one_line(&error) };
+    let world = |error| another_world(host, plugin, component, &error);
     let mut linker = (*host.linker).clone();
     if imports(host, component).any(|import| is_wasi(&import)) {
         // Nothing real is granted: what is called of it traps.
@@ -45,6 +49,20 @@ fn imports(host: &Host, component: &Component) -> impl Iterator<Item = String> {
     let imports: Vec<String> =
         component.component_type().imports(&host.engine).map(|(name, _)| name.to_owned()).collect();
     imports.into_iter()
+}
+
+/// What the linker found, in the words of the interface.
+pub(super) fn another_world(host: &Host, plugin: &str, component: &Component, found: &wasmtime::Error) -> LoadError {
+    let (plugin, detail) = (plugin.to_owned(), one_line(found));
+    match built_for(host, component).filter(|version| version::is_later(version)) {
+        Some(found) => LoadError::Later { plugin, found, detail },
+        None => LoadError::World { plugin, detail },
+    }
+}
+
+/// The version of the interface that the component is of; None where it exports no policy.
+fn built_for(host: &Host, component: &Component) -> Option<String> {
+    component.component_type().exports(&host.engine).find_map(|(name, _)| version::of_export(name).map(str::to_owned))
 }
 
 fn is_ours(import: &str) -> bool {

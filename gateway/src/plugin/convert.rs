@@ -3,6 +3,7 @@
 use super::{
     Denied, Interest, Keys, Resolution, Verdict,
     bindings::{self, exports::metagate::policy::plugin as guest, types},
+    interest::{NOW, image_attribute},
 };
 use crate::{
     role::{CredentialSource, Role},
@@ -17,6 +18,8 @@ const PATTERNS_MAX: usize = 256;
 const ARN_MAX: usize = 2048;
 const CODE_MAX: usize = 64;
 const REASON_MAX: usize = 1024;
+/// In `TooMuch`.
+const ATTRIBUTES: &str = "attributes";
 /// Longest text of a guest that is written to a log or shown to a person.
 const PRINTED_MAX: usize = 2048;
 
@@ -40,12 +43,13 @@ pub struct RoleAnswer {
 #[error("more than {PAIRS_MAX} {0} or {PAIRS_BYTES_MAX} bytes of them are asked for by a plugin")]
 pub struct TooMuch(pub &'static str);
 
-/// Only what `interest` names.
+/// Only what `interest` names. `now` is as the interface has it.
 pub(crate) fn shown_workload(
     from: &Workload,
     interest: &Interest,
     now: Option<String>,
 ) -> Result<types::Workload, TooMuch> {
+    let known = attributes(from).into_iter().chain(now.map(|now| (NOW.to_owned(), now))).collect();
     Ok(types::Workload {
         namespace: from.namespace.clone(),
         pod: from.pod.clone(),
@@ -66,8 +70,17 @@ pub(crate) fn shown_workload(
             &interest.service_account_annotations,
             &from.service_account_annotations,
         )?,
-        attributes: now.map(|now| ("now".to_owned(), now)).into_iter().collect(),
+        attributes: bounded_pairs(ATTRIBUTES, &interest.attributes, &known)?,
     })
+}
+
+/// What plugins see of a workload's attributes but for the time, which is no property of it.
+pub(crate) fn bounded_attributes(from: &Workload, interest: &Interest) -> Result<Vec<(String, String)>, TooMuch> {
+    bounded_pairs(ATTRIBUTES, &interest.attributes, &attributes(from))
+}
+
+fn attributes(from: &Workload) -> Pairs {
+    from.images.iter().map(|(container, image)| (image_attribute(container), image.clone())).collect()
 }
 
 /// The pairs that `keys` show, whole or not at all.
@@ -110,6 +123,7 @@ pub(super) fn interest(said: bindings::Interest) -> Result<Interest, String> {
         namespace_labels: keys(said.namespace_labels)?,
         namespace_annotations: keys(said.namespace_annotations)?,
         service_account_annotations: keys(said.service_account_annotations)?,
+        attributes: keys(said.attributes)?,
     })
 }
 

@@ -14,6 +14,18 @@ pub struct Interest {
     pub namespace_labels: Keys,
     pub namespace_annotations: Keys,
     pub service_account_annotations: Keys,
+    /// What the gateway itself knows: [`NOW`], and [`IMAGE`] with a container's name behind it.
+    pub attributes: Keys,
+}
+
+/// The attribute that holds the time.
+pub(super) const NOW: &str = "now";
+/// What stands before a container's name in the attribute that holds its image.
+const IMAGE: &str = "image/";
+
+/// The attribute that holds the image of this container.
+pub(crate) fn image_attribute(container: &str) -> String {
+    format!("{IMAGE}{container}")
 }
 
 /// Exact keys, and prefixes (written with a `*` behind them).
@@ -71,6 +83,7 @@ impl Interest {
             union.namespace_labels.join(&one.namespace_labels);
             union.namespace_annotations.join(&one.namespace_annotations);
             union.service_account_annotations.join(&one.service_account_annotations);
+            union.attributes.join(&one.attributes);
         }
         union
     }
@@ -82,6 +95,17 @@ impl Interest {
             && self.namespace_labels.cover(&other.namespace_labels)
             && self.namespace_annotations.cover(&other.namespace_annotations)
             && self.service_account_annotations.cover(&other.service_account_annotations)
+            && self.attributes.cover(&other.attributes)
+    }
+
+    /// Whether the time is asked for.
+    pub fn asks_for_clock(&self) -> bool {
+        self.attributes.show(NOW)
+    }
+
+    /// Whether the image of this container is asked for.
+    pub fn asks_for_image(&self, container: &str) -> bool {
+        self.attributes.show(&image_attribute(container))
     }
 }
 
@@ -113,5 +137,19 @@ mod tests {
                 [wide, narrow].map(|keys| Interest { namespace_labels: of(keys), ..Interest::default() });
             assert_eq!(wide_interest.covers(&narrow_interest), covers, "{wide:?} {narrow:?}");
         }
+    }
+
+    #[test]
+    fn attributes_are_joined_and_covered_like_all_else() {
+        let of = |keys: &[&str]| Interest {
+            attributes: Keys::new(keys.iter().map(|key| (*key).to_owned())),
+            ..Interest::default()
+        };
+        let (clock, images) = (of(&["now"]), of(&["image/*"]));
+        let both = Interest::union([&clock, &images]);
+        assert_eq!(both, of(&["image/*", "now"]));
+        assert!(both.covers(&clock) && both.covers(&of(&["image/app"])) && !images.covers(&clock));
+        assert!(clock.asks_for_clock() && !clock.asks_for_image("app"));
+        assert!(!images.asks_for_clock() && images.asks_for_image("app"));
     }
 }

@@ -9,15 +9,17 @@ mod convert;
 mod engine;
 mod interest;
 mod threads;
+mod version;
 
 pub use artifact::{LoadError, Plugin, digest_hex};
 pub use bindings::types::{Role as ShownRole, Workload as ShownWorkload};
 pub use call::Instance;
 pub use convert::{RoleAnswer, TooMuch};
-pub(crate) use convert::{bounded_pairs, printable, shown_role, shown_workload};
+pub(crate) use convert::{bounded_attributes, bounded_pairs, printable, shown_role, shown_workload};
 pub(crate) use engine::INSTANCES;
 pub use engine::{Host, HostError, MEMORY_MAX};
 pub use interest::{Interest, Keys};
+pub use version::INTERFACE;
 
 /// What a plugin says of a workload's role.
 #[derive(Clone, Debug)]

@@ -224,7 +224,7 @@ impl Deliberation<'_> {
         match place {
             Some(seat) => Ok(seat),
             None => {
-                let now = plugin.settings().clock.then(|| humantime::format_rfc3339_seconds(self.now).to_string());
+                let now = plugin.reads_clock().then(|| humantime::format_rfc3339_seconds(self.now).to_string());
                 let shown = plugin::shown_workload(self.workload, plugin.interest(), now)?;
                 let instance = plugin.instance(self.host).await?;
                 Ok(place.insert(Seat { instance, shown }))

@@ -60,6 +60,6 @@ impl Rules {
 
     /// How long a decision stands: for ever, unless a plugin of these rules reads the clock.
     pub(super) fn stands_for(&self) -> Option<Duration> {
-        self.plugins.iter().map(Plugin::settings).filter(|plugin| plugin.clock).map(|plugin| plugin.cache).min()
+        self.plugins.iter().filter(|plugin| plugin.reads_clock()).map(|plugin| plugin.settings().cache).min()
     }
 }

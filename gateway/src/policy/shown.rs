@@ -10,7 +10,7 @@ use crate::{
 pub(super) struct Shown {
     scalars: [String; 5],
     ips: Vec<std::net::IpAddr>,
-    pairs: [Vec<(String, String)>; 5],
+    pairs: [Vec<(String, String)>; 6],
 }
 
 impl Shown {
@@ -36,6 +36,8 @@ impl Shown {
                     &interest.service_account_annotations,
                     &workload.service_account_annotations,
                 )?,
+                // Without the time: a decision that was made with it stands for as long as it may.
+                crate::plugin::bounded_attributes(workload, interest)?,
             ],
         })
     }

@@ -54,8 +54,9 @@ pub(crate) async fn scripted(name: &str, change: impl FnOnce(config::Plugin) -> 
     load(HOSTILE, |guest| change(config::Plugin { name: name.to_owned(), config, ..guest })).await.unwrap()
 }
 
-/// One that may read the clock, and denies every pod in `resolve` with a list of what it was shown: of each kind of
-/// metadata one key, and of the pod's annotations those that begin alike. A pod may have a script for it too.
+/// One that reads the clock, and denies every pod in `resolve` with a list of what it was shown: of each kind of
+/// metadata one key, of one container its image, and of the pod's annotations those that begin alike. A pod may have a
+/// script for it too.
 pub(crate) async fn echo() -> Plugin {
     static ECHO: OnceCell<Plugin> = OnceCell::const_new();
     let config = json!({ "do": "echo", "script": "echo", "interest": {
@@ -64,6 +65,7 @@ pub(crate) async fn echo() -> Plugin {
         "namespace_labels": ["stage"],
         "namespace_annotations": ["owner"],
         "service_account_annotations": ["eks.amazonaws.com/role-arn"],
+        "attributes": ["now", "image/app"],
     }});
     let clocked = |guest| config::Plugin { name: "echo".to_owned(), clock: true, config, ..guest };
     ECHO.get_or_init(async || load(HOSTILE, clocked).await.unwrap()).await.clone()

@@ -7,17 +7,19 @@ use std::sync::{
 
 use metagate::{
     clock::Clock,
+    config,
     plugin::{FaultKind, Host, Plugin},
     policy::{Rejection, Rules},
     workload::Workload,
 };
+use metagate_plugin_artifacts::testing::HOSTILE;
 use serde_json::json;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::{
     bench::{self, Bench, defaults},
-    guests::{builtin, echo, three},
-    pods::{allow, annotated, does, harmless, labelled, much, numbered, pod, role},
+    guests::{builtin, echo, load, scripted, three},
+    pods::{allow, annotated, does, harmless, labelled, much, numbered, pod, role, running},
 };
 
 fn with_all_kinds() -> Workload {
@@ -30,8 +32,14 @@ fn with_all_kinds() -> Workload {
         namespace_labels: all.clone(),
         namespace_annotations: all.clone(),
         service_account_annotations: all,
+        images: ["app", "proxy"].map(|container| (container.to_owned(), "secret".to_owned())).into(),
         ..pod(&[])
     }
+}
+
+fn all_images(guest: config::Plugin) -> config::Plugin {
+    let config = json!({ "script": "images", "interest": { "attributes": ["image/*"] } });
+    config::Plugin { name: "images".into(), config, ..guest }
 }
 
 #[tokio::test]
@@ -40,7 +48,7 @@ async fn a_plugin_is_shown_what_it_asked_for_and_nothing_else() {
     assert_eq!(
         denial.reason,
         "labels[tier] annotations[example.com/a,example.com/b] namespace-labels[stage] namespace-annotations[owner] \
-         service-account-annotations[eks.amazonaws.com/role-arn] attributes[now] decisions-before=0"
+         service-account-annotations[eks.amazonaws.com/role-arn] attributes[image/app,now] decisions-before=0"
     );
 }
 
@@ -48,6 +56,35 @@ async fn a_plugin_is_shown_what_it_asked_for_and_nothing_else() {
 async fn only_a_plugin_with_the_clock_is_told_the_time() {
     let shown = Bench::new(three().await).denied(pod(&[("first", does("resolve", "echo"))])).await.reason;
     assert!(shown.contains(" attributes[] "), "{shown}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_ask_for_the_time_is_not_told_it_even_where_it_is_granted() {
+    let granted = scripted("granted", |guest| config::Plugin { clock: true, ..guest }).await;
+    let shown = Bench::new([granted]).denied(pod(&[("granted", does("resolve", "echo"))])).await.reason;
+    assert!(shown.contains(" attributes[] "), "{shown}");
+}
+
+#[tokio::test]
+async fn images_are_shown_only_to_a_plugin_that_asks() {
+    let with_images = |name: &str| {
+        let asking = annotated(pod(&[(name, does("resolve", "echo"))]), "example.com/a", "x");
+        running(running(asking, "app", "shop:1"), "proxy", "mesh:2")
+    };
+    let shown = Bench::new(three().await).denied(with_images("first")).await.reason;
+    assert!(shown.contains(" attributes[] "), "{shown}");
+    let shown = Bench::new([load(HOSTILE, all_images).await.unwrap()]).denied(with_images("images")).await.reason;
+    assert!(shown.contains(" attributes[image/app,image/proxy] "), "{shown}");
+}
+
+#[tokio::test]
+async fn a_pod_with_more_containers_than_a_plugin_can_be_shown_is_denied() {
+    let bench = Bench::new([load(HOSTILE, all_images).await.unwrap()]);
+    let with = |count| Workload { images: numbered("c", count), ..pod(&[]) };
+    assert!(matches!(bench.grant(with(256)).await, Err(Rejection::NoRole)));
+    let denial = bench.denied(with(257)).await;
+    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("policy", "too-much-metadata"));
+    assert!(denial.reason.contains("256 attributes"), "{}", denial.reason);
 }
 
 /// Also of what another plugin was shown: the third asked for no more because the echoing one did.

@@ -6,7 +6,7 @@ use metagate::{
 };
 use metagate_plugin_artifacts::{
     BUILTINS,
-    testing::{FOREIGN_IMPORT, HOSTILE, WANTS_WASI, WRONG_WORLD},
+    testing::{FOREIGN_IMPORT, HOSTILE, WANTS_WASI, WRONG_TYPES, WRONG_WORLD},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -47,6 +47,12 @@ async fn what_is_no_component_is_refused() {
 async fn a_component_of_another_world_is_refused() {
     let parts = ["policy-plugin@0.1.0", "no exported instance named `metagate:policy/plugin@0.1.0`", "plugin-sdk/wit"];
     refused(WRONG_WORLD, json!({}), &parts).await;
+}
+
+#[tokio::test]
+async fn a_component_with_other_types_is_refused_as_one_of_another_world() {
+    let parts = ["policy-plugin@0.1.0", "type mismatch", "build it for the interface in plugin-sdk/wit"];
+    refused(WRONG_TYPES, json!({}), &parts).await;
 }
 
 #[tokio::test]
@@ -102,6 +108,15 @@ async fn a_plugin_that_fails_in_init_is_refused() {
     refused(HOSTILE, does("init", "trap"), &["trapped"]).await;
     refused(HOSTILE, does("init", "loop"), &["timed-out"]).await;
     refused(HOSTILE, much("init", "many-pairs", 257), &["answered-nonsense", "more than 256 keys"]).await;
+}
+
+#[tokio::test]
+async fn a_plugin_that_needs_the_clock_and_is_not_granted_it_is_refused_by_name() {
+    for asked in ["now", "n*"] {
+        let config = json!({ "interest": { "attributes": [asked] } });
+        refused(HOSTILE, config.clone(), &["asks for the time", "not granted", "set clock = true"]).await;
+        assert!(load(HOSTILE, |guest| config::Plugin { config, clock: true, ..guest }).await.unwrap().reads_clock());
+    }
 }
 
 #[tokio::test]

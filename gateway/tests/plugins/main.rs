@@ -19,3 +19,4 @@ mod patterns;
 mod pipeline;
 mod remembered;
 mod roles;
+mod versions;

@@ -32,6 +32,11 @@ pub(crate) fn annotated(mut pod: Workload, key: &str, value: &str) -> Workload {
     pod
 }
 
+pub(crate) fn running(mut pod: Workload, container: &str, image: &str) -> Workload {
+    pod.images.insert(container.into(), image.into());
+    pod
+}
+
 pub(crate) fn numbered(prefix: &str, count: usize) -> Pairs {
     (0..count).map(|number| (format!("{prefix}{number:05}"), "x".into())).collect()
 }
@@ -45,6 +50,7 @@ pub(crate) fn again(pod: &Workload) -> Arc<Workload> {
         service_account: pod.service_account.clone(),
         labels: pod.labels.clone(),
         annotations: pod.annotations.clone(),
+        images: pod.images.clone(),
         ..Workload::default()
     })
 }

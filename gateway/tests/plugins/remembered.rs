@@ -7,6 +7,7 @@ use std::{
 
 use metagate::{
     clock::Clock,
+    config,
     policy::{Rejection, Rules},
     workload::{Uid, Workload},
 };
@@ -14,8 +15,8 @@ use tokio::{task::JoinSet, time::advance};
 
 use crate::{
     bench::{Bench, defaults},
-    guests::{echo, host, three},
-    pods::{again, allow, annotated, deny, does, harmless, labelled, pod, role},
+    guests::{echo, host, scripted, three},
+    pods::{again, allow, annotated, deny, does, harmless, labelled, pod, role, running},
 };
 
 /// The outcomes that were worked out while the pods asked, one after the other.
@@ -72,6 +73,16 @@ async fn a_change_to_what_a_plugin_reads_is_decided_about_at_once() {
     let no_more = pod(&[("first", role("db")), ("second", deny("authorize", "revoked"))]);
     assert_eq!(bench.denied(no_more).await.code, "revoked");
     assert_eq!(bench.worked_out(), ["granted", "granted", "granted", "denied"]);
+}
+
+#[tokio::test]
+async fn a_changed_image_is_decided_about_anew_where_a_plugin_reads_it() {
+    let bench = Bench::new([echo().await]);
+    let of = |app: &str, proxy: &str| Arc::new(running(running(pod(&[]), "app", app), "proxy", proxy));
+    let before = of("shop:1", "mesh:1");
+    assert_eq!(asked(&bench, &[&before, &of("shop:1", "mesh:2")]).await.len(), 1, "nobody reads the proxy's");
+    assert!(!before.says_the_same_as(&of("shop:2", "mesh:1")), "the roster would keep the old value");
+    assert_eq!(asked(&bench, &[&of("shop:2", "mesh:1")]).await.len(), 2);
 }
 
 #[tokio::test]
@@ -152,4 +163,15 @@ async fn a_decision_made_without_the_clock_stands() {
     asked(&bench, &[&pod]).await;
     advance(Duration::from_secs(365 * 24 * 3600)).await;
     assert_eq!(asked(&bench, &[&pod, &again(&pod)]).await, ["granted"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_decision_stands_for_ever_where_the_clock_is_granted_to_a_plugin_that_does_not_ask_for_it() {
+    let clock = Clock::following_tokio(SystemTime::UNIX_EPOCH);
+    let granted = scripted("first", |guest| config::Plugin { clock: true, ..guest }).await;
+    let bench = Bench::built(host(), Rules::new(vec![granted], defaults()), clock);
+    let pod = Arc::new(pod(&[("first", deny("resolve", "never"))]));
+    asked(&bench, &[&pod]).await;
+    advance(Duration::from_secs(365 * 24 * 3600)).await;
+    assert_eq!(asked(&bench, &[&pod, &again(&pod)]).await, ["denied"]);
 }

@@ -10,8 +10,12 @@ use metagate_testkit::api_server::Fault;
 
 use super::*;
 
-/// Denies with a list of the keys that it was shown, and asks for label `tier`.
 async fn reads_labels(lab: &Lab) -> Plugin {
+    reads(lab, json!({ "labels": ["tier"] })).await
+}
+
+/// Denies with a list of the keys that it was shown.
+async fn reads(lab: &Lab, interest: Value) -> Plugin {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hostile.wasm");
     std::fs::write(&path, HOSTILE).unwrap();
@@ -20,7 +24,7 @@ async fn reads_labels(lab: &Lab) -> Plugin {
         name: "own".into(),
         code: PluginCode::File { path, sha256: None },
         mode: Mode::Enforce,
-        config: json!({ "on": "authorize", "do": "echo", "interest": { "labels": ["tier"] } }),
+        config: json!({ "on": "authorize", "do": "echo", "interest": interest }),
         ..policy.rules().plugins[0].settings().clone()
     };
     Plugin::load(policy.host(), settings).await.unwrap()
@@ -49,6 +53,37 @@ async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew(
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert_eq!(reply.status, 403);
     assert!(reply.text().contains("tier"), "{}", reply.text());
+}
+
+#[tokio::test]
+async fn a_plugin_that_reads_images_has_them_kept_and_a_changed_one_is_another_workload() {
+    let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a")]).await).await;
+    let before = lab.at("127.0.0.2").unwrap();
+    assert!(before.images.is_empty(), "nobody reads images yet");
+    let reader = reads(&lab, json!({ "attributes": ["image/*"] })).await;
+    let interest = reader.interest().clone();
+    assert!(!before.tells(&interest));
+    lab.gateway.gateway().policy.replace(|rules| {
+        let plugins = rules.plugins.iter().cloned().chain([reader.clone()]).collect();
+        Rules::new(plugins, rules.defaults.clone())
+    });
+    lab.until("images are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.tells(&interest))).await;
+    let kept = lab.at("127.0.0.2").unwrap();
+    assert_eq!(kept.images["c"], "i");
+    let reply = lab.get("127.0.0.2", ROLE).await;
+    assert_eq!(reply.status, 403);
+    assert!(reply.text().contains("attributes[image/c]"), "{}", reply.text());
+
+    lab.api.edit(Kind::Pods, "payments", "a", |pod| {
+        pod["spec"]["containers"][0]["image"] = json!("other");
+        pod["spec"]["ephemeralContainers"] = json!([{ "name": "debugger", "image": "busybox" }]);
+    });
+    lab.until("the new images are known", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.images.len() == 2)).await;
+    let after = lab.at("127.0.0.2").unwrap();
+    assert_eq!((after.images["c"].as_str(), after.images["debugger"].as_str()), ("other", "busybox"));
+    assert!(!Arc::ptr_eq(&kept, &after) && !after.says_the_same_as(&kept));
+    let reply = lab.get("127.0.0.2", ROLE).await;
+    assert!(reply.text().contains("attributes[image/c,image/debugger]"), "{}", reply.text());
 }
 
 #[tokio::test]

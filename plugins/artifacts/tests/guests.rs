@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test states what it expects by it")]
 
 use metagate_plugin_artifacts::engine;
-use metagate_plugin_artifacts::testing::{FOREIGN_IMPORT, HOSTILE, WANTS_WASI, WRONG_WORLD};
+use metagate_plugin_artifacts::testing::{
+    FOREIGN_IMPORT, FROZEN, HOSTILE, NEWER_MINOR, NEWER_MINOR_CALLS, NEXT_MAJOR, WANTS_WASI, WRONG_TYPES, WRONG_WORLD,
+};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -40,5 +42,19 @@ fn the_other_two_are_policies_with_one_import_too_many() {
     for (wasm, import) in [(FOREIGN_IMPORT, "evil:io/files@0.1.0"), (WANTS_WASI, "wasi:cli/environment@0.2.6")] {
         let (imports, exports) = names(wasm);
         assert!(has(&imports, import) && has(&exports, PLUGIN), "{imports:?} {exports:?}");
+    }
+}
+
+#[test]
+fn guests_of_other_versions_say_so_in_what_they_export() {
+    for (wasm, plugin) in [
+        (FROZEN, PLUGIN),
+        (WRONG_TYPES, PLUGIN),
+        (NEWER_MINOR, "metagate:policy/plugin@0.1.999"),
+        (NEWER_MINOR_CALLS, "metagate:policy/plugin@0.1.999"),
+        (NEXT_MAJOR, "metagate:policy/plugin@0.2.0"),
+    ] {
+        let (_, exports) = names(wasm);
+        assert!(has(&exports, plugin), "{exports:?}");
     }
 }

@@ -31,6 +31,7 @@ mod tests {
             service_account = "ledger"
             token_file = "tokens/ledger"
             labels = { tier = "trusted" }
+            images = { app = "registry.example.com/ledger:7" }
             [[namespace]]
             name = "payments"
             labels = { team = "a" }
@@ -52,6 +53,7 @@ mod tests {
         assert_eq!(workload.uid, Uid::derived("payments", "ledger-0"));
         assert_eq!(workload.ips.len(), 2);
         assert_eq!(workload.labels["tier"], "trusted");
+        assert_eq!(workload.images["app"], "registry.example.com/ledger:7");
         assert_eq!(workload.namespace_labels["team"], "a");
         assert_eq!(workload.namespace_annotations["iam.amazonaws.com/permitted"], ".*");
         assert_eq!(workload.service_account_annotations["eks.amazonaws.com/role-arn"], "arn");

@@ -26,6 +26,8 @@ pub struct Listed {
     pub listen: Option<SocketAddr>,
 }
 
+/// Kubernetes' names of namespaces and of containers.
+const LABEL: &str = "1 to 63 of a-z 0-9 -, neither first nor last a -";
 /// Kubernetes gives a pod that names none this service account.
 const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 
@@ -97,6 +99,10 @@ impl Parser<'_> {
                 name.to_owned()
             }
         };
+        for container in entry.images.keys().filter(|container| !is_label(container)) {
+            let problem = format!("expected a container's name before its image, found {}", quote(container));
+            self.refuse(&key.name("images").name(container), problem, LABEL);
+        }
         let ips = self.ips(key, &entry);
         let listen = self.listen(&key.name("listen"), &entry.listen);
         let namespace = namespaces.get(&entry.namespace);
@@ -107,6 +113,7 @@ impl Parser<'_> {
             service_account,
             labels: entry.labels,
             annotations: entry.annotations,
+            images: entry.images,
             namespace_labels: namespace.map(|n| n.labels.clone()).unwrap_or_default(),
             namespace_annotations: namespace.map(|n| n.annotations.clone()).unwrap_or_default(),
             service_account_annotations: account.map(|a| a.annotations.clone()).unwrap_or_default(),
@@ -177,7 +184,7 @@ impl Parser<'_> {
     fn namespace_name(&mut self, key: &Key, written: &str) {
         if !is_label(written) {
             let problem = format!("expected a namespace's name, found {}", quote(written));
-            self.refuse(key, problem, "1 to 63 of a-z 0-9 -, neither first nor last a -");
+            self.refuse(key, problem, LABEL);
         }
     }
 

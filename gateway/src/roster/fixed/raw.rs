@@ -39,6 +39,8 @@ pub(super) struct Entry {
     pub(super) service_account: String,
     pub(super) labels: Pairs,
     pub(super) annotations: Pairs,
+    /// By container.
+    pub(super) images: Pairs,
     pub(super) token_file: String,
     pub(super) listen: String,
 }

@@ -122,6 +122,7 @@ impl Index {
             namespace_labels: namespace.labels.clone(),
             namespace_annotations: namespace.annotations.clone(),
             service_account_annotations: account.annotations.clone(),
+            images: pod.images.clone(),
             kept: Some(Arc::clone(&self.interest)),
             ..Workload::default()
         }
@@ -158,6 +159,7 @@ mod tests {
             addresses: vec!["10.0.0.1".parse().unwrap()],
             labels: Pairs::new(),
             annotations: Pairs::new(),
+            images: Pairs::new(),
             ends: ends.map(at),
             first_seen: at(first_seen),
         }

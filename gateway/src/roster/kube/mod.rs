@@ -112,7 +112,7 @@ impl Watched {
                     let stale = another_interest(beside.rules.clone(), &beside.interest, &interest);
                     tokio::select! {
                         () = followed => {}
-                        () = stale => tracing::info!("policy reads other labels or annotations now; listing anew"),
+                        () = stale => tracing::info!("policy reads other labels, annotations or images now; listing anew"),
                     }
                 }
             } => {}

@@ -29,6 +29,17 @@ struct Spec {
     node_name: Option<String>,
     service_account_name: Option<String>,
     host_network: bool,
+    containers: Option<Vec<Container>>,
+    init_containers: Option<Vec<Container>>,
+    ephemeral_containers: Option<Vec<Container>>,
+}
+
+/// Names are unique over all three kinds (Kubernetes, API reference, Container).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Container {
+    name: String,
+    image: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -59,6 +70,8 @@ pub(super) struct Live {
     pub addresses: Vec<IpAddr>,
     pub labels: Pairs,
     pub annotations: Pairs,
+    /// By container.
+    pub images: Pairs,
     /// The end of its grace period, where it is being deleted.
     pub ends: Option<SystemTime>,
     pub first_seen: SystemTime,
@@ -97,10 +110,17 @@ impl Pod {
             addresses,
             labels: shown(metadata.labels, |key| interest.labels.show(key)),
             annotations: shown(metadata.annotations, |key| interest.annotations.show(key)),
+            images: images([spec.containers, spec.init_containers, spec.ephemeral_containers], interest),
             ends: metadata.deletion_timestamp.map(|time| time.0.into()),
             first_seen: now,
         }))
     }
+}
+
+/// A container without an image keeps its place: a policy that knows no such image refuses it.
+fn images(kinds: [Option<Vec<Container>>; 3], interest: &Interest) -> Pairs {
+    let all = kinds.into_iter().flatten().flatten().filter(|container| interest.asks_for_image(&container.name));
+    all.map(|container| (container.name, container.image)).collect()
 }
 
 fn addresses(all: Vec<Address>, one: Option<String>) -> Result<Vec<IpAddr>, Malformed> {
@@ -166,6 +186,15 @@ mod tests {
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
     fn pod(change: impl FnOnce(&mut Value)) -> Result<Option<Live>, Malformed> {
+        let interest = Interest {
+            labels: Keys::new(["tier".to_owned()]),
+            annotations: Keys::new(["iam.amazonaws.com/*".to_owned()]),
+            ..Interest::default()
+        };
+        pod_for(&interest, change)
+    }
+
+    fn pod_for(interest: &Interest, change: impl FnOnce(&mut Value)) -> Result<Option<Live>, Malformed> {
         let mut object = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {
@@ -173,19 +202,39 @@ mod tests {
                 "annotations": { "iam.amazonaws.com/role": "a", "big": "x".repeat(1000) },
                 "labels": { "tier": "trusted", "other": "y" },
             },
-            "spec": { "nodeName": "node-a", "serviceAccountName": "checkout", "containers": [{ "name": "c" }] },
+            "spec": {
+                "nodeName": "node-a", "serviceAccountName": "checkout",
+                "containers": [{ "name": "app", "image": "shop:1", "command": ["serve"] }, { "name": "proxy" }],
+                "initContainers": [{ "name": "fetch", "image": "fetch:2" }],
+                "ephemeralContainers": [{ "name": "debugger", "image": "busybox", "targetContainerName": "app" }],
+            },
             "status": {
                 "phase": "Running", "hostIP": "10.1.0.1", "podIP": "10.0.0.1",
                 "podIPs": [{ "ip": "10.0.0.1" }, { "ip": "fd00::1" }],
             },
         });
         change(&mut object);
-        let interest = Interest {
-            labels: Keys::new(["tier".to_owned()]),
-            annotations: Keys::new(["iam.amazonaws.com/*".to_owned()]),
-            ..Interest::default()
-        };
-        serde_json::from_value::<Pod>(object).unwrap().read("node-a", &interest, NOW)
+        serde_json::from_value::<Pod>(object).unwrap().read("node-a", interest, NOW)
+    }
+
+    /// As `CONTAINER=IMAGE`.
+    fn images(asked: &[&str]) -> Vec<String> {
+        let attributes = Keys::new(asked.iter().map(|key| (*key).to_owned()));
+        let live = pod_for(&Interest { attributes, ..Interest::default() }, |_| {}).unwrap().unwrap();
+        live.images.into_iter().map(|(container, image)| format!("{container}={image}")).collect()
+    }
+
+    #[test]
+    fn images_of_all_kinds_of_containers_are_held_where_policy_reads_them() {
+        assert_eq!(images(&["image/*"]), ["app=shop:1", "debugger=busybox", "fetch=fetch:2", "proxy="]);
+        assert_eq!(images(&["image/app", "image/d*"]), ["app=shop:1", "debugger=busybox"]);
+        assert!(images(&["now", "app"]).is_empty());
+    }
+
+    #[test]
+    fn a_pod_whose_object_lists_no_containers_is_one_all_the_same() {
+        let live = pod(|object| object["spec"]["containers"] = Value::Null).unwrap().unwrap();
+        assert!(live.images.is_empty());
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub struct InterestTable {
     pub namespace_labels: Vec<String>,
     pub namespace_annotations: Vec<String>,
     pub service_account_annotations: Vec<String>,
+    pub attributes: Vec<String>,
 }
 
 impl RoleTable {

@@ -39,11 +39,16 @@ impl Policy for Hostile {
     }
 
     fn interest(&self) -> Interest {
-        let InterestTable { labels, annotations, namespace_labels, namespace_annotations, service_account_annotations } =
-            self.config.interest.clone();
-        let interest =
-            Interest { labels, annotations, namespace_labels, namespace_annotations, service_account_annotations }
-                .annotations(&self.config.script);
+        let asked = self.config.interest.clone();
+        let interest = Interest {
+            labels: asked.labels,
+            annotations: asked.annotations,
+            namespace_labels: asked.namespace_labels,
+            namespace_annotations: asked.namespace_annotations,
+            service_account_annotations: asked.service_account_annotations,
+            attributes: asked.attributes,
+        };
+        let interest = interest.annotations(&self.config.script);
         match (self.config.on, self.config.deed) {
             (Phase::Init, Deed::HugeAnswer) => interest.labels(["k".repeat(self.config.size(HUGE_BYTES))]),
             (Phase::Init, Deed::ManyPairs) => interest.labels(keys(self.config.size(MANY_PAIRS))),

@@ -139,6 +139,7 @@ impl Walk {
                     addresses,
                     labels: Pairs::new(),
                     annotations: [("role".to_owned(), role.to_string())].into(),
+                    images: Pairs::new(),
                     ends,
                     first_seen: at(self.now),
                 };
