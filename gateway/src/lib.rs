@@ -38,6 +38,7 @@ pub mod telemetry;
 
 // Nouns and ground.
 pub mod clock;
+pub mod key_file;
 pub mod lifecycle;
 pub mod role;
 pub mod workload;

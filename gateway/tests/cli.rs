@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
 };
@@ -163,6 +164,33 @@ fn check_opens_what_the_configuration_names_and_tells_of_each() {
     ] {
         assert!(ran.err.contains(fault), "{fault} is not in: {}", ran.err);
     }
+}
+
+#[test]
+fn check_judges_pin_and_signature_and_keeps_compiled_plugins_only_where_a_gateway_does() {
+    let key = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
+    let folder = sandbox_and(&format!(
+        "[[plugin]]\nname = \"pinned\"\npath = \"a.wasm\"\nsha256 = \"{}\"\n\
+         [[plugin]]\nname = \"unsigned\"\npath = \"a.wasm\"\n\
+         [plugin_files]\npublic_keys = [\"{key}\"]\ncompiled = \"compiled\"\ncompiled_key_file = \"key\"\n",
+        "AB".repeat(32)
+    ))
+    .and("a.wasm", "nonsense");
+    let file = folder.path("metagate.toml");
+    let ran = run(&["check", "--config", &file]);
+    assert_eq!((ran.code, ran.out.as_str()), (78, ""));
+    for fault in ["plugin pinned: ", "but the configuration pins abab", "plugin unsigned: ", "a.wasm.sig is missing"] {
+        assert!(ran.err.contains(fault), "{fault} is not in: {}", ran.err);
+    }
+    assert!(!Path::new(&folder.path("compiled")).exists() && !Path::new(&folder.path("key")).exists());
+
+    fs::write(folder.path("key"), "\n").unwrap();
+    fs::set_permissions(folder.path("key"), fs::Permissions::from_mode(0o644)).unwrap();
+    fs::create_dir(folder.path("compiled")).unwrap();
+    fs::set_permissions(folder.path("compiled"), fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = run(&["check", "--config", &file]);
+    let fault = "plugin_files.compiled_key_file: ";
+    assert_eq!((ran.code, ran.err.matches(fault).count()), (78, 1), "{}", ran.err);
 }
 
 #[test]

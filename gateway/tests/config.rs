@@ -269,6 +269,33 @@ fn paths_are_relative_to_the_configuration() {
 }
 
 #[test]
+fn a_pinned_digest_may_be_written_in_capitals() {
+    let pinned = |written: &str| {
+        let text = format!("[[plugin]]\nname = 'a'\npath = 'a.wasm'\nsha256 = '{written}'");
+        loaded(&of_text(&text)).config.plugins[0].code.clone()
+    };
+    assert_eq!(pinned(&"AB".repeat(32)), PluginCode::File { path: "a.wasm".into(), sha256: Some([0xab; 32]) });
+    assert_eq!(pinned(&"AB".repeat(32)), pinned(&"ab".repeat(32)));
+}
+
+#[test]
+fn a_private_key_in_the_place_of_a_public_one_is_not_repeated() {
+    // PKCS#8 of ed25519, P-256 and RSA begin so, and are of these lengths or more.
+    for head in
+        ["MC4CAQAwBQYDK2VwBCIEI", "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg", "MIIEvgIBADANBgkqhkiG9w0BAQEF"]
+    {
+        let private = format!("{head}{}", "hunter2a".repeat(8));
+        for text in [
+            format!("plugin_files.public_keys = ['{private}']"),
+            format!("plugin_files = {{ public_keys = ['{private}'], compiled = 'x' }}"),
+        ] {
+            let told = refusal(&of_text(&text));
+            assert!(told.contains("plugin_files.public_keys[0]") && !told.contains("hunter2a"), "{told}");
+        }
+    }
+}
+
+#[test]
 fn an_effective_value_tells_a_program_its_origin() {
     let json = loaded(&of_text("[[plugin]]\nname = 'a'\nbuiltin = 'annotations'")).effective.to_json();
     assert_eq!(json["plugin"][0]["name"]["value"], "a");

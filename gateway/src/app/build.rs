@@ -18,7 +18,7 @@ use crate::{
     handle::Gateway,
     lifecycle::Readiness,
     listen::{Listener, Room},
-    plugin::{Host, Plugin},
+    plugin::{self, Host, Plugin},
     policy::{Decision, Defaults, Policy, Rules},
     relay::{AllowList, Relay},
     roster::fixed,
@@ -65,6 +65,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         None => Relay::from_config(&config.imds).map_err(|error| StartError::Endpoint(error.to_string()))?,
     };
     let relay = Arc::new(relay);
+    make_compiled(config)?;
     let policy = Arc::new(build_policy(config, &telemetry, clock.clone()).await?);
     let (source, awaited) = match parts.source {
         Some(source) => (source, None),
@@ -127,14 +128,20 @@ async fn bind_admin(config: &Config) -> Result<AdminListener, StartError> {
 
 /// Policy over a configuration's plugins. `explain` and `check` need no more than this.
 pub async fn build_policy(config: &Config, telemetry: &Telemetry, clock: Clock) -> Result<Policy, StartError> {
-    let host = Host::new()?;
+    let host = Host::new()?.with_files(&config.plugin_files)?;
     let rules = rules(&host, config).await?;
     let metrics = Arc::clone(telemetry.metrics());
     Ok(Policy::new(host, rules, clock, Box::new(move |decision: &Decision| metrics.decision(decision))))
 }
 
-/// Loads the plugins, side by side: custom ones are compiled here.
+/// What `plugin_files` names, where it is not there yet.
+pub(super) fn make_compiled(config: &Config) -> Result<(), StartError> {
+    Ok(config.plugin_files.compiled.as_ref().map_or(Ok(()), plugin::make_compiled)?)
+}
+
+/// Loads the plugins, side by side: custom ones are compiled here. Their files must be what this very configuration asks for.
 pub(super) async fn rules(host: &Host, config: &Config) -> Result<Rules, StartError> {
+    let host = host.with_files(&config.plugin_files)?;
     let mut loading = Vec::new();
     for plugin in config.plugins.clone() {
         let host = host.clone();

@@ -6,6 +6,7 @@ use crate::{
     cluster::Cluster,
     config::{Config, RosterSource},
     events::Notices,
+    plugin::Host,
     roster::fixed::Watched,
     session::Keyring,
     telemetry::Telemetry,
@@ -32,6 +33,11 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
     if let Some(Err(error)) = config.imds.token_key_file.as_deref().filter(|path| path.exists()).map(Keyring::of_file) {
         faults.push(format!("imds.token_key_file: {error}"));
     }
+    let mut files = config.plugin_files.clone();
+    if let Err(error) = Host::new()?.with_files(&files) {
+        faults.push(error.to_string());
+        files.compiled = None;
+    }
     // Only one that is named: what stands in for it is there on nodes, not where configurations are checked.
     if let (RosterSource::Kubernetes, Some(path)) = (&config.roster.source, &config.kubernetes.kubeconfig)
         && let Err(error) = Cluster::find(Some(path)).await
@@ -44,6 +50,7 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
     for plugin in &config.plugins {
         let mut alone = config.clone();
         alone.plugins = vec![plugin.clone()];
+        alone.plugin_files = files.clone();
         match build_policy(&alone, &telemetry, Clock::system()).await {
             Ok(_) => plugins += 1,
             Err(error) => faults.push(error.to_string()),

@@ -24,13 +24,13 @@ use crate::{
     credential::KeeperHandle,
     discovery::Discovery,
     handle::Gateway,
+    key_file::KeyFileError,
     lifecycle::{Readiness, Waiting},
     listen::{Listener, Room},
-    plugin::{HostError, LoadError},
+    plugin::{CompiledError, HostError, LoadError},
     prefetch,
     relay::Relay,
     roster::{Feed, fixed, kube},
-    session::KeyFileError,
     source::{ChoiceError, Source},
     telemetry::MetricsError,
 };
@@ -79,6 +79,8 @@ pub enum StartError {
     Key(#[from] KeyFileError),
     #[error(transparent)]
     Engine(#[from] HostError),
+    #[error(transparent)]
+    Compiled(#[from] CompiledError),
     #[error(transparent)]
     Plugin(#[from] LoadError),
     #[error(transparent)]

@@ -34,8 +34,9 @@ pub struct ConfigFile {
 const READ_ANEW: Duration = Duration::from_secs(30);
 
 /// Takes effect without a restart.
-const LIVE: [&str; 6] = [
+const LIVE: [&str; 7] = [
     "plugin",
+    "plugin_files",
     "policy",
     "credentials.base_role_arn",
     "credentials.session_name",
@@ -88,6 +89,7 @@ impl ConfigFile {
     async fn reload(&mut self, policy: &Policy, feed: &Feed) -> Result<Vec<String>, NotReloaded> {
         let loaded = build::load(&Sources::read(Some(&self.path))?)?;
         build::supported(&loaded.config)?;
+        build::make_compiled(&loaded.config)?;
         let next = build::rules(policy.host(), &loaded.config).await?;
         policy.announce(Some(&next));
         let read = timeout(READ_ANEW, read_for(&next, feed)).await;

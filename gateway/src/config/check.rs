@@ -6,6 +6,7 @@ mod credentials;
 mod endpoint;
 mod intercept;
 mod kubernetes;
+mod plugin_files;
 mod plugins;
 mod telemetry;
 
@@ -81,6 +82,7 @@ impl Checker<'_> {
         let credentials = self.credentials(&raw.credentials);
         let policy = self.policy(&raw.policy);
         let plugins = self.plugins(&raw.plugin);
+        let plugin_files = self.plugin_files(&raw.plugin_files);
         let intercept = self.intercept(&raw.intercept);
         let telemetry = self.telemetry(&raw.telemetry);
         if let (Some(pods), Some(admin)) = (&pods, &admin) {
@@ -98,6 +100,7 @@ impl Checker<'_> {
             credentials: credentials?,
             policy: policy?,
             plugins: plugins?,
+            plugin_files: plugin_files?,
             intercept: intercept?,
             telemetry: telemetry?,
         })

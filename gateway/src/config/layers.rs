@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn the_defaults_are_a_layer() {
         let layers = Layers::of(&Sources::default()).unwrap_or_else(|fault| panic!("{fault}"));
-        assert_eq!(layers.values().len(), 10);
+        assert_eq!(layers.values().len(), 11);
         assert_eq!(layers.origin(&Key::dotted("pods.listen")), Origin::Default);
     }
 

@@ -36,6 +36,7 @@ pub(crate) use quote::quote;
 
 use crate::{
     intercept::{Interfaces, NodeAddresses},
+    plugin::PublicKey,
     role::{BaseArn, SessionTemplate},
 };
 
@@ -50,6 +51,7 @@ pub struct Config {
     pub policy: Policy,
     /// In the order in which they are asked.
     pub plugins: Vec<Plugin>,
+    pub plugin_files: PluginFiles,
     pub intercept: Intercept,
     pub telemetry: Telemetry,
 }
@@ -205,6 +207,22 @@ pub struct Plugin {
 pub enum PluginCode {
     Builtin(String),
     File { path: PathBuf, sha256: Option<[u8; 32]> },
+}
+
+/// What holds for all plugins that are files.
+#[derive(Clone, Debug, Default)]
+pub struct PluginFiles {
+    /// With any, each file must be signed by one of them.
+    pub public_keys: Vec<PublicKey>,
+    pub compiled: Option<Compiled>,
+}
+
+/// Where compiled plugins are kept for the next start.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    pub folder: PathBuf,
+    /// Holds the key that seals them. Made at first start where it does not exist.
+    pub key_file: PathBuf,
 }
 
 /// What `metagate intercept` puts in place; the running gateway does not read it.

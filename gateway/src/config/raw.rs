@@ -17,6 +17,7 @@ pub struct Raw {
     pub credentials: Credentials,
     pub policy: Policy,
     pub plugin: Vec<Plugin>,
+    pub plugin_files: PluginFiles,
     pub intercept: Intercept,
     pub telemetry: Telemetry,
 }
@@ -104,6 +105,14 @@ pub struct Plugin {
     pub config: PluginConfig,
 }
 
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PluginFiles {
+    pub public_keys: Vec<String>,
+    pub compiled: String,
+    pub compiled_key_file: String,
+}
+
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Intercept {
@@ -136,6 +145,7 @@ impl Default for Raw {
             credentials: Credentials::default(),
             policy: Policy::default(),
             plugin: BUILTINS.map(builtin).into(),
+            plugin_files: PluginFiles::default(),
             intercept: Intercept::default(),
             telemetry: Telemetry::default(),
         }

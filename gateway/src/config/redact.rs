@@ -9,6 +9,9 @@ pub(crate) const REDACTED: &str = "(redacted)";
 /// Names that announce a secret, wherever they stand in a longer name: `api_token`, `clientSecret`.
 const SECRET_NAMES: [&str; 6] = ["secret", "token", "password", "passphrase", "api_key", "apikey"];
 
+/// PKCS#8: a length of one to three bytes, then the INTEGER 0 and a SEQUENCE, in base64; and what PEM says of any private key.
+const PRIVATE_KEYS: [&str; 4] = ["CAQAw", "AgEAM", "IBADA", "PRIVATE KEY"];
+
 pub(crate) fn is_secret_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     SECRET_NAMES.iter().any(|secret| lower.contains(secret))
@@ -57,7 +60,8 @@ pub(crate) fn url(text: &str) -> Cow<'_, str> {
     if hidden { Cow::Owned(shown + rest) } else { Cow::Borrowed(text) }
 }
 
-/// A line of a file as a fault may show it; None where it gives a value to a name that announces a secret. `own` is the
+/// A line of a file as a fault may show it; None where it gives a value to a name that announces a secret, or holds a
+/// private key. `own` is the
 /// key at fault, where it is one of ours: `imds.token` is a word, not a secret.
 pub(crate) fn line<'a>(text: &'a str, own: Option<&str>) -> Option<&'a str> {
     let secret = text.match_indices(['=', ':']).any(|(at, _)| {
@@ -65,6 +69,7 @@ pub(crate) fn line<'a>(text: &'a str, own: Option<&str>) -> Option<&'a str> {
         let name = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != '-').next().unwrap_or_default();
         is_secret_name(name) && own != Some(name)
     });
+    let secret = secret || PRIVATE_KEYS.iter().any(|mark| text.contains(mark));
     (!secret && matches!(url(text), Cow::Borrowed(_))).then_some(text)
 }
 

@@ -10,6 +10,7 @@ use super::{
     call::{CallState, Instance, Unasked},
     code::{self, FILE_MAX},
     component::{self, COMPILE_MAX},
+    signature::SignatureError,
     version::{self, INTERFACE},
 };
 use crate::config::{self, Mode};
@@ -37,6 +38,8 @@ pub enum LoadError {
         "plugin {plugin}: {path} has sha256 {found}, but the configuration pins {pinned} (pin the new one if the file was meant to change)"
     )]
     Pin { plugin: String, path: PathBuf, found: String, pinned: String },
+    #[error("plugin {plugin}: {error}")]
+    Signature { plugin: String, error: SignatureError },
     #[error("plugin {plugin}: there is no built-in plugin {builtin}; there are {known}")]
     NoBuiltin { plugin: String, builtin: String, known: String },
     #[error(
@@ -85,7 +88,7 @@ impl Plugin {
 
     async fn load_here(host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
         let name = settings.name.clone();
-        let code = code::read(&settings).await?;
+        let code = code::read(&host.public_keys, &settings).await?;
         let digest = code.digest();
         let component = component::compile(host, &name, code).await?;
         component::vet(host, &name, &component)?;

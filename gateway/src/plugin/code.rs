@@ -1,10 +1,12 @@
-//! A plugin's bytes: the program's own, or a file's, whose digest may be pinned.
+//! A plugin's bytes: the program's own, or a file's, whose digest may be pinned and which may have to be signed.
+
+use std::{fs::File, io::Read, path::Path};
 
 use metagate_plugin_artifacts::Builtin;
 use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
 
-use super::{LoadError, artifact::digest_hex};
+use super::{LoadError, artifact::digest_hex, signature, signature::PublicKey};
 use crate::config::{self, PluginCode};
 
 /// componentize-py's smallest guest is 18.4 MB; nobody's policy is larger.
@@ -12,31 +14,28 @@ pub(super) const FILE_MAX: u64 = 32 << 20;
 
 pub(super) enum Code {
     Builtin(&'static Builtin),
-    File(Vec<u8>),
+    File { wasm: Vec<u8>, digest: [u8; 32] },
 }
 
 impl Code {
     /// SHA-256 of the component.
     pub(super) fn digest(&self) -> [u8; 32] {
-        Sha256::digest(self.wasm()).into()
-    }
-
-    fn wasm(&self) -> &[u8] {
         match self {
-            Self::Builtin(builtin) => builtin.wasm,
-            Self::File(wasm) => wasm,
+            Self::Builtin(builtin) => Sha256::digest(builtin.wasm).into(),
+            Self::File { digest, .. } => *digest,
         }
     }
 
     pub(super) fn compile(&self, engine: &Engine) -> wasmtime::Result<Component> {
         match self {
             Self::Builtin(builtin) => builtin.load(engine),
-            Self::File(wasm) => Component::new(engine, wasm),
+            Self::File { wasm, .. } => Component::new(engine, wasm),
         }
     }
 }
 
-pub(super) async fn read(settings: &config::Plugin) -> Result<Code, LoadError> {
+/// A file is read once: what is compared with the pin and the signature is what is compiled.
+pub(super) async fn read(keys: &[PublicKey], settings: &config::Plugin) -> Result<Code, LoadError> {
     let plugin = settings.name.clone();
     match &settings.code {
         PluginCode::Builtin(name) => match metagate_plugin_artifacts::builtin(name) {
@@ -47,18 +46,35 @@ pub(super) async fn read(settings: &config::Plugin) -> Result<Code, LoadError> {
             }
         },
         PluginCode::File { path, sha256 } => {
-            let io = |source| LoadError::Read { plugin: plugin.clone(), path: path.clone(), source };
-            let bytes = tokio::fs::metadata(path).await.map_err(io)?.len();
-            if bytes > FILE_MAX {
-                return Err(LoadError::TooLarge { plugin, path: path.clone(), bytes });
+            let (keys, file, pinned) = (keys.to_vec(), path.clone(), *sha256);
+            // Hashing tens of megabytes would hold up requests.
+            match tokio::task::spawn_blocking(move || read_file(&keys, plugin, &file, pinned)).await {
+                Ok(read) => read,
+                Err(panic) => {
+                    let (plugin, path, source) = (settings.name.clone(), path.clone(), std::io::Error::other(panic));
+                    Err(LoadError::Read { plugin, path, source })
+                }
             }
-            let wasm = tokio::fs::read(path).await.map_err(io)?;
-            let found: [u8; 32] = Sha256::digest(&wasm).into();
-            if let Some(pinned) = sha256.filter(|pinned| *pinned != found) {
-                let (found, pinned) = (digest_hex(&found), digest_hex(&pinned));
-                return Err(LoadError::Pin { plugin, path: path.clone(), found, pinned });
-            }
-            Ok(Code::File(wasm))
         }
+    }
+}
+
+fn read_file(keys: &[PublicKey], plugin: String, path: &Path, pinned: Option<[u8; 32]>) -> Result<Code, LoadError> {
+    let io = |source| LoadError::Read { plugin: plugin.clone(), path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    let bytes = file.metadata().map_err(io)?.len();
+    if bytes > FILE_MAX {
+        return Err(LoadError::TooLarge { plugin, path: path.to_owned(), bytes });
+    }
+    let mut wasm = Vec::new();
+    file.take(FILE_MAX).read_to_end(&mut wasm).map_err(io)?;
+    let digest: [u8; 32] = Sha256::digest(&wasm).into();
+    if let Some(pinned) = pinned.filter(|pinned| *pinned != digest) {
+        let (found, pinned) = (digest_hex(&digest), digest_hex(&pinned));
+        return Err(LoadError::Pin { plugin, path: path.to_owned(), found, pinned });
+    }
+    match signature::verify(keys, path, &wasm) {
+        Ok(()) => Ok(Code::File { wasm, digest }),
+        Err(error) => Err(LoadError::Signature { plugin, error }),
     }
 }

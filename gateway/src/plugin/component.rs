@@ -1,21 +1,66 @@
 //! From bytes to a component that could be started: compiled, and vetted for what it imports and exports.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use wasmtime::component::Component;
 
-use super::{Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code, convert, version};
+use super::{
+    Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code, compiled::Found, convert, digest_hex, version,
+};
 
 /// Compiling is the unsandboxed part: a crafted component of 300 KB takes 15 s.
 pub(super) const COMPILE_MAX: Duration = Duration::from_secs(30);
 
+/// Takes what was kept of this very file, or compiles it and keeps that. A built-in was compiled with the gateway.
 pub(super) async fn compile(host: &Host, plugin: &str, code: Code) -> Result<Component, LoadError> {
+    if let Code::Builtin(_) = code {
+        return compiled(host, plugin, code).await;
+    }
+    let digest = code.digest();
+    let sha256 = digest_hex(&digest);
+    if let Some(kept) = kept(host, plugin, digest).await {
+        tracing::info!(plugin, sha256, from = "kept", "plugin compiled before");
+        return Ok(kept);
+    }
+    let component = compiled(host, plugin, code).await?;
+    tracing::info!(plugin, sha256, from = "file", "plugin compiled");
+    keep(host, plugin, digest, &component).await;
+    Ok(component)
+}
+
+async fn compiled(host: &Host, plugin: &str, code: Code) -> Result<Component, LoadError> {
     let engine = host.engine.clone();
     let work = tokio::task::spawn_blocking(move || code.compile(&engine));
     match tokio::time::timeout(COMPILE_MAX, work).await {
         Err(_) => Err(LoadError::CompileTime { plugin: plugin.into() }),
         Ok(Err(panic)) => Err(LoadError::Component { plugin: plugin.into(), detail: panic.to_string() }),
         Ok(Ok(made)) => made.map_err(|error| LoadError::Component { plugin: plugin.into(), detail: one_line(&error) }),
+    }
+}
+
+async fn kept(host: &Host, plugin: &str, digest: [u8; 32]) -> Option<Component> {
+    let folder = Arc::clone(host.compiled.as_ref()?);
+    match tokio::task::spawn_blocking(move || folder.find(&digest)).await {
+        Ok(Found::Kept(component)) => Some(component),
+        Ok(Found::Nothing) => None,
+        Ok(Found::Bad { path, why }) => {
+            tracing::error!(plugin, path = %path.display(), %why, "a compiled plugin is not loaded, but compiled again");
+            None
+        }
+        Err(panic) => {
+            tracing::error!(plugin, error = %panic, "a compiled plugin cannot be looked at, so it is compiled again");
+            None
+        }
+    }
+}
+
+/// Only the next start would be quicker for it, so failing is no fault.
+async fn keep(host: &Host, plugin: &str, digest: [u8; 32], component: &Component) {
+    let Some(folder) = host.compiled.clone() else { return };
+    let component = component.clone();
+    let work = tokio::task::spawn_blocking(move || folder.keep(&digest, &component));
+    if let Err(error) = work.await.unwrap_or_else(|panic| Err(panic.into())) {
+        tracing::warn!(plugin, %error, "a compiled plugin cannot be kept in plugin_files.compiled");
     }
 }
 

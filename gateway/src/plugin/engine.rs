@@ -7,7 +7,10 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-use super::{bindings::PolicyPlugin, call::CallState, threads::Threads};
+use super::{
+    CompiledError, bindings::PolicyPlugin, call::CallState, compiled::CompiledFolder, signature::PublicKey, threads::Threads,
+};
+use crate::config;
 
 /// Deadlines are counted in these. 10 ms costs 0.34% of a core on an idle process and is precise to one tick.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -24,12 +27,15 @@ pub(super) const TABLE_ELEMENTS: usize = 20_000;
 /// The most that `memory` may be configured to.
 pub const MEMORY_MAX: usize = 64 << 20;
 
-/// An engine, the imports that a plugin may have, and the threads that plugins run on.
+/// An engine, the imports that a plugin may have, the threads that plugins run on, and what a plugin's file must be.
 #[derive(Clone)]
 pub struct Host {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<CallState>>,
     threads: Arc<Threads>,
+    /// Whose signature each plugin's file needs; nobody's where there are none.
+    pub(super) public_keys: Arc<[PublicKey]>,
+    pub(super) compiled: Option<Arc<CompiledFolder>>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +54,26 @@ impl Host {
         let mut linker = Linker::new(&engine);
         PolicyPlugin::add_to_linker::<_, HasSelf<CallState>>(&mut linker, |state| state)?;
         tick(&engine);
-        Ok(Self { engine, linker: Arc::new(linker), threads: Arc::new(Threads::start()?) })
+        Ok(Self {
+            engine,
+            linker: Arc::new(linker),
+            threads: Arc::new(Threads::start()?),
+            public_keys: Arc::default(),
+            compiled: None,
+        })
     }
 
     pub(crate) fn threads(&self) -> &Threads {
         &self.threads
+    }
+
+    /// The same engine, for files of which this holds.
+    pub fn with_files(&self, settings: &config::PluginFiles) -> Result<Self, CompiledError> {
+        let compiled = match &settings.compiled {
+            Some(compiled) => CompiledFolder::open(compiled, &self.engine)?.map(Arc::new),
+            None => None,
+        };
+        Ok(Self { public_keys: settings.public_keys.clone().into(), compiled, ..self.clone() })
     }
 }
 

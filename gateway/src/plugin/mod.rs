@@ -4,21 +4,25 @@ mod artifact;
 mod bindings;
 mod call;
 mod code;
+mod compiled;
 mod component;
 mod convert;
 mod engine;
 mod interest;
+mod signature;
 mod threads;
 mod version;
 
 pub use artifact::{LoadError, Plugin, digest_hex};
 pub use bindings::types::{Role as ShownRole, Workload as ShownWorkload};
 pub use call::Instance;
+pub use compiled::{CompiledError, make as make_compiled};
 pub use convert::{RoleAnswer, TooMuch};
 pub(crate) use convert::{bounded_attributes, bounded_pairs, printable, shown_role, shown_workload};
 pub(crate) use engine::INSTANCES;
 pub use engine::{Host, HostError, MEMORY_MAX};
 pub use interest::{Interest, Keys};
+pub use signature::{PublicKey, PublicKeyError, SignatureError};
 pub use version::INTERFACE;
 
 /// What a plugin says of a workload's role.

@@ -4,7 +4,7 @@
 mod keyring;
 mod token;
 
-pub use keyring::{KeyFileError, Keyring};
+pub use keyring::Keyring;
 pub use token::{Session, SessionError, Token};
 
 /// A token's life as the client asked for it: 1 to 21,600 seconds (EC2 User Guide, "Use the Instance Metadata Service").

@@ -19,4 +19,5 @@ mod patterns;
 mod pipeline;
 mod remembered;
 mod roles;
+mod supply;
 mod versions;

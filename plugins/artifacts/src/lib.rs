@@ -2,6 +2,7 @@
 //! or taken from the folder that `METAGATE_PLUGIN_DIR` names, and embedded.
 
 pub mod engine;
+pub mod sealed;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;

@@ -1,0 +1,42 @@
+//! What holds for all plugins that are files.
+
+use super::{Checker, Key, raw};
+use crate::config::{Compiled, PluginFiles};
+
+impl Checker<'_> {
+    pub(super) fn plugin_files(&mut self, raw: &raw::PluginFiles) -> Option<PluginFiles> {
+        let at = |name| Key::dotted("plugin_files").name(name);
+        let help = "write the line between BEGIN and END of what `openssl pkey -in key.pem -pubout` prints";
+        let mut public_keys = Vec::new();
+        for (index, written) in raw.public_keys.iter().enumerate() {
+            public_keys.extend(self.parse(&at("public_keys").index(index), written, help));
+        }
+        let compiled = self.compiled(raw, &at("compiled"), &at("compiled_key_file"));
+        let all_read = public_keys.len() == raw.public_keys.len();
+        Some(PluginFiles { public_keys, compiled: compiled? }).filter(|_| all_read)
+    }
+
+    fn compiled(&mut self, raw: &raw::PluginFiles, folder: &Key, key_file: &Key) -> Option<Option<Compiled>> {
+        match (raw.compiled.as_str(), raw.compiled_key_file.as_str()) {
+            ("", "") => Some(None),
+            (_, "") => {
+                self.refuse_pair(
+                    [key_file, folder],
+                    "compiled_key_file is needed where compiled is set",
+                    "name a file elsewhere, which is made where it does not exist: what lies in the folder is run, and only \
+                     this key tells what the gateway put there",
+                );
+                None
+            }
+            ("", _) => {
+                self.refuse_pair(
+                    [folder, key_file],
+                    "compiled is needed where compiled_key_file is set",
+                    "name the folder that compiled plugins are kept in, or leave out both",
+                );
+                None
+            }
+            (folder, key_file) => Some(Some(Compiled { folder: self.path(folder), key_file: self.path(key_file) })),
+        }
+    }
+}
