@@ -12,6 +12,7 @@ use crate::{
     config::TokenMode,
     credential::Credentials,
     dialect::{Answer, Ask, Hosts, imds},
+    lifecycle::Configuration,
     policy::{Grant, Policy, Rejection},
     refusal::Refusal,
     relay::{AllowList, Catalogue, Relay, RelayError},
@@ -30,6 +31,7 @@ pub struct Gateway {
     /// How long a request waits for its pod to appear.
     pub wait: Duration,
     pub policy: Arc<Policy>,
+    pub configuration: Configuration,
     pub credentials: Credentials,
     pub allow: AllowList,
     pub relay: Arc<Relay>,

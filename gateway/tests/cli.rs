@@ -255,6 +255,27 @@ fn explain_of_a_denied_pod_is_3_and_says_by_whom_and_why() {
 }
 
 #[test]
+fn explain_tells_what_audit_mode_passes_over() {
+    let audited = sandbox_and("[policy]\nmode = \"audit\"\n");
+    let explain = |pod: &str, config: &str| {
+        run(&["explain", "--pod", pod, "--config", config, "--workload", &example("sandbox-roster.toml")])
+    };
+    let ran = explain("guests/visitor-0", &audited.path("metagate.toml"));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    for line in ["denies: role-not-permitted", "denies: nobody-allowed"] {
+        let line = ran.out.lines().find(|said| said.contains(line)).unwrap();
+        assert!(line.ends_with("  [audit: not acted on]"), "{line}");
+    }
+    let last = ran.out.lines().last().unwrap();
+    assert_eq!(last, "would have been refused: 2 answers, were it not for audit mode");
+    for (pod, config) in
+        [("payments/checkout-0", audited.path("metagate.toml")), ("guests/visitor-0", example("sandbox.toml"))]
+    {
+        assert!(!explain(pod, &config).out.contains("audit"), "{pod}");
+    }
+}
+
+#[test]
 fn explain_of_a_pod_without_role_is_3_and_says_how_it_would_get_one() {
     let (text, json) = explained("payments/idle-0", 3);
     assert!(text.contains("no-role (404)") && text.contains("iam.amazonaws.com/role"), "{text}");

@@ -84,7 +84,13 @@ impl Admin {
 
     fn readyz(&self) -> Response<Full<Bytes>> {
         match self.readiness.waits_for().as_slice() {
-            [] => text(StatusCode::OK, "ok\n"),
+            // What was adopted before runs on, and serves.
+            [] => match &self.gateway.configuration.current().refused {
+                None => text(StatusCode::OK, "ok\n"),
+                Some(refused) => {
+                    text(StatusCode::OK, format!("ok\nthe last reload was refused: {}\n", refused.sentence()))
+                }
+            },
             waits_for => text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", waits_for.join(", "))),
         }
     }
@@ -137,7 +143,7 @@ const INDEX: &str = "\
 Metagate\n\
 \n\
 /livez           the process answers\n\
-/readyz          ready, or what is waited for\n\
+/readyz          ready, or what is waited for; and why the last reload was refused, if it was\n\
 /metrics         Prometheus text\n\
 /api/v1/state    workloads, grants, credential lives, plugins\n\
 /api/v1/explain  ?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]: what would be decided, and why\n";

@@ -16,7 +16,7 @@ use crate::{
     discovery::Discovery,
     events::Notices,
     handle::Gateway,
-    lifecycle::Readiness,
+    lifecycle::{Configuration, Readiness},
     listen::{Listener, Room},
     plugin::{self, Host, Plugin},
     policy::{Decision, Defaults, Policy, Rules},
@@ -84,6 +84,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         feed,
         wait: config.roster.wait,
         policy,
+        configuration: Configuration::started(clock.now()),
         credentials,
         allow: allow_list(&config.imds.allow)?,
         relay,
@@ -102,7 +103,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         roster,
         kubernetes,
         discovery,
-        followed: None,
+        reload: None,
         unsynced,
     })
 }
@@ -129,7 +130,7 @@ async fn bind_admin(config: &Config) -> Result<AdminListener, StartError> {
 /// Policy over a configuration's plugins. `explain` and `check` need no more than this.
 pub async fn build_policy(config: &Config, telemetry: &Telemetry, clock: Clock) -> Result<Policy, StartError> {
     let host = Host::new()?.with_files(&config.plugin_files)?;
-    let rules = rules(&host, config).await?;
+    let rules = rules(&host, config, &[]).await?;
     let metrics = Arc::clone(telemetry.metrics());
     Ok(Policy::new(host, rules, clock, Box::new(move |decision: &Decision| metrics.decision(decision))))
 }
@@ -139,13 +140,14 @@ pub(super) fn make_compiled(config: &Config) -> Result<(), StartError> {
     Ok(config.plugin_files.compiled.as_ref().map_or(Ok(()), plugin::make_compiled)?)
 }
 
-/// Loads the plugins, side by side: custom ones are compiled here. Their files must be what this very configuration asks for.
-pub(super) async fn rules(host: &Host, config: &Config) -> Result<Rules, StartError> {
+/// Loads the plugins, side by side: custom ones are compiled here, unless they are among those that run. Their files must be
+/// what this very configuration asks for.
+pub(super) async fn rules(host: &Host, config: &Config, running: &[Plugin]) -> Result<Rules, StartError> {
     let host = host.with_files(&config.plugin_files)?;
     let mut loading = Vec::new();
     for plugin in config.plugins.clone() {
-        let host = host.clone();
-        loading.push(tokio::spawn(async move { Plugin::load(&host, plugin).await }));
+        let (host, running) = (host.clone(), running.to_vec());
+        loading.push(tokio::spawn(async move { Plugin::load_beside(&running, &host, plugin).await }));
     }
     let mut plugins = Vec::new();
     for plugin in loading {
@@ -191,6 +193,12 @@ fn watch_gauges(gateway: &Arc<Gateway>) {
             let outdated_for = gateway.feed.outdated_since().map(|since| gateway.clock.now().duration_since(since));
             Some(outdated_for.and_then(Result::ok).unwrap_or_default().as_secs_f64())
         }),
+    );
+    metrics.watch(
+        "metagate.reload.refused",
+        "{configuration}",
+        "1 while the last reload was refused and what ran before runs on, else 0.",
+        read(|gateway| Some(if gateway.configuration.current().refused.is_some() { 1.0 } else { 0.0 })),
     );
     metrics.watch(
         "metagate.credential.shortest_remaining",

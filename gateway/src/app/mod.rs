@@ -9,7 +9,7 @@ mod reload;
 
 pub use build::{allow_list, build, build_policy, load, supported};
 pub use check::{Checked, check};
-pub use reload::ConfigFile;
+pub use reload::Reload;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -50,7 +50,7 @@ pub struct App {
     roster: Feeder,
     kubernetes: Option<Kubernetes>,
     discovery: Option<(Waiting, Discovery)>,
-    followed: Option<ConfigFile>,
+    reload: Option<Reload>,
     /// Let go of at the roster's first sync.
     unsynced: Waiting,
 }
@@ -114,9 +114,9 @@ impl App {
         &self.readiness
     }
 
-    /// Has `file` read again on SIGHUP and when it changes.
-    pub fn following(self, file: ConfigFile) -> Self {
-        Self { followed: Some(file), ..self }
+    /// Has what this was made from read again on SIGHUP and when it changes.
+    pub fn reloading(self, reload: Reload) -> Self {
+        Self { reload: Some(reload), ..self }
     }
 
     /// Serves until `stop`, then lets requests under way finish.
@@ -132,7 +132,7 @@ impl App {
             roster,
             kubernetes,
             discovery,
-            followed,
+            reload,
             unsynced,
         } = self;
         // Background parts end last: a request that is being drained may still need them.
@@ -150,8 +150,8 @@ impl App {
         if let Some(kubernetes) = kubernetes {
             kubernetes.spawn(&mut parts, &readiness, &background);
         }
-        if let Some(file) = followed {
-            parts.spawn(file.follow(Arc::clone(&gateway), background.clone()));
+        if let Some(reload) = reload {
+            parts.spawn(reload.follow(Arc::clone(&gateway), background.clone()));
         }
         if let Some((waiting, discovery)) = discovery {
             parts.spawn(discovery.run(waiting));

@@ -1,9 +1,10 @@
-//! The configuration file, read again while running.
+//! The configuration and the plugins' files, read again while running.
 //!
-//! What decides is replaced whole or not at all: plugins, policy, and the defaults of a session. Sockets, roster and source
-//! are kept as they are, and a change to them is named as one that waits for a restart.
+//! What decides is replaced whole or not at all: plugins, policy, and the defaults of a session. What lies there is what a
+//! start would read, so a plugin's file counts under the newest configuration, or is refused with it. Sockets, roster and
+//! source are kept as they are, and a change to them is named as one that waits for a restart.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::pending, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -13,21 +14,41 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, build};
 use crate::{
-    config::{Effective, Faults, Sources},
+    config::{self, Effective, Faults, Loaded, PluginCode, Sources},
     handle::Gateway,
-    lifecycle::Followed,
+    lifecycle::{Followed, FollowedFiles, Refused},
+    plugin::Plugin,
     policy::{Policy, Rules},
     roster::Feed,
 };
 
-/// A file that a running configuration was read from.
-pub struct ConfigFile {
-    path: PathBuf,
-    /// What was read of it, so that a change while the gateway starts is not missed.
-    text: String,
-    /// What runs now.
-    running: Effective,
+/// What a running gateway was made from.
+pub struct Reload {
+    /// As they lie there; what runs may be older.
+    sources: Sources,
+    /// The file's text that runs.
+    running: Option<String>,
+    /// What the process started with.
+    started: Effective,
+    config: Option<Followed>,
+    plugins: FollowedFiles,
     hangups: Signal,
+}
+
+/// Why there was a reload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Config,
+    Plugin,
+    Hangup,
+}
+
+/// What came of one.
+struct Reloaded {
+    /// Whether anything in it differs from what ran before.
+    is_new: bool,
+    /// Keys that changed since the start and wait for the next one.
+    restart_for: Vec<String>,
 }
 
 /// Listing a node's pods anew takes a second or two.
@@ -57,67 +78,151 @@ enum NotReloaded {
     Unread,
 }
 
-impl ConfigFile {
-    /// From here on SIGHUP reloads; make it before the gateway is built, as until then it ends the process.
-    pub fn new(path: PathBuf, text: String, running: Effective) -> std::io::Result<Self> {
-        Ok(Self { path, text, running, hangups: signal(SignalKind::hangup())? })
+impl Reload {
+    /// From here on SIGHUP reloads, where until then it ends the process. Make it before the gateway is built: what
+    /// changes meanwhile is not missed.
+    pub fn new(sources: Sources, loaded: &Loaded) -> std::io::Result<Self> {
+        let config = sources.file.as_ref().map(|(path, text)| Followed::new(path, Some(text.clone())));
+        Ok(Self {
+            running: sources.file.as_ref().map(|(_, text)| text.clone()),
+            sources,
+            started: loaded.effective.clone(),
+            config,
+            plugins: FollowedFiles::new(files(&loaded.config.plugins)),
+            hangups: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// Until `stop`. A file that is wrong, or names a plugin that does not load, changes nothing.
+    /// Until `stop`. What is wrong, or names a plugin that does not load, changes nothing.
     pub(super) async fn follow(mut self, gateway: Arc<Gateway>, stop: CancellationToken) {
-        let metrics = gateway.telemetry.metrics();
-        let mut followed = Followed::new(&self.path, Some(std::mem::take(&mut self.text)));
         loop {
-            tokio::select! {
+            let mut changed = Vec::new();
+            let (cause, read) = tokio::select! {
                 () = stop.cancelled() => return,
-                _ = followed.changed() => {}
-                _ = self.hangups.recv() => {}
-            }
-            let reloaded = self.reload(&gateway.policy, &gateway.feed).await;
-            metrics.reload("config", reloaded.is_ok());
-            match reloaded {
-                Ok(waiting) if waiting.is_empty() => tracing::info!("configuration reloaded"),
-                Ok(waiting) => {
-                    tracing::warn!(restart_for = waiting.join(", "), "configuration reloaded, but for these keys")
+                text = changed_text(&mut self.config) => {
+                    self.sources.set_text(text);
+                    (Cause::Config, Ok(()))
                 }
-                Err(error) => tracing::error!("configuration not reloaded, the last good one stays\n{error}"),
-            }
+                files = self.plugins.changed() => {
+                    changed = files;
+                    (Cause::Plugin, Ok(()))
+                }
+                _ = self.hangups.recv() => (Cause::Hangup, self.sources.read_again()),
+            };
+            let reloaded = match read {
+                Ok(()) => self.reload(&gateway).await,
+                Err(faults) => Err(faults.into()),
+            };
+            tell(&gateway, cause, &changed, reloaded);
         }
     }
 
-    /// The keys that changed and wait for a restart.
-    async fn reload(&mut self, policy: &Policy, feed: &Feed) -> Result<Vec<String>, NotReloaded> {
-        let loaded = build::load(&Sources::read(Some(&self.path))?)?;
+    async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, NotReloaded> {
+        let (policy, loaded) = (&gateway.policy, build::load(&self.sources)?);
         build::supported(&loaded.config)?;
         build::make_compiled(&loaded.config)?;
-        let next = build::rules(policy.host(), &loaded.config).await?;
-        policy.announce(Some(&next));
-        let read = timeout(READ_ANEW, read_for(&next, feed)).await;
-        if read.is_ok() {
-            adopt(policy, &next);
+        let running = policy.rules();
+        let wanted = files(&loaded.config.plugins);
+        // Those that run too: a file that makes what is refused now as it was ends the refusal.
+        let old = running.plugins.iter().map(Plugin::settings).filter_map(file);
+        self.plugins.follow(wanted.iter().cloned().chain(old).collect()).await;
+        let next = build::rules(policy.host(), &loaded.config, &running.plugins).await?;
+        let text = self.sources.file.as_ref().map(|(_, text)| text.clone());
+        let is_new = text != self.running || !same(&next.plugins, &running.plugins);
+        if is_new {
+            replace(policy, &gateway.feed, &next).await?;
+            self.running = text;
         }
-        policy.announce(None);
-        read.map_err(|_| NotReloaded::Unread)?;
-        let changed = loaded.effective.changed_since(&self.running);
-        Ok(changed.into_iter().filter(|key| !LIVE.iter().any(|live| is_under(key, live))).collect())
+        self.plugins.follow(wanted).await;
+        let changed = loaded.effective.changed_since(&self.started);
+        let restart_for = changed.into_iter().filter(|key| !LIVE.iter().any(|live| is_under(key, live))).collect();
+        Ok(Reloaded { is_new, restart_for })
     }
 }
 
-fn adopt(policy: &Policy, next: &Rules) {
-    policy.replace(|rules| match (&next.defaults.base, &rules.defaults.base) {
-        // The node's account, as it was found.
-        (None, Some(found)) => next.with_base(found.clone()),
-        _ => Rules::clone(next),
-    });
+async fn changed_text(config: &mut Option<Followed>) -> String {
+    match config {
+        Some(config) => config.changed().await,
+        None => pending().await,
+    }
 }
 
-/// Waits until enough is known of every workload: none may be refused because its rules came before what they read.
+/// Says what came of it, to whoever looks: log, metrics, state.
+fn tell(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<Reloaded, NotReloaded>) {
+    let (what, label) = match cause {
+        Cause::Plugin => ("plugin", "plugin"),
+        Cause::Config | Cause::Hangup => ("configuration", "config"),
+    };
+    let files = (!changed.is_empty())
+        .then(|| changed.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "));
+    let now = gateway.clock.now();
+    let accepted = reloaded.is_ok();
+    match reloaded {
+        // A file that was touched, or written anew as it was, is nobody's concern.
+        Ok(Reloaded { is_new: false, .. })
+            if cause != Cause::Hangup && gateway.configuration.current().refused.is_none() =>
+        {
+            return;
+        }
+        Ok(Reloaded { is_new, restart_for }) => {
+            if is_new {
+                gateway.configuration.adopt(now);
+            } else {
+                gateway.configuration.confirm();
+            }
+            match restart_for.as_slice() {
+                [] => tracing::info!(files, is_new, "{what} reloaded"),
+                keys => {
+                    tracing::warn!(files, is_new, restart_for = keys.join(", "), "{what} reloaded, but for these keys")
+                }
+            }
+        }
+        Err(error) => {
+            let error = error.to_string();
+            tracing::error!(files, "{what} not reloaded, the last good one stays\n{error}");
+            gateway.configuration.refuse(Refused { at: now, error });
+        }
+    }
+    gateway.telemetry.metrics().reload(label, accepted);
+}
+
+/// At once for everybody, and only once enough is known of every workload: none may be refused because its rules came
+/// before what they read.
+async fn replace(policy: &Policy, feed: &Feed, next: &Rules) -> Result<(), NotReloaded> {
+    policy.announce(Some(next));
+    let read = timeout(READ_ANEW, read_for(next, feed)).await;
+    if read.is_ok() {
+        policy.replace(|rules| match (&next.defaults.base, &rules.defaults.base) {
+            // The node's account, as it was found.
+            (None, Some(found)) => next.with_base(found.clone()),
+            _ => Rules::clone(next),
+        });
+    }
+    policy.announce(None);
+    read.map_err(|_| NotReloaded::Unread)
+}
+
 async fn read_for(rules: &Rules, feed: &Feed) {
     let mut changes = feed.changes();
     while !feed.current().workloads().all(|workload| rules.can_read(workload)) {
         if changes.changed().await.is_err() {
             return;
         }
+    }
+}
+
+fn same(next: &[Plugin], running: &[Plugin]) -> bool {
+    next.len() == running.len() && next.iter().zip(running).all(|(next, running)| next.is(running))
+}
+
+fn files(plugins: &[config::Plugin]) -> BTreeSet<PathBuf> {
+    plugins.iter().filter_map(file).collect()
+}
+
+fn file(plugin: &config::Plugin) -> Option<PathBuf> {
+    match &plugin.code {
+        PluginCode::Builtin(_) => None,
+        PluginCode::File { path, .. } => Some(path.clone()),
     }
 }
 

@@ -123,5 +123,10 @@ fn text(explanation: &Explanation) -> String {
     field("obtained by", &explanation.source);
     field("expires", &explanation.credential_expires);
     field("to mend it", &explanation.next_step);
+    let audited = explanation.steps.iter().filter(|step| step.audited).count();
+    if audited > 0 {
+        let answers = if audited == 1 { "answer" } else { "answers" };
+        lines.push(format!("would have been refused: {audited} {answers}, were it not for audit mode"));
+    }
     lines.join("\n")
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use metagate::{
-    app::{self, App, ConfigFile, Parts, load},
+    app::{self, App, Parts, Reload, load},
     config::Sources,
     lifecycle::Signals,
     telemetry::init_log,
@@ -18,14 +18,12 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let loaded = load(&sources)?;
     let _log = init_log(&loaded.config.telemetry).context("cannot log")?;
     block_on(async {
-        let file = match sources.file {
-            Some((path, text)) if !args.sandbox => Some(ConfigFile::new(path, text, loaded.effective)),
-            _ => None,
-        };
-        let file = file.transpose().context("cannot listen for SIGHUP")?;
+        // The sandbox is made from nothing that could change.
+        let reload = (!args.sandbox).then(|| Reload::new(sources, &loaded));
+        let reload = reload.transpose().context("cannot listen for SIGHUP")?;
         let mut app = app::build(&loaded.config, Parts::default()).await?;
-        if let Some(file) = file {
-            app = app.following(file);
+        if let Some(reload) = reload {
+            app = app.reloading(reload);
         }
         announce(&app);
         if args.sandbox {

@@ -187,7 +187,7 @@ pub enum Mode {
     Audit,
 }
 
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Plugin {
     pub name: String,
     pub code: PluginCode,

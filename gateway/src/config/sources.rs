@@ -48,6 +48,21 @@ impl Sources {
         Ok(Self { file, env: environment()?, overrides: Vec::new() })
     }
 
+    /// The file's text anew, where there is a file. The environment of a process stays what it was.
+    pub fn read_again(&mut self) -> Result<(), Faults> {
+        if let Some((path, text)) = &mut self.file {
+            *text = read_text(path)?;
+        }
+        Ok(())
+    }
+
+    /// What the file says now, where there is one.
+    pub fn set_text(&mut self, now: String) {
+        if let Some((_, text)) = &mut self.file {
+            *text = now;
+        }
+    }
+
     /// [`SANDBOX`], and the process's environment.
     pub fn sandbox() -> Result<Self, Faults> {
         let file = (PathBuf::from("sandbox.toml"), SANDBOX.to_owned());

@@ -1,55 +1,30 @@
 //! A file's text, each time it changes.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
-
-/// Events come in bursts; with Kubernetes' symlink swap the first one still shows the old text.
-const SETTLE: Duration = Duration::from_millis(100);
-/// Some mounts send no events at all.
-const LOOK_ANYWAY: Duration = Duration::from_secs(30);
+use super::folders::{Folders, SETTLE};
 
 pub struct Followed {
     path: PathBuf,
     last: Option<String>,
-    events: mpsc::Receiver<()>,
-    // Events stop when it is dropped. None where the kernel gives no watch: then looking anyway has to do.
-    _watcher: Option<RecommendedWatcher>,
+    folders: Folders,
 }
 
 impl Followed {
     /// `text` is what is known of the file already.
     pub fn new(path: &Path, text: Option<String>) -> Self {
-        let (tell, events) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |_| {
-            // One waiting event says as much as ten.
-            let _ = tell.try_send(());
-        });
-        // The folder, as editors and Kubernetes replace the file rather than write to it.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let watcher = watcher.and_then(|mut watcher| {
-            watcher.watch(folder, RecursiveMode::NonRecursive)?;
-            Ok(watcher)
-        });
-        if let Err(error) = &watcher {
-            tracing::warn!(file = %path.display(), %error, "cannot watch; looking every 30 s instead");
-        }
-        Self { path: path.to_owned(), last: text, events, _watcher: watcher.ok() }
+        Self { path: path.to_owned(), last: text, folders: Folders::new() }
     }
 
-    /// The next text that differs from the last one. A file that is gone for a moment keeps its last text.
+    /// The next text that differs from the last one. A file that is gone for a moment keeps its last text. May be dropped
+    /// at any time.
     pub async fn changed(&mut self) -> String {
         loop {
-            tokio::select! {
-                Some(()) = self.events.recv() => tokio::time::sleep(SETTLE).await,
-                () = tokio::time::sleep(LOOK_ANYWAY) => {}
-            }
-            while self.events.try_recv().is_ok() {}
-            if let Some(text) = self.settled().await
+            self.folders.watch([self.path.as_path()]).await;
+            self.folders.stirred().await;
+            let text = self.settled().await;
+            self.folders.looked();
+            if let Some(text) = text
                 && self.last.as_ref() != Some(&text)
             {
                 self.last = Some(text.clone());

@@ -2,11 +2,16 @@
 //!
 //! Readiness is ownership: a part that is not ready yet holds a token, and ready is when none is left.
 
+mod adopted;
+mod files;
+mod folders;
 mod follow;
 mod ready;
 mod signal;
 mod taint;
 
+pub use adopted::{Adopted, Configuration, Refused};
+pub use files::FollowedFiles;
 pub use follow::Followed;
 pub use ready::{Readiness, Waiting};
 pub use signal::Signals;

@@ -123,7 +123,7 @@ impl Decision {
     }
 
     /// What would have been refused, were it not for audit mode.
-    pub(super) fn audited(&self) -> impl Iterator<Item = &Step> {
+    pub fn audited(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.audited)
     }
 }

@@ -243,7 +243,7 @@ impl Unheard {
 }
 
 /// Who is named where no plugin is.
-pub(super) const POLICY: &str = "policy";
+pub(crate) const POLICY: &str = "policy";
 
 /// The code of a denial for a workload that carries more than plugins can be shown.
 pub(super) const TOO_MUCH: &str = "too-much-metadata";

@@ -13,6 +13,8 @@ use crate::clock::Clock;
 pub struct Memo {
     kept: ArcSwapOption<Kept>,
     turn: Arc<Mutex<()>>,
+    /// May be one that is not kept, as a plugin failed in it.
+    latest: ArcSwapOption<Decision>,
 }
 
 #[derive(Debug)]
@@ -34,12 +36,21 @@ impl Memo {
         Arc::clone(&self.turn).lock_owned().await
     }
 
+    /// Keeps what asking again could only give again.
     pub(super) fn keep(&self, generation: u64, decision: &Arc<Decision>) {
-        self.kept.store(Some(Arc::new(Kept { generation, decision: Arc::clone(decision) })));
+        if decision.is_final() {
+            self.kept.store(Some(Arc::new(Kept { generation, decision: Arc::clone(decision) })));
+        }
+        self.latest.store(Some(Arc::clone(decision)));
     }
 
-    /// The last decision, however old: for those who look on.
+    /// The last decision that was kept, however old.
     pub fn last(&self) -> Option<Arc<Decision>> {
         self.kept.load().as_ref().map(|kept| Arc::clone(&kept.decision))
+    }
+
+    /// The last one, whatever it came to: for those who look on.
+    pub fn latest(&self) -> Option<Arc<Decision>> {
+        self.latest.load_full()
     }
 }

@@ -10,11 +10,14 @@ mod memo;
 mod role;
 mod rules;
 mod shown;
+mod tally;
 
 pub use decision::{Decision, Denial, Outcome, Phase, Rejection, Said, Step};
+pub(crate) use deliberate::POLICY;
 pub use grant::Grant;
 pub use memo::Memo;
 pub use rules::{Defaults, Rules};
+pub use tally::{Tallied, Tally};
 
 use std::{
     sync::{
@@ -184,7 +187,7 @@ impl Policy {
             Ok(decision) => decision,
             Err(failed) => (*failed).clone(),
         };
-        if asked_for_role && decision.is_final() {
+        if asked_for_role {
             workload.memo.keep(rules.generation, &decision);
         }
         decision

@@ -11,7 +11,11 @@ use opentelemetry::{
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Encoder, Registry, TextEncoder};
 
-use crate::{credential::Observer, policy::Decision, source::FaultClass};
+use crate::{
+    credential::Observer,
+    policy::{Decision, Step, Tally},
+    source::FaultClass,
+};
 
 pub struct Metrics {
     registry: Registry,
@@ -26,6 +30,7 @@ pub struct Metrics {
     fetches: Histogram<f64>,
     renewal_lag: Histogram<f64>,
     reloads: Counter<u64>,
+    tally: Tally,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +73,7 @@ impl Metrics {
             ),
             renewal_lag: seconds("metagate.credential.renewal_lag", "How late a renewal came.", &FETCH_SECONDS),
             reloads: count("metagate.reloads", "Reloads, by what and result."),
+            tally: Tally::default(),
             registry,
             provider,
         })
@@ -107,17 +113,25 @@ impl Metrics {
 
     pub fn decision(&self, decision: &Decision) {
         self.decisions.add(1, &[KeyValue::new("outcome", decision.outcome.label())]);
-        for step in &decision.steps {
-            let labels = [
+        let labels = |step: &Step| {
+            [
                 KeyValue::new("plugin", step.plugin.clone()),
                 KeyValue::new("phase", step.phase.label()),
                 KeyValue::new("answer", step.said.label()),
-            ];
-            self.plugin_calls.record(step.took.as_secs_f64(), &labels);
-            if step.audited {
-                self.audited.add(1, &labels);
-            }
+            ]
+        };
+        for step in &decision.steps {
+            self.plugin_calls.record(step.took.as_secs_f64(), &labels(step));
         }
+        for (step, code) in self.tally.count(decision) {
+            let [plugin, phase, answer] = labels(step);
+            self.audited.add(1, &[plugin, phase, answer, KeyValue::new("code", code)]);
+        }
+    }
+
+    /// What the decisions' plugins have answered.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     pub fn reload(&self, what: &'static str, accepted: bool) {

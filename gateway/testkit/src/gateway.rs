@@ -1,9 +1,17 @@
 //! A whole gateway in this process, on free ports of the loopback.
 
-use std::{error::Error, io, net::IpAddr, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::IpAddr,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use metagate::{
-    app::{self, App, Parts},
+    app::{self, App, Parts, Reload},
     clock::Clock,
     config::{self, Faults, Sources},
     handle::Gateway,
@@ -23,6 +31,7 @@ const PLUGIN_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Default)]
 pub struct Setup {
     overrides: Vec<(String, String)>,
+    file: Option<PathBuf>,
     parts: Parts,
 }
 
@@ -39,6 +48,13 @@ impl Setup {
     /// A configuration key and its value, as on the command line.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.overrides.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Reads this file instead of the sandbox's configuration, and follows it and its plugins' files. Give plugins time in
+    /// it: `timeout = "2s"`.
+    pub fn file(mut self, path: &Path) -> Self {
+        self.file = Some(path.to_owned());
         self
     }
 
@@ -83,14 +99,20 @@ impl Setup {
     /// Returns as soon as pods are answered.
     pub async fn start_unsynced(self) -> Result<TestGateway, Box<dyn Error + Send + Sync>> {
         let free = ["pods.listen", "admin.listen"].map(|key| (key.to_owned(), "127.0.0.1:0".to_owned()));
-        let file = Some(("sandbox.toml".into(), config::SANDBOX.to_owned()));
         let overrides = free.into_iter().chain(self.overrides).collect();
-        let mut config = config::load(&Sources { file, env: Vec::new(), overrides })?.config;
-        for plugin in &mut config.plugins {
-            plugin.timeout = PLUGIN_TIMEOUT;
-        }
-        let app = app::build(&config, self.parts).await?;
-        Ok(TestGateway::run(app)?)
+        let Some(path) = self.file else {
+            let file = Some(("sandbox.toml".into(), config::SANDBOX.to_owned()));
+            let mut config = config::load(&Sources { file, env: Vec::new(), overrides })?.config;
+            for plugin in &mut config.plugins {
+                plugin.timeout = PLUGIN_TIMEOUT;
+            }
+            return Ok(TestGateway::run(app::build(&config, self.parts).await?)?);
+        };
+        let text = std::fs::read_to_string(&path)?;
+        let sources = Sources { file: Some((path, text)), env: Vec::new(), overrides };
+        let loaded = app::load(&sources)?;
+        let reload = Reload::new(sources, &loaded)?;
+        Ok(TestGateway::run(app::build(&loaded.config, self.parts).await?.reloading(reload))?)
     }
 }
 

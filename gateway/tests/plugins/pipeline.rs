@@ -149,6 +149,26 @@ async fn an_audited_plugins_no_is_only_noted() {
 }
 
 #[tokio::test]
+async fn an_audited_plugins_no_to_any_role_leaves_it_to_the_next_to_name_one() {
+    let bench = with_audited().await;
+    let pod = || pod(&[("second", deny("resolve", "never")), ("third", role("web"))]);
+    assert_eq!(bench.denied(pod()).await.code, "nobody-allowed", "nor does it allow anything");
+    let steps = bench.steps(pod()).await;
+    assert_eq!(&steps[..3], ["first resolve abstain", "second resolve deny (audited)", "third resolve role"]);
+}
+
+#[tokio::test]
+async fn an_audited_plugin_keeps_nobody_from_a_path() {
+    let bench = with_audited().await;
+    for no in [deny("authorize-path", "never"), does("authorize-path", "trap")] {
+        admitted(&bench, pod(&[("second", no)])).await.unwrap();
+    }
+    let denied_by_another =
+        pod(&[("second", does("authorize-path", "trap")), ("third", deny("authorize-path", "never"))]);
+    assert_eq!(bench::denial(admitted(&bench, denied_by_another).await.unwrap_err()).by, "third");
+}
+
+#[tokio::test]
 async fn an_audited_plugins_no_widens_nothing() {
     let bench = with_audited().await;
     let unallowed = |no| pod(&[("first", role("web")), ("second", no)]);
@@ -190,6 +210,9 @@ async fn while_policy_is_audited_its_denials_do_not_refuse() {
     let denied = || pod(&[("first", role("web")), ("second", deny("authorize", "never"))]);
     assert_eq!(bench.granted(denied()).await, format!("{}web", bench::BASE));
     assert!(bench.steps(denied()).await.contains(&"second authorize deny (audited)".to_owned()));
+    let unresolved = pod(&[("first", deny("resolve", "never")), ("second", role("web"))]);
+    assert_eq!(bench.granted(unresolved).await, format!("{}web", bench::BASE));
+    admitted(&bench, pod(&[("third", deny("authorize-path", "never"))])).await.unwrap();
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::*;
 
 const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
 
-async fn look(gateway: &TestGateway, path: &str) -> Reply {
+pub(crate) async fn look(gateway: &TestGateway, path: &str) -> Reply {
     let mut client = gateway.admin().await.unwrap();
     client.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")).await.unwrap()
 }

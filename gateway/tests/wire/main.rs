@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test states what it expects by unwrapping")]
 
 mod admin;
+mod audit;
 mod caller;
 mod catalogue;
 mod connection;
@@ -14,6 +15,7 @@ mod method;
 mod path;
 mod plugin;
 mod policy;
+mod reload;
 mod role;
 mod roster;
 mod session;

@@ -1,0 +1,164 @@
+//! What plugins' answers have come to since the start, for those who look on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use super::{Decision, Rejection, Said, Step};
+
+/// Codes that are counted by themselves, for each plugin: it chooses them, and could make one of a pod's name. A rule set
+/// that tells more reasons apart than this is not read in a metric.
+const CODES: usize = 32;
+/// What the others are counted by.
+const OTHER: &str = "other";
+
+/// By the plugin's name, so that it goes on across reloads; the gateway's own denials are those of `policy`. Decisions
+/// that were worked out count, never one that was remembered.
+#[derive(Debug, Default)]
+pub struct Tally(Mutex<BTreeMap<String, Tallied>>);
+
+#[derive(Clone, Debug, Default)]
+pub struct Tallied {
+    /// In which it was asked.
+    pub decisions: u64,
+    /// Those that it ended with a no, by code.
+    pub denials: BTreeMap<String, u64>,
+    /// Its answers that would have ended one, were it not for audit mode: by a denial's code or a fault's kind.
+    pub audited: BTreeMap<String, u64>,
+    /// By kind, whether acted on or not.
+    pub faults: BTreeMap<&'static str, u64>,
+    pub last_fault: Option<(SystemTime, String)>,
+    codes: BTreeSet<String>,
+}
+
+impl Tally {
+    /// Adds a decision, and returns its audited steps, each with the code that it was counted by: at most 32 and `other`
+    /// for each plugin, and the kinds of faults.
+    pub fn count<'a>(&self, decision: &'a Decision) -> Vec<(&'a Step, String)> {
+        let mut tallies = self.tallies();
+        let mut audited = Vec::new();
+        for (index, step) in decision.steps.iter().enumerate() {
+            let tallied = tallies.entry(step.plugin.clone()).or_default();
+            let asked_before = decision.steps.iter().take(index).any(|before| before.plugin == step.plugin);
+            tallied.decisions += u64::from(!asked_before);
+            if let Said::Fault(fault) = &step.said {
+                *tallied.faults.entry(fault.kind.label()).or_default() += 1;
+                tallied.last_fault = Some((decision.decided_at, step.said.text()));
+            }
+            if step.audited {
+                let code = match &step.said {
+                    Said::Deny(denied) => tallied.counted_by(&denied.code),
+                    said => said.label().to_owned(),
+                };
+                *tallied.audited.entry(code.clone()).or_default() += 1;
+                audited.push((step, code));
+            }
+        }
+        if let Some(Rejection::Denied(denial)) = decision.outcome.rejection() {
+            let tallied = tallies.entry(denial.by.clone()).or_default();
+            let code = tallied.counted_by(&denial.code);
+            *tallied.denials.entry(code).or_default() += 1;
+        }
+        audited
+    }
+
+    pub fn of(&self, plugin: &str) -> Tallied {
+        self.tallies().get(plugin).cloned().unwrap_or_default()
+    }
+
+    fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Tallied>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tallied {
+    fn counted_by(&mut self, code: &str) -> String {
+        if self.codes.contains(code) || self.codes.len() < CODES && self.codes.insert(code.to_owned()) {
+            code.to_owned()
+        } else {
+            OTHER.to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::*;
+    use crate::{
+        plugin::{Denied, Fault, FaultKind},
+        policy::{Outcome, Phase},
+    };
+
+    fn step(plugin: &str, phase: Phase, said: Said, audited: bool) -> Step {
+        Step { plugin: plugin.into(), phase, said, audited, took: Duration::ZERO }
+    }
+
+    fn deny(code: &str) -> Said {
+        Said::Deny(Denied { code: code.into(), reason: "for a reason".into() })
+    }
+
+    fn fault(kind: FaultKind) -> Said {
+        Said::Fault(Fault { plugin: "own".into(), kind, detail: "unreachable".into() })
+    }
+
+    fn decision(steps: Vec<Step>, outcome: Outcome) -> Decision {
+        let decided_at = SystemTime::UNIX_EPOCH;
+        Decision { workload: "payments/checkout-0".into(), outcome, steps, decided_at, stands_for: None }
+    }
+
+    #[test]
+    fn a_thousand_codes_are_counted_by_thirty_three() {
+        let tally = Tally::default();
+        for number in 0..1000 {
+            let code = format!("pod-{number}");
+            let counted = decision(vec![step("own", Phase::Authorize, deny(&code), true)], Outcome::Admitted);
+            let by = tally.count(&counted);
+            assert_eq!(by[0].1, if number < CODES { code.as_str() } else { OTHER });
+        }
+        for number in 0..1000 {
+            let denied = Outcome::Rejected(Rejection::denied("own", &format!("denied-{number}"), "for a reason"));
+            tally.count(&decision(Vec::new(), denied));
+        }
+        let own = tally.of("own");
+        let counted_by: BTreeSet<_> = own.audited.keys().chain(own.denials.keys()).collect();
+        assert_eq!(counted_by.len(), CODES + 1);
+        assert_eq!(own.denials.keys().collect::<Vec<_>>(), [OTHER], "a code is one, however it is counted");
+        assert_eq!((own.audited.values().sum::<u64>(), own.denials.values().sum::<u64>()), (1000, 1000));
+        // Another plugin has codes of its own.
+        let other = decision(vec![step("second", Phase::Authorize, deny("late"), true)], Outcome::Admitted);
+        assert_eq!(tally.count(&other)[0].1, "late");
+    }
+
+    #[test]
+    fn a_plugin_that_is_asked_twice_for_one_decision_is_asked_for_one() {
+        let tally = Tally::default();
+        let asked = [Phase::Resolve, Phase::Authorize].map(|phase| step("own", phase, Said::Abstain, false));
+        tally.count(&decision(asked.into(), Outcome::Admitted));
+        assert_eq!(tally.of("own").decisions, 1);
+    }
+
+    #[test]
+    fn what_ended_a_decision_and_what_audit_mode_passed_over_are_told_apart() {
+        let tally = Tally::default();
+        let steps = vec![
+            step("own", Phase::Resolve, deny("audited"), true),
+            step("own", Phase::Authorize, fault(FaultKind::Timeout), true),
+            step("last", Phase::Authorize, deny("final"), false),
+        ];
+        tally.count(&decision(steps, Outcome::Rejected(Rejection::denied("last", "final", "for a reason"))));
+        let failed = Fault { plugin: "own".into(), kind: FaultKind::Trap, detail: "unreachable".into() };
+        let outcome = Outcome::Rejected(Rejection::Failed(Arc::new(failed)));
+        tally.count(&decision(vec![step("own", Phase::Resolve, fault(FaultKind::Trap), false)], outcome));
+
+        let (own, last) = (tally.of("own"), tally.of("last"));
+        let counts = |of: &BTreeMap<String, u64>| of.keys().cloned().collect::<Vec<_>>();
+        assert_eq!((counts(&own.audited), counts(&own.denials)), (vec!["audited".into(), "timed-out".into()], vec![]));
+        assert_eq!((counts(&last.audited), counts(&last.denials)), (vec![], vec!["final".into()]));
+        assert_eq!(own.faults.into_iter().collect::<Vec<_>>(), [("timed-out", 1), ("trapped", 1)]);
+        assert_eq!(own.last_fault.unwrap().1, "trapped: unreachable");
+    }
+}
