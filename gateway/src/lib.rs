@@ -30,6 +30,7 @@ pub mod intercept;
 
 // For those who look on, and those who come from elsewhere.
 pub mod admin;
+pub mod authoring;
 pub mod doctor;
 pub mod events;
 pub mod explain;

@@ -81,7 +81,7 @@ fn version_and_help_are_data_and_a_success() {
     assert_eq!((version.code, version.out.trim()), (0, concat!("metagate ", env!("CARGO_PKG_VERSION"))));
     let help = run(&["--help"]);
     assert_eq!(help.code, 0);
-    for command in ["run", "demo", "check", "explain", "doctor", "config", "completions"] {
+    for command in ["run", "demo", "check", "explain", "plugin", "doctor", "config", "completions"] {
         assert!(help.out.contains(&format!("  {command} ")), "{command} is not in: {}", help.out);
     }
 }

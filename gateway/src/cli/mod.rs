@@ -7,6 +7,7 @@ mod explain;
 mod http;
 mod intercept;
 mod migrate;
+mod plugin;
 mod print_config;
 mod run;
 
@@ -16,6 +17,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use metagate::{
     app::{StartError, load},
     config::{Faults, Loaded, Sources},
+    plugin::LoadError,
 };
 
 /// Gives each Kubernetes pod its own AWS credentials.
@@ -77,6 +79,9 @@ enum Command {
         metagate migrate kiam -- server --role-base-arn-autodetect"
     )]
     Migrate(migrate::Args),
+    /// Begin, inspect or test a policy plugin
+    #[command(subcommand)]
+    Plugin(plugin::Command),
     /// Print a completion script for a shell
     Completions { shell: clap_complete::Shell },
 }
@@ -116,6 +121,11 @@ enum Failure {
     Config(#[from] Faults),
     #[error("{0}")]
     Start(#[from] StartError),
+    #[error("{0}")]
+    Plugin(#[from] LoadError),
+    /// A file or an argument that a command cannot do anything with.
+    #[error("{0}")]
+    Unusable(String),
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
 }
@@ -123,7 +133,7 @@ enum Failure {
 impl Failure {
     fn code(&self) -> u8 {
         match self {
-            Self::Config(_) => BAD_CONFIG,
+            Self::Config(_) | Self::Plugin(_) | Self::Unusable(_) => BAD_CONFIG,
             Self::Start(StartError::Listen { .. } | StartError::Metrics(_) | StartError::Interrupted(_)) => FAILURE,
             Self::Start(_) => BAD_CONFIG,
             Self::Other(_) => FAILURE,
@@ -141,6 +151,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Config { config, output } => print_config::run(&config, output),
         Command::Migrate(args) => migrate::run(&args),
+        Command::Plugin(command) => plugin::run(&command),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "metagate", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -7,7 +7,7 @@ mod endpoint;
 mod intercept;
 mod kubernetes;
 mod plugin_files;
-mod plugins;
+pub(super) mod plugins;
 mod telemetry;
 
 use std::{

@@ -22,7 +22,15 @@ const FAULTS_MAX: usize = 100;
 /// What serde makes of the values. A key that it refuses is noted and left out, so that its default stands in for it
 /// and the next fault shows. None where there were too many.
 pub(crate) fn extract<T: DeserializeOwned>(layers: &Layers) -> (Option<T>, Vec<Fault>) {
-    let mut values = Value::from(layers.values().clone());
+    extract_at(layers, &Key::default(), Value::from(layers.values().clone()))
+}
+
+/// The same of the values that stand at `top`, for a key that is text or a table.
+pub(crate) fn extract_at<T: DeserializeOwned>(
+    layers: &Layers,
+    top: &Key,
+    mut values: Value,
+) -> (Option<T>, Vec<Fault>) {
     let mut faults = Vec::new();
     while faults.len() < FAULTS_MAX {
         let error = match values.deserialize::<T>() {
@@ -30,7 +38,7 @@ pub(crate) fn extract<T: DeserializeOwned>(layers: &Layers) -> (Option<T>, Vec<F
             Err(error) => error,
         };
         let key = key_of(&error, &values);
-        faults.push(fault(layers, &error, &key, &values));
+        faults.push(fault(layers, &error, top, &key, &values));
         if !leave_out(&mut values, &key) {
             break;
         }
@@ -52,19 +60,20 @@ fn key_of(error: &Error, values: &Value) -> Key {
     key
 }
 
-fn fault(layers: &Layers, error: &Error, key: &Key, values: &Value) -> Fault {
+fn fault(layers: &Layers, error: &Error, top: &Key, below: &Key, values: &Value) -> Fault {
+    let (key, here) = (&top.join(below), find(values, below));
     let (part, problem, help) = match &error.kind {
         Kind::UnknownField(name, known) => {
             (Part::Name, "there is no such key".to_owned(), Some(help_for_unknown(layers, key, name, known)))
         }
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
-            let found = find(values, key).map_or_else(|| "nothing".to_owned(), describe);
+            let found = here.map_or_else(|| "nothing".to_owned(), describe);
             (Part::Value, format!("expected {}, found {found}", in_toml_words(expected)), None)
         }
         other => (Part::Value, other.to_string(), None),
     };
     let (origin, excerpt) = layers.place(key, part);
-    let help = help.or_else(|| help_for_type(&origin, key, find(values, key)));
+    let help = help.or_else(|| help_for_type(&origin, key, here));
     Fault { origin, key: key.to_string(), problem, help, excerpt }
 }
 
@@ -106,7 +115,7 @@ fn help_for_unknown(layers: &Layers, key: &Key, name: &str, known: &[&str]) -> S
 /// serde names Rust's types.
 fn in_toml_words(expected: &str) -> &str {
     match expected {
-        "usize" | "u64" => "an integer, 0 or more",
+        "usize" | "u64" | "u32" => "an integer, 0 or more",
         "a boolean" => "true or false",
         "a sequence" => "an array",
         "a map" => "a table",

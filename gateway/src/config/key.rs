@@ -29,6 +29,10 @@ impl Key {
         self.with(Step::Index(index))
     }
 
+    pub(crate) fn join(&self, below: &Self) -> Self {
+        Self(self.0.iter().chain(&below.0).cloned().collect())
+    }
+
     pub(crate) fn steps(&self) -> &[Step] {
         &self.0
     }

@@ -7,6 +7,7 @@ mod dns;
 mod document;
 mod effective;
 mod extract;
+mod json;
 mod key;
 mod layers;
 mod load;
@@ -26,13 +27,16 @@ pub use load::{AllowCheck, BUILTINS, Loaded, Vocabulary, load, load_with};
 pub use origin::Origin;
 pub use sources::{DEFAULT_FILE, SANDBOX, Sources};
 
+pub(crate) use check::plugins::{MEMORY as PLUGIN_MEMORY, TIMEOUT as PLUGIN_TIMEOUT};
 pub(crate) use dns::{is_label, is_subdomain};
 pub(crate) use document::Part;
-pub(crate) use extract::extract;
+pub(crate) use extract::{extract, extract_at};
+pub(crate) use json::{NO_JSON, NO_JSON_HELP, json_of};
 pub(crate) use key::Key;
 pub(crate) use layers::Layers;
-pub(crate) use nearest::nearest;
+pub(crate) use nearest::{any_of, nearest};
 pub(crate) use quote::quote;
+pub(crate) use units::{Refused, duration, size};
 
 use crate::{
     intercept::{Interfaces, NodeAddresses},

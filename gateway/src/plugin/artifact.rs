@@ -3,13 +3,14 @@
 use std::{path::PathBuf, sync::Arc};
 
 use tracing::instrument::WithSubscriber;
+use wasmtime::component::Component;
 
 use super::{
     Fault, Host, Interest,
     bindings::PolicyPluginPre,
     call::{CallState, Instance, Unasked},
     code::{self, FILE_MAX},
-    component::{self, COMPILE_MAX},
+    component::{self, COMPILE_MAX, Surface},
     signature::SignatureError,
     version::{self, INTERFACE},
 };
@@ -74,6 +75,41 @@ pub enum LoadError {
     Clock { plugin: String },
 }
 
+/// Read and compiled, not vetted yet: a plugin before it has a configuration.
+pub struct Compiled {
+    name: String,
+    digest: [u8; 32],
+    component: Component,
+}
+
+impl Compiled {
+    pub async fn of(host: &Host, settings: &config::Plugin) -> Result<Self, LoadError> {
+        let name = settings.name.clone();
+        let code = code::read(&host.public_keys, settings).await?;
+        let digest = code.digest();
+        Ok(Self { component: component::compile(host, &name, code).await?, name, digest })
+    }
+
+    /// SHA-256 of the component.
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
+    pub fn surface(&self, host: &Host) -> Surface {
+        component::surface(host, &self.component)
+    }
+
+    /// What the loader has against it, before anything of it runs.
+    pub fn vet(&self, host: &Host) -> Result<(), LoadError> {
+        self.pre(host).map(|_| ())
+    }
+
+    fn pre(&self, host: &Host) -> Result<PolicyPluginPre<CallState>, LoadError> {
+        component::vet(host, &self.name, &self.component)?;
+        component::pre_instantiate(host, &self.name, &self.component)
+    }
+}
+
 impl Plugin {
     /// On the plugins' own threads, `init` included.
     pub async fn load(host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
@@ -103,19 +139,32 @@ impl Plugin {
         }
         let pre = match twins.next() {
             Some(twin) => twin.0.pre.clone(),
-            None => {
-                let component = component::compile(host, &name, code).await?;
-                component::vet(host, &name, &component)?;
-                component::pre_instantiate(host, &name, &component)?
-            }
+            None => Compiled { component: component::compile(host, &name, code).await?, name, digest }.pre(host)?,
         };
+        Self::started(host, digest, pre, settings).await
+    }
+
+    /// On the caller's own threads.
+    pub async fn configured(host: &Host, compiled: &Compiled, settings: config::Plugin) -> Result<Self, LoadError> {
+        Self::started(host, compiled.digest, compiled.pre(host)?, settings).await
+    }
+
+    async fn started(
+        host: &Host,
+        digest: [u8; 32],
+        pre: PolicyPluginPre<CallState>,
+        settings: config::Plugin,
+    ) -> Result<Self, LoadError> {
+        let name = settings.name.clone();
         let config_json = settings.config.to_string();
         let interest = Interest::default();
         let mut parts = Parts { name, digest, settings, config_json, interest, pre };
         // Asked once, at load: a plugin whose configuration is wrong is refused here and not at a pod's expense.
         let asked = Instance::first(host, &parts.pre, &parts.settings, &parts.config_json).await;
         parts.interest = asked.map_err(|unasked| match unasked {
-            Unasked::World(error) => component::another_world(host, &parts.name, &component, &error),
+            Unasked::World(error) => {
+                component::another_world(host, &parts.name, parts.pre.instance_pre().component(), &error)
+            }
             Unasked::Fault(fault) => LoadError::Init(fault),
         })?;
         if parts.interest.asks_for_clock() && !parts.settings.clock {

@@ -95,6 +95,12 @@ impl Instance {
         convert::verdict(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
     }
 
+    /// Bytes of linear memory that it holds.
+    pub fn memory(&self) -> usize {
+        let Limits { memory, memory_left } = self.store.data().limits;
+        memory.saturating_sub(memory_left)
+    }
+
     fn heard<T>(&self, answer: wasmtime::Result<Result<T, String>>) -> Result<T, Fault> {
         let plugin = &self.store.data().plugin;
         match answer {
@@ -113,7 +119,7 @@ impl Instance {
 
 /// With the time that there is for starting.
 fn store(host: &Host, settings: &config::Plugin, start_within: Duration) -> Store<CallState> {
-    let limits = Limits { memory_left: settings.memory };
+    let limits = Limits { memory: settings.memory, memory_left: settings.memory };
     let plugin = settings.name.clone();
     let mut store = Store::new(
         &host.engine,
@@ -148,6 +154,7 @@ impl CallState {
 
 /// What one instance may hold. wasmtime's own limits count each memory by itself; a component may have several.
 struct Limits {
+    memory: usize,
     memory_left: usize,
 }
 

@@ -10,7 +10,7 @@ use super::{LoadError, artifact::digest_hex, signature, signature::PublicKey};
 use crate::config::{self, PluginCode};
 
 /// componentize-py's smallest guest is 18.4 MB; nobody's policy is larger.
-pub(super) const FILE_MAX: u64 = 32 << 20;
+pub(crate) const FILE_MAX: u64 = 32 << 20;
 
 pub(super) enum Code {
     Builtin(&'static Builtin),

@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use wasmtime::component::Component;
 
 use super::{
-    Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code, compiled::Found, convert, digest_hex, version,
+    Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code, compiled::Found, convert, digest_hex,
+    version,
 };
 
 /// Compiling is the unsandboxed part: a crafted component of 300 KB takes 15 s.
@@ -61,6 +62,35 @@ async fn keep(host: &Host, plugin: &str, digest: [u8; 32], component: &Component
     let work = tokio::task::spawn_blocking(move || folder.keep(&digest, &component));
     if let Err(error) = work.await.unwrap_or_else(|panic| Err(panic.into())) {
         tracing::warn!(plugin, %error, "a compiled plugin cannot be kept in plugin_files.compiled");
+    }
+}
+
+/// What a component wants and offers, by the names of the interfaces.
+pub struct Surface {
+    pub imports: Vec<(String, Access)>,
+    pub exports: Vec<String>,
+}
+
+/// What becomes of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Access {
+    Allowed,
+    /// It is there, and whoever calls it is ended.
+    Trapped,
+    Refused,
+}
+
+pub(super) fn surface(host: &Host, component: &Component) -> Surface {
+    let access = |import: String| match (is_ours(&import), is_wasi(&import)) {
+        (true, _) => (import, Access::Allowed),
+        (_, true) => (import, Access::Trapped),
+        _ => (import, Access::Refused),
+    };
+    let exports = component.component_type();
+    Surface {
+        imports: imports(host, component).map(access).collect(),
+        exports: exports.exports(&host.engine).map(|(name, _)| name.to_owned()).collect(),
     }
 }
 

@@ -37,6 +37,22 @@ pub struct RoleAnswer {
     pub policy_arns: Vec<String>,
 }
 
+impl RoleAnswer {
+    /// With every parameter of the session left to the configuration.
+    pub fn named(written: impl Into<String>) -> Self {
+        Self {
+            written: written.into(),
+            source: CredentialSource::AssumeRole,
+            session_name: None,
+            external_id: None,
+            duration_seconds: None,
+            tags: Pairs::new(),
+            session_policy: None,
+            policy_arns: Vec::new(),
+        }
+    }
+}
+
 /// A workload that has more of what a plugin asked for than the interface carries. Cutting it short could hide the very
 /// key that a rule denies by.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,7 +8,8 @@ use wasmtime::{
 };
 
 use super::{
-    CompiledError, bindings::PolicyPlugin, call::CallState, compiled::CompiledFolder, signature::PublicKey, threads::Threads,
+    CompiledError, bindings::PolicyPlugin, call::CallState, compiled::CompiledFolder, signature::PublicKey,
+    threads::Threads,
 };
 use crate::config;
 

@@ -90,12 +90,19 @@ impl Interest {
 
     /// Whether all that `other` asks for is asked for here.
     pub fn covers(&self, other: &Self) -> bool {
-        self.labels.cover(&other.labels)
-            && self.annotations.cover(&other.annotations)
-            && self.namespace_labels.cover(&other.namespace_labels)
-            && self.namespace_annotations.cover(&other.namespace_annotations)
-            && self.service_account_annotations.cover(&other.service_account_annotations)
-            && self.attributes.cover(&other.attributes)
+        self.lists().iter().zip(other.lists()).all(|((_, mine), (_, others))| mine.cover(others))
+    }
+
+    /// Each list with its name.
+    pub fn lists(&self) -> [(&'static str, &Keys); 6] {
+        [
+            ("labels", &self.labels),
+            ("annotations", &self.annotations),
+            ("namespace_labels", &self.namespace_labels),
+            ("namespace_annotations", &self.namespace_annotations),
+            ("service_account_annotations", &self.service_account_annotations),
+            ("attributes", &self.attributes),
+        ]
     }
 
     /// Whether the time is asked for.

@@ -13,14 +13,17 @@ mod signature;
 mod threads;
 mod version;
 
-pub use artifact::{LoadError, Plugin, digest_hex};
+pub use artifact::{Compiled, LoadError, Plugin, digest_hex};
 pub use bindings::types::{Role as ShownRole, Workload as ShownWorkload};
 pub use call::Instance;
+pub(crate) use code::FILE_MAX;
 pub use compiled::{CompiledError, make as make_compiled};
+pub use component::{Access, Surface};
 pub use convert::{RoleAnswer, TooMuch};
 pub(crate) use convert::{bounded_attributes, bounded_pairs, printable, shown_role, shown_workload};
 pub(crate) use engine::INSTANCES;
 pub use engine::{Host, HostError, MEMORY_MAX};
+pub(crate) use interest::image_attribute;
 pub use interest::{Interest, Keys};
 pub use signature::{PublicKey, PublicKeyError, SignatureError};
 pub use version::INTERFACE;
@@ -70,6 +73,8 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    pub const ALL: [Self; 5] = [Self::Trap, Self::Timeout, Self::Error, Self::Answer, Self::Exhausted];
+
     /// A metric label.
     pub fn label(self) -> &'static str {
         match self {

@@ -15,8 +15,8 @@ use crate::{
         self, Denied, Fault, FaultKind, Host, Instance, Plugin, Resolution, RoleAnswer, ShownRole, ShownWorkload,
         TooMuch, Verdict,
     },
-    role::{CredentialSource, Role},
-    workload::{Pairs, Workload},
+    role::Role,
+    workload::Workload,
 };
 
 pub(super) async fn run(
@@ -116,7 +116,7 @@ impl Deliberation<'_> {
             }
         }
         match &rules.defaults.role {
-            Some(role) => self.completed(assumed(role), POLICY).map(Some),
+            Some(role) => self.completed(RoleAnswer::named(role), POLICY).map(Some),
             None => Ok(None),
         }
     }
@@ -247,17 +247,3 @@ pub(crate) const POLICY: &str = "policy";
 
 /// The code of a denial for a workload that carries more than plugins can be shown.
 pub(super) const TOO_MUCH: &str = "too-much-metadata";
-
-/// The configured default role, as if a plugin had named it.
-fn assumed(role: &str) -> RoleAnswer {
-    RoleAnswer {
-        written: role.to_owned(),
-        source: CredentialSource::AssumeRole,
-        session_name: None,
-        external_id: None,
-        duration_seconds: None,
-        tags: Pairs::new(),
-        session_policy: None,
-        policy_arns: Vec::new(),
-    }
-}

@@ -16,6 +16,7 @@ pub use decision::{Decision, Denial, Outcome, Phase, Rejection, Said, Step};
 pub(crate) use deliberate::POLICY;
 pub use grant::Grant;
 pub use memo::Memo;
+pub(crate) use role::complete;
 pub use rules::{Defaults, Rules};
 pub use tally::{Tallied, Tally};
 

@@ -24,7 +24,7 @@ const POLICY_ARNS_MAX: usize = 10;
 const POLICY_ARN: std::ops::RangeInclusive<usize> = 20..=2048;
 
 /// `by` is who is named in a denial.
-pub(super) fn complete(
+pub(crate) fn complete(
     answer: RoleAnswer,
     by: &str,
     workload: &Workload,

@@ -5,16 +5,17 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{Checker, Key, any_of, bounds, nearest, quote, raw};
 use crate::config::{
     Plugin, PluginCode,
+    json::{NO_JSON, NO_JSON_HELP, json_of},
     units::{self, Bounds},
 };
 use crate::plugin::MEMORY_MAX;
 
 /// A decision stands between a pod and its credentials; SDKs give up after 1 s to 5 s.
-const TIMEOUT: Bounds<Duration> = bounds(
+pub(crate) const TIMEOUT: Bounds<Duration> = bounds(
     Duration::from_millis(1)..=Duration::from_secs(2),
     "a built-in decides in microseconds, and SDKs give up after 1s to 5s",
 );
-const MEMORY: Bounds<u64> = bounds(
+pub(crate) const MEMORY: Bounds<u64> = bounds(
     64 << 10..=MEMORY_MAX as u64,
     "WebAssembly memory comes in pages of 64 KiB, and the engine reserves 64 MiB of addresses for each instance",
 );
@@ -137,32 +138,9 @@ impl Checker<'_> {
         digest
     }
 
-    /// A plugin reads JSON, which has no infinity and no NaN.
     fn plugin_config(&mut self, key: &Key, raw: &raw::PluginConfig) -> Option<serde_json::Value> {
-        let sound = self.is_json(key, &figment::value::Value::from(raw.0.clone()));
-        sound.then(|| serde_json::to_value(&raw.0).ok()).flatten()
-    }
-
-    fn is_json(&mut self, key: &Key, value: &figment::value::Value) -> bool {
-        use figment::value::Value;
-        match value {
-            Value::Dict(_, dict) => {
-                dict.iter().fold(true, |sound, (name, value)| self.is_json(&key.name(name), value) && sound)
-            }
-            Value::Array(_, items) => items
-                .iter()
-                .enumerate()
-                .fold(true, |sound, (index, item)| self.is_json(&key.index(index), item) && sound),
-            Value::Num(_, number) if number.to_f64().is_some_and(|number| !number.is_finite()) => {
-                self.refuse(
-                    key,
-                    "is a number that JSON does not have",
-                    "a plugin reads its config as JSON: write a finite number",
-                );
-                false
-            }
-            _ => true,
-        }
+        let refused = |odd: Vec<Key>| odd.iter().for_each(|key| self.refuse(key, NO_JSON, NO_JSON_HELP));
+        json_of(key, &raw.0).map_err(refused).ok()
     }
 }
 

@@ -1,0 +1,322 @@
+//! A cases file: what a plugin is to answer, case by case.
+
+use std::{collections::BTreeSet, net::IpAddr, path::Path};
+
+use figment::value::{Dict, Value};
+
+use super::{expect::Expected, raw, trial::Phase};
+use crate::{
+    config::{
+        self, Fault, Faults, Key, Layers, NO_JSON, NO_JSON_HELP, Origin, PLUGIN_MEMORY, PLUGIN_TIMEOUT, Part, Refused,
+        Sources, duration, extract, is_label, is_subdomain, quote, size,
+    },
+    plugin::{ShownRole, shown_role},
+    policy::{Defaults, Rejection, complete},
+    workload::{Uid, Workload},
+};
+
+/// What names of roles are completed with.
+pub(super) const BASE: &str = "arn:aws:iam::123456789012:role/";
+
+/// Never empty.
+#[derive(Debug)]
+pub struct Cases {
+    /// As the gateway would have it from its configuration, but for name and code.
+    pub(super) settings: config::Plugin,
+    pub(super) defaults: Defaults,
+    pub cases: Vec<Case>,
+}
+
+#[derive(Debug)]
+pub struct Case {
+    /// A claim.
+    pub name: String,
+    pub config: serde_json::Value,
+    /// RFC 3339; only where the plugin has the clock.
+    pub now: Option<String>,
+    pub workload: Workload,
+    /// In the order in which the gateway asks.
+    pub asks: Vec<Ask>,
+}
+
+#[derive(Debug)]
+pub struct Ask {
+    pub question: Question,
+    pub expected: Expected,
+}
+
+#[derive(Debug)]
+pub enum Question {
+    /// Whether it takes its configuration.
+    Init,
+    Resolve,
+    Authorize(Box<ShownRole>),
+    AuthorizePath(String),
+}
+
+impl Cases {
+    /// `file` names the text in faults.
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
+        let layers = Layers::of_file(file, text)?;
+        let (raw, faults) = extract::<raw::Raw>(&layers);
+        let (settings, defaults) = production()?;
+        let mut parser = Parser { layers: &layers, defaults: &defaults, faults };
+        let read = raw.map(|raw| parser.cases(raw, settings));
+        match (Faults::of(parser.faults), read) {
+            (None, Some((_, cases))) if cases.is_empty() => {
+                let problem = "has no case".to_owned();
+                let help = Some("add a [[case]] table: name, workload, and what to expect".to_owned());
+                Err(Fault { origin: Origin::whole_file(file), key: String::new(), problem, help, excerpt: None }.into())
+            }
+            (None, Some((settings, cases))) => Ok(Self { settings, defaults, cases }),
+            (Some(faults), _) => Err(faults),
+            (None, None) => Err(internal("the file cannot be read")),
+        }
+    }
+}
+
+/// What the gateway's configuration says where nothing is set.
+pub(super) fn production() -> Result<(config::Plugin, Defaults), Faults> {
+    let config = config::load(&Sources::default())?.config;
+    let plugin = config.plugins.into_iter().next().ok_or_else(|| internal("there is no plugin by default"))?;
+    let defaults = Defaults {
+        mode: config.policy.mode,
+        base: BASE.parse().ok(),
+        role: None,
+        session_name: config.credentials.session_name,
+        session_duration: config.credentials.session_duration,
+        session_tags: config.credentials.session_tags,
+    };
+    Ok((config::Plugin { clock: false, ..plugin }, defaults))
+}
+
+fn internal(problem: &str) -> Faults {
+    Fault { origin: Origin::Default, key: String::new(), problem: problem.into(), help: None, excerpt: None }.into()
+}
+
+pub(super) struct Parser<'a> {
+    pub(super) layers: &'a Layers,
+    defaults: &'a Defaults,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Parser<'_> {
+    fn cases(&mut self, raw: raw::Raw, production: config::Plugin) -> (config::Plugin, Vec<Case>) {
+        let settings = self.settings(raw.plugin, production);
+        let mut seen = BTreeSet::new();
+        let mut cases = Vec::new();
+        for (index, case) in raw.case.into_iter().enumerate() {
+            let key = Key::dotted("case").index(index);
+            if case.name.is_empty() {
+                let help = "add name = \"…\": a claim, such as \"an admin role is for trusted pods\"";
+                self.refuse(&key.name("name"), "a case needs a name", help);
+            } else if !seen.insert(case.name.clone()) {
+                let problem = format!("{} is the name of another case too", quote(&case.name));
+                self.refuse(&key.name("name"), problem, "give each a name of its own");
+            }
+            cases.extend(self.case(&key, case, &settings));
+        }
+        (settings, cases)
+    }
+
+    fn settings(&mut self, raw: raw::Plugin, production: config::Plugin) -> config::Plugin {
+        let key = Key::dotted("plugin");
+        let read = raw.timeout.map(|written| duration(&written, &PLUGIN_TIMEOUT));
+        let timeout = self.read(&key.name("timeout"), read);
+        let memory = self.read(&key.name("memory"), raw.memory.map(|written| size(&written, &PLUGIN_MEMORY)));
+        let memory = memory.and_then(|bytes| usize::try_from(bytes).ok());
+        config::Plugin {
+            timeout: timeout.unwrap_or(production.timeout),
+            memory: memory.unwrap_or(production.memory),
+            clock: raw.clock,
+            config: self.config(&key.name("config"), &raw.config),
+            ..production
+        }
+    }
+
+    fn case(&mut self, key: &Key, raw: raw::Case, settings: &config::Plugin) -> Option<Case> {
+        let config = match &raw.config {
+            Some(own) => self.config(&key.name("config"), own),
+            None => settings.config.clone(),
+        };
+        let expect = key.name("expect");
+        let raw::Expect { init, resolve, authorize, authorize_path } = raw.expect;
+        let decides = resolve.is_some() || authorize.is_some() || authorize_path.is_some();
+        if init.is_some() && decides {
+            let problem = "a plugin that refuses its configuration is asked nothing else";
+            self.refuse(&expect.name("init"), problem, "make two cases of it");
+        }
+        if init.is_none() && !decides {
+            let help = "add [case.expect] with resolve, authorize, authorize_path or init";
+            self.refuse(key, "expects nothing", help);
+        }
+        // Where it is at fault, the rest is looked at all the same.
+        let workload = decides.then(|| self.workload(key, raw.workload)).flatten().unwrap_or_default();
+        let now = self.now(&key.name("now"), &raw.now, settings.clock, decides);
+        let mut asks = Vec::new();
+        if let Some(written) = init {
+            asks.extend(self.ask(&expect, Phase::Init, written, |_| Some(Question::Init)));
+        }
+        if let Some(written) = resolve {
+            asks.extend(self.ask(&expect, Phase::Resolve, written, |_| Some(Question::Resolve)));
+        }
+        if let Some(written) = authorize {
+            let role = |parser: &mut Self| parser.asked_role(key, raw.role, &workload);
+            asks.extend(self.ask(&expect, Phase::Authorize, written, role));
+        }
+        if let Some(written) = authorize_path {
+            let path = |parser: &mut Self| parser.asked_path(key, raw.path);
+            asks.extend(self.ask(&expect, Phase::AuthorizePath, written, path));
+        }
+        Some(Case { name: raw.name, config, now, workload, asks })
+    }
+
+    fn ask(
+        &mut self,
+        expect: &Key,
+        phase: Phase,
+        written: Value,
+        question: impl FnOnce(&mut Self) -> Option<Question>,
+    ) -> Option<Ask> {
+        let question = question(self);
+        let expected = self.expected(&expect.name(phase.key()), phase, written);
+        Some(Ask { question: question?, expected: expected? })
+    }
+
+    fn config(&mut self, key: &Key, written: &Dict) -> serde_json::Value {
+        match config::json_of(key, written) {
+            Ok(config) => config,
+            Err(odd) => {
+                odd.iter().for_each(|key| self.refuse(key, NO_JSON, NO_JSON_HELP));
+                serde_json::Value::Null
+            }
+        }
+    }
+
+    fn workload(&mut self, key: &Key, raw: Option<raw::Workload>) -> Option<Workload> {
+        let key = key.name("workload");
+        let Some(raw) = raw else {
+            let help = "add workload = { namespace = \"payments\", pod = \"checkout-0\" }";
+            self.refuse(&key, "is needed: a plugin decides about a pod", help);
+            return None;
+        };
+        if !is_label(&raw.namespace) {
+            let problem = format!("expected a namespace's name, found {}", quote(&raw.namespace));
+            self.refuse(&key.name("namespace"), problem, "1 to 63 of a-z 0-9 -, neither first nor last a -");
+        }
+        if !is_subdomain(&raw.pod) {
+            let problem = format!("expected a pod's name, found {}", quote(&raw.pod));
+            self.refuse(&key.name("pod"), problem, "1 to 253 of a-z 0-9 - and dots");
+        }
+        for container in raw.images.keys().filter(|container| !is_label(container)) {
+            let problem = format!("expected the name of a container, found {}", quote(container));
+            self.refuse(&key.name("images").name(container), problem, "write images = { CONTAINER = \"image\" }");
+        }
+        let ips = raw.ips.iter().enumerate().map(|(index, written)| {
+            let ip = written.parse::<IpAddr>();
+            if ip.is_err() {
+                let problem = format!("expected the IP address of a pod, found {}", quote(written));
+                self.refuse(&key.name("ips").index(index), problem, "");
+            }
+            ip.ok()
+        });
+        Some(Workload {
+            ips: ips.collect::<Option<_>>()?,
+            uid: if raw.uid.is_empty() { Uid::derived(&raw.namespace, &raw.pod) } else { Uid::new(raw.uid) },
+            service_account: if raw.service_account.is_empty() { "default".into() } else { raw.service_account },
+            namespace: raw.namespace,
+            pod: raw.pod,
+            node: raw.node,
+            labels: raw.labels,
+            annotations: raw.annotations,
+            namespace_labels: raw.namespace_labels,
+            namespace_annotations: raw.namespace_annotations,
+            service_account_annotations: raw.service_account_annotations,
+            images: raw.images,
+            ..Workload::default()
+        })
+    }
+
+    /// In whole seconds, as the gateway tells the time.
+    fn now(&mut self, key: &Key, written: &str, clock: bool, decides: bool) -> Option<String> {
+        if self.is_refused(key) {
+            return None;
+        }
+        match (written, clock) {
+            ("", true) if decides => {
+                let help = "add now = \"2026-11-25T09:00:00Z\"";
+                self.refuse(key, "is needed: the plugin has the clock", help);
+                None
+            }
+            ("", _) => None,
+            (_, false) => {
+                let help = "add clock = true to [plugin], as the operator has to";
+                self.refuse(key, "is not shown to a plugin that has no clock", help);
+                None
+            }
+            (_, true) => {
+                let told = humantime::parse_rfc3339(written).map(humantime::format_rfc3339_seconds);
+                let told = told.ok().map(|told| told.to_string()).filter(|told| told == written);
+                if told.is_none() {
+                    let problem = format!("expected a time in UTC and whole seconds, found {}", quote(written));
+                    self.refuse(key, problem, "write it as \"2026-11-25T09:00:00Z\"");
+                }
+                told
+            }
+        }
+    }
+
+    fn asked_role(&mut self, key: &Key, written: Option<Value>, workload: &Workload) -> Option<Question> {
+        let key = key.name("role");
+        let Some(written) = written else {
+            self.refuse(&key, "is needed: authorize is asked about a role", "add role = \"path/name\", or its ARN");
+            return None;
+        };
+        let answer = self.role(&key, written)?;
+        let as_written = answer.written.clone();
+        match complete(answer, "case", workload, self.defaults) {
+            Ok(role) => Some(Question::Authorize(Box::new(shown_role(&role, &as_written, Some(BASE))))),
+            Err(Rejection::Denied(denial)) => {
+                let help = "the gateway refuses such a role before any plugin is asked about it";
+                self.refuse(&key, denial.reason.clone(), help);
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn asked_path(&mut self, key: &Key, written: Option<String>) -> Option<Question> {
+        let key = key.name("path");
+        let help = "write it as the gateway shows it: path = \"meta-data/placement/region\"";
+        let Some(path) = written else {
+            self.refuse(&key, "is needed: authorize_path is asked about a path", help);
+            return None;
+        };
+        if path.is_empty() || path.starts_with('/') || path.ends_with('/') || path.starts_with("latest/") {
+            let problem =
+                format!("expected a path below /latest/, without a slash at either end, found {}", quote(&path));
+            self.refuse(&key, problem, help);
+            return None;
+        }
+        Some(Question::AuthorizePath(path))
+    }
+
+    fn read<T>(&mut self, key: &Key, read: Option<Result<T, Refused>>) -> Option<T> {
+        read?.map_err(|refused| self.refuse(key, refused.problem, &refused.help)).ok()
+    }
+
+    fn is_refused(&self, key: &Key) -> bool {
+        let key = key.to_string();
+        self.faults.iter().any(|fault| fault.key == key)
+    }
+
+    /// A key that serde refused already is told once.
+    pub(super) fn refuse(&mut self, key: &Key, problem: impl Into<String>, help: &str) {
+        if self.is_refused(key) {
+            return;
+        }
+        let (origin, excerpt) = self.layers.place(key, Part::Value);
+        let help = Some(help.to_owned()).filter(|help| !help.is_empty());
+        self.faults.push(Fault { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
+    }
+}

@@ -1,0 +1,159 @@
+//! What a file is, as a plugin: what it wants, what it costs, and whether the gateway would load it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{
+    cases::production,
+    table::{plugin_name, table},
+};
+use crate::{
+    config::{self, PluginCode},
+    plugin::{Access, Compiled, FILE_MAX, FaultKind, Host, Interest, LoadError, Plugin, digest_hex},
+};
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    pub file: PathBuf,
+    pub bytes: u64,
+    /// None of a file that is too large to be read.
+    pub sha256: Option<String>,
+    pub kind: Kind,
+    /// Of `metagate:policy`, by what it exports; None where it exports no policy, or is no component.
+    pub interface: Option<String>,
+    pub compile_microseconds: Option<u64>,
+    pub exports: Vec<String>,
+    pub imports: Vec<Import>,
+    /// Of a fresh instance that took its configuration.
+    pub init_microseconds: Option<u64>,
+    pub memory_bytes: Option<usize>,
+    pub memory_limit_bytes: usize,
+    /// What of a workload it reads, list by list.
+    pub interest: Option<Vec<(&'static str, Vec<String>)>>,
+    /// Why the gateway would not load it.
+    pub refused: Option<String>,
+    /// Why it refuses to be without a configuration, where it was given none.
+    pub needs_config: Option<String>,
+    /// To paste into metagate.toml.
+    pub table: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Component,
+    /// What a compiler makes before it is wrapped.
+    Module,
+    Other,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Import {
+    pub name: String,
+    pub access: Access,
+}
+
+const EXPORTED: &str = "metagate:policy/plugin@";
+
+const WRAP_IT: &str = "is a core module, and a plugin is a component: build it with linker = \"wasm-component-ld\" for \
+    wasm32-unknown-unknown in .cargo/config.toml, as `metagate plugin new` writes it, or wrap it with `wasm-tools component new`";
+
+/// Without `config`, as with an empty one.
+pub async fn inspect(host: &Host, file: &Path, config: Option<serde_json::Value>) -> io::Result<Inspection> {
+    let bytes = tokio::fs::metadata(file).await?.len();
+    let wasm = if bytes > FILE_MAX { Vec::new() } else { tokio::fs::read(file).await? };
+    let sha256 = (bytes <= FILE_MAX).then(|| digest_hex(&Sha256::digest(&wasm)));
+    let settings = settings(file, config.clone()).map_err(io::Error::other)?;
+    let mut found = Inspection {
+        file: std::path::absolute(file)?,
+        bytes,
+        sha256,
+        kind: Kind::of(&wasm),
+        interface: None,
+        compile_microseconds: None,
+        exports: Vec::new(),
+        imports: Vec::new(),
+        init_microseconds: None,
+        memory_bytes: None,
+        memory_limit_bytes: settings.memory,
+        interest: None,
+        refused: None,
+        needs_config: None,
+        table: None,
+    };
+    let looked = found.look(host, &settings).await;
+    found.judge(looked, config.is_some());
+    if let (None, Some(sha256)) = (&found.refused, &found.sha256) {
+        found.table = Some(table(&found.file, sha256, &settings.config));
+    }
+    Ok(found)
+}
+
+/// As the gateway would have it where nothing else is configured.
+fn settings(file: &Path, config: Option<serde_json::Value>) -> Result<config::Plugin, config::Faults> {
+    let (plugin, _) = production()?;
+    let code = PluginCode::File { path: file.to_owned(), sha256: None };
+    let config = config.unwrap_or_else(|| serde_json::json!({}));
+    // Whether the operator grants the clock is not asked here.
+    Ok(config::Plugin { name: plugin_name(file), code, config, clock: true, ..plugin })
+}
+
+impl Inspection {
+    pub fn loads(&self) -> bool {
+        self.refused.is_none()
+    }
+
+    /// Step by step, as far as it goes.
+    async fn look(&mut self, host: &Host, settings: &config::Plugin) -> Result<(), LoadError> {
+        let began = Instant::now();
+        let compiled = Compiled::of(host, settings).await?;
+        self.compile_microseconds = microseconds(began);
+        let surface = compiled.surface(host);
+        self.interface = surface.exports.iter().find_map(|name| Some(name.strip_prefix(EXPORTED)?.to_owned()));
+        self.exports = surface.exports;
+        self.imports = surface.imports.into_iter().map(|(name, access)| Import { name, access }).collect();
+        let plugin = Plugin::configured(host, &compiled, settings.clone()).await?;
+        self.interest = Some(interest(plugin.interest()));
+        let began = Instant::now();
+        let instance = plugin.instance(host).await.map_err(LoadError::Init)?;
+        self.init_microseconds = microseconds(began);
+        self.memory_bytes = Some(instance.memory());
+        Ok(())
+    }
+
+    fn judge(&mut self, looked: Result<(), LoadError>, configured: bool) {
+        match looked {
+            Ok(()) => {}
+            Err(_) if self.kind == Kind::Module => self.refused = Some(WRAP_IT.to_owned()),
+            Err(LoadError::Init(fault)) if fault.kind == FaultKind::Error && !configured => {
+                self.needs_config = Some(fault.detail);
+            }
+            Err(error) => self.refused = Some(error.to_string()),
+        }
+    }
+}
+
+fn microseconds(began: Instant) -> Option<u64> {
+    u64::try_from(began.elapsed().as_micros()).ok()
+}
+
+fn interest(interest: &Interest) -> Vec<(&'static str, Vec<String>)> {
+    interest.lists().map(|(list, keys)| (list, keys.written().collect())).into()
+}
+
+impl Kind {
+    /// By the header: the magic word, then 1 for a module, or 13 and layer 1 for a component.
+    fn of(wasm: &[u8]) -> Self {
+        match wasm.get(..8) {
+            Some(b"\0asm\x01\0\0\0") => Self::Module,
+            Some(b"\0asm\x0d\0\x01\0") => Self::Component,
+            _ => Self::Other,
+        }
+    }
+}

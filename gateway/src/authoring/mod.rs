@@ -1,0 +1,22 @@
+//! For whoever writes a plugin: a project to begin with, what a component is, and whether it answers as it should.
+
+mod cases;
+mod compare;
+mod expect;
+mod inspect;
+mod overheard;
+mod project;
+mod raw;
+mod report;
+mod table;
+mod templates;
+mod trial;
+
+pub use cases::{Ask, Case, Cases, Question};
+pub use compare::Difference;
+pub use expect::Expected;
+pub use inspect::{Inspection, Kind, inspect};
+pub use project::{Language, NewError, Project};
+pub use report::Report;
+pub use table::plugin_name;
+pub use trial::{Asked, Phase, Trial, run};

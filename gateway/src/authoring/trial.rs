@@ -1,0 +1,240 @@
+//! Cases put to a plugin, in the gateway's own sandbox.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use tracing::instrument::WithSubscriber;
+
+use super::{
+    cases::{Ask, Case, Cases, Question},
+    compare::{Difference, Got, differences},
+    expect::Expected,
+    overheard::Overheard,
+    report::Report,
+    table::plugin_name,
+};
+use crate::{
+    config::{self, PluginCode},
+    plugin::{
+        Compiled, Fault, Host, Instance, Interest, LoadError, Plugin, Resolution, ShownWorkload, Verdict,
+        image_attribute, printable, shown_workload,
+    },
+    policy::{Defaults, Rejection, complete},
+    workload::{Pairs, Workload},
+};
+
+/// What came of one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    pub name: String,
+    pub passed: bool,
+    pub phases: Vec<Asked>,
+    /// Linear memory of the instance that was asked last.
+    pub memory_bytes: Option<usize>,
+    /// What may explain a failure.
+    pub notes: Vec<String>,
+    /// What the plugin wrote to the gateway's log.
+    pub log: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Asked {
+    pub phase: Phase,
+    pub microseconds: u64,
+    /// For a person.
+    pub answer: String,
+    /// None where it answered as expected.
+    pub differences: Vec<Difference>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    Init,
+    Resolve,
+    Authorize,
+    AuthorizePath,
+}
+
+impl Cases {
+    /// The plugin's table for `file`, with this configuration.
+    pub fn settings(&self, file: &Path, config: serde_json::Value) -> config::Plugin {
+        let code = PluginCode::File { path: file.to_owned(), sha256: None };
+        config::Plugin { name: plugin_name(file), code, config, ..self.settings.clone() }
+    }
+}
+
+/// One after the other, each with fresh instances. An error is the plugin's as a whole: no case could be asked.
+pub async fn run(host: &Host, cases: &Cases, file: &Path) -> Result<Report, LoadError> {
+    let compiled = Compiled::of(host, &cases.settings(file, serde_json::Value::Null)).await?;
+    compiled.vet(host)?;
+    let mut trials = Vec::new();
+    for case in &cases.cases {
+        let overheard = Overheard::default();
+        let trying = Trying { host, case, defaults: &cases.defaults, trial: Trial::of(case) };
+        let settings = cases.settings(file, case.config.clone());
+        let trial = trying.run(&compiled, settings).with_subscriber(overheard.subscriber()).await;
+        trials.push(Trial { log: overheard.lines(), ..trial });
+    }
+    Ok(Report::of(plugin_name(file), compiled.digest(), trials))
+}
+
+struct Trying<'a> {
+    host: &'a Host,
+    case: &'a Case,
+    defaults: &'a Defaults,
+    trial: Trial,
+}
+
+impl Trying<'_> {
+    async fn run(mut self, compiled: &Compiled, settings: config::Plugin) -> Trial {
+        if let Some((plugin, instance)) = self.start(compiled, settings).await {
+            self.decide(&plugin, instance).await;
+            if !self.trial.passed {
+                self.trial.notes = unseen(&self.case.workload, plugin.interest());
+            }
+        }
+        self.trial
+    }
+
+    async fn start(&mut self, compiled: &Compiled, settings: config::Plugin) -> Option<(Plugin, Instance)> {
+        let init = self.case.asks.iter().find(|ask| matches!(ask.question, Question::Init));
+        let expected = init.map_or(&Expected::Ready, |ask| &ask.expected);
+        let mut began = Instant::now();
+        let mut started = match Plugin::configured(self.host, compiled, settings).await {
+            Ok(plugin) => {
+                // The first instance has seconds to start in; this one has what each decision's has.
+                began = Instant::now();
+                plugin.instance(self.host).await.map(|instance| (plugin, instance)).map_err(Got::Fails)
+            }
+            Err(LoadError::Init(fault)) => Err(Got::Fails(fault)),
+            Err(other) => Err(Got::Unusable(other.to_string())),
+        };
+        let took = began.elapsed();
+        self.trial.memory_bytes = started.as_mut().ok().map(|(_, instance)| instance.memory());
+        let (started, got) = match started {
+            Ok(started) => (Some(started), Got::Ready),
+            Err(got) => (None, got),
+        };
+        self.trial.hear(Phase::Init, took, expected, &got);
+        started.filter(|_| init.is_none())
+    }
+
+    /// As the gateway does: one instance for both questions about a role, another for a path, none after a failure.
+    async fn decide(&mut self, plugin: &Plugin, first: Instance) {
+        let case = self.case;
+        let shown = shown_workload(&case.workload, plugin.interest(), case.now.clone());
+        let mut seat = Some(first);
+        for Ask { question, expected } in &case.asks {
+            if question.phase() == Phase::AuthorizePath && case.asks.len() > 1 {
+                seat = None;
+            }
+            let instance = match seat.take() {
+                Some(instance) => Ok(instance),
+                None => plugin.instance(self.host).await,
+            };
+            let began = Instant::now();
+            let got = match (instance, &shown) {
+                (Ok(mut instance), Ok(shown)) => {
+                    let got = answer(&mut instance, shown, question).await;
+                    self.trial.memory_bytes = Some(instance.memory());
+                    seat = Some(instance).filter(|_| got.is_ok());
+                    got.unwrap_or_else(Got::Fails)
+                }
+                (Err(fault), _) => Got::Fails(fault),
+                (_, Err(too_much)) => Got::Unusable(too_much.to_string()),
+            };
+            let got = self.completed(got);
+            self.trial.hear(question.phase(), began.elapsed(), expected, &got);
+        }
+    }
+
+    /// A role that the gateway would refuse is no answer, however much it is the expected one.
+    fn completed(&self, got: Got) -> Got {
+        let Got::Role(role) = &got else { return got };
+        match complete((**role).clone(), "policy", &self.case.workload, self.defaults) {
+            Err(Rejection::Denied(denial)) => {
+                Got::Unusable(format!("{}, which the gateway refuses: {}", got.text(), denial.reason))
+            }
+            _ => got,
+        }
+    }
+}
+
+async fn answer(instance: &mut Instance, shown: &ShownWorkload, question: &Question) -> Result<Got, Fault> {
+    let verdict = |verdict| match verdict {
+        Verdict::Abstain => Got::Abstain,
+        Verdict::Allow => Got::Allow,
+        Verdict::Deny(denied) => Got::Deny(denied),
+    };
+    Ok(match question {
+        Question::Init => Got::Ready,
+        Question::Resolve => match instance.resolve(shown).await? {
+            Resolution::Abstain => Got::Abstain,
+            Resolution::Role(role) => Got::Role(Box::new(role)),
+            Resolution::Deny(denied) => Got::Deny(denied),
+        },
+        Question::Authorize(role) => verdict(instance.authorize(shown, role).await?),
+        Question::AuthorizePath(path) => verdict(instance.authorize_path(shown, path).await?),
+    })
+}
+
+/// What the case says of its pod and the plugin did not ask to see: a key forgotten in `interest`, as often as not.
+fn unseen(workload: &Workload, interest: &Interest) -> Vec<String> {
+    let images = workload.images.keys().map(|container| (image_attribute(container), String::new())).collect();
+    let said: [&Pairs; 6] = [
+        &workload.labels,
+        &workload.annotations,
+        &workload.namespace_labels,
+        &workload.namespace_annotations,
+        &workload.service_account_annotations,
+        &images,
+    ];
+    let unseen = interest.lists().into_iter().zip(said).flat_map(|((list, keys), pairs)| {
+        pairs.keys().filter(|key| !keys.show(key)).map(move |key| {
+            let key = printable(key);
+            format!("the plugin is not shown `{key}` of the workload's {list}: its interest does not name it")
+        })
+    });
+    unseen.collect()
+}
+
+impl Trial {
+    fn of(case: &Case) -> Self {
+        let name = printable(&case.name);
+        Self { name, passed: true, phases: Vec::new(), memory_bytes: None, notes: Vec::new(), log: Vec::new() }
+    }
+
+    fn hear(&mut self, phase: Phase, took: Duration, expected: &Expected, got: &Got) {
+        let differences = differences(expected, got);
+        self.passed &= differences.is_empty();
+        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.phases.push(Asked { phase, microseconds, answer: got.text(), differences });
+    }
+}
+
+impl Question {
+    fn phase(&self) -> Phase {
+        match self {
+            Self::Init => Phase::Init,
+            Self::Resolve => Phase::Resolve,
+            Self::Authorize(_) => Phase::Authorize,
+            Self::AuthorizePath(_) => Phase::AuthorizePath,
+        }
+    }
+}
+
+impl Phase {
+    /// As cases and reports name it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Resolve => "resolve",
+            Self::Authorize => "authorize",
+            Self::AuthorizePath => "authorize_path",
+        }
+    }
+}
