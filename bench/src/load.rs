@@ -82,9 +82,7 @@ impl Load {
         }
         Ok(Round { answers, took: began.elapsed() })
     }
-}
 
-impl Load {
     /// One request a connection each `every`, for `time`; how long each answer took, shortest first. Any answer but 200 is
     /// an error here too.
     pub async fn paced(&mut self, every: Duration, time: Duration) -> Result<Vec<Duration>> {
@@ -110,25 +108,14 @@ impl Load {
         Ok(all)
     }
 
-    /// Asks on all connections until it is dropped, whatever is answered.
+    /// Asks on all connections until it is dropped, whatever is answered; the first that breaks ends it.
     pub async fn hammer(self) -> Result<()> {
         let mut asking = JoinSet::new();
         for mut client in self.clients {
             let request = self.request.clone();
-            asking.spawn(async move {
-                client
-                    .drive(async |sender| {
-                        loop {
-                            ask(sender, &request).await?;
-                        }
-                    })
-                    .await
-            });
+            asking.spawn(async move { client.drive(async |sender| ask_for_ever(sender, &request).await).await });
         }
-        while let Some(ended) = asking.join_next().await {
-            ended??;
-        }
-        Ok(())
+        asking.join_next().await.context("there is no connection")?.context("a connection's task ended badly")?
     }
 }
 
@@ -173,6 +160,12 @@ async fn keep_pace(
         took.push(began.elapsed());
     }
     Ok(took)
+}
+
+async fn ask_for_ever(sender: &mut SendRequest<Empty<Bytes>>, request: &Request<Empty<Bytes>>) -> Result<()> {
+    loop {
+        ask(sender, request).await?;
+    }
 }
 
 async fn ask(sender: &mut SendRequest<Empty<Bytes>>, request: &Request<Empty<Bytes>>) -> Result<Response<Bytes>> {

@@ -79,9 +79,9 @@ impl Trial {
             bounds::answer(&answer);
         }
         let alone = policy(&self.host, vec![plugin.clone()], None);
-        let decision = alone.explain(&pod(), None).await;
+        let decision = alone.explain(&Arc::new(pod()), None).await;
         bounds::decision(&decision);
-        let on_path = alone.explain(&pod(), Some(PATH)).await;
+        let on_path = alone.explain(&Arc::new(pod()), Some(PATH)).await;
         bounds::decision(&on_path);
         let granted = alone.grant(&Arc::new(pod())).await;
         // On a busy machine the same call may be in time once and late another time.
@@ -96,10 +96,10 @@ impl Trial {
 
     async fn it_can_only_allow_or_deny_what_others_name(&self, plugin: Plugin) {
         let behind = policy(&self.host, vec![self.annotations.clone(), plugin.clone()], None);
-        let decision = behind.explain(&annotated(), None).await;
+        let decision = behind.explain(&Arc::new(annotated()), None).await;
         bounds::decision(&decision);
         let before = policy(&self.host, vec![plugin], Some(ANNOTATED));
-        let default = before.explain(&pod(), None).await;
+        let default = before.explain(&Arc::new(pod()), None).await;
         bounds::decision(&default);
         let allowed = |decision: &Decision| decision.steps.iter().any(|step| matches!(step.said, Said::Allow));
         let named = |decision: &Decision| decision.steps.iter().any(|step| matches!(step.said, Said::Role(_)));
@@ -116,10 +116,10 @@ impl Trial {
     }
 
     async fn the_good_ones_answer_as_before(&self) {
-        let decision = self.good.explain(&annotated(), None).await;
+        let decision = self.good.explain(&Arc::new(annotated()), None).await;
         let Outcome::Granted(grant) = &decision.outcome else { panic!("a good plugin's grant is gone: {decision:?}") };
         assert_eq!(grant.role().arn.as_str(), format!("{BASE}{ANNOTATED}"));
-        let stranger = Workload { namespace_annotations: Pairs::new(), ..annotated() };
+        let stranger = Arc::new(Workload { namespace_annotations: Pairs::new(), ..annotated() });
         let decision = self.good.explain(&stranger, None).await;
         assert!(matches!(decision.outcome, Outcome::Rejected(Rejection::Denied(_))), "{decision:?}");
     }
