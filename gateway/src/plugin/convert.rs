@@ -129,9 +129,11 @@ pub(crate) fn shown_role(from: &Role, as_written: &str, base: Option<&str>) -> t
 
 pub(super) fn interest(said: bindings::Interest) -> Result<Interest, String> {
     let keys = |patterns: Vec<String>| {
-        let fits = patterns.len() <= PATTERNS_MAX && patterns.iter().all(|pattern| pattern.len() <= 512);
-        fits.then(|| Keys::new(patterns))
-            .ok_or_else(|| "its interest has more than 256 keys or one over 512 bytes".to_owned())
+        let is_key = |pattern: &String| pattern.len() <= 512 && !pattern.contains(char::is_control);
+        let fits = patterns.len() <= PATTERNS_MAX && patterns.iter().all(is_key);
+        fits.then(|| Keys::new(patterns)).ok_or_else(|| {
+            "its interest has more than 256 keys, or one over 512 bytes or with a control character".to_owned()
+        })
     };
     Ok(Interest {
         labels: keys(said.labels)?,

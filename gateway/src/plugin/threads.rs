@@ -10,9 +10,10 @@ use tokio::{
 
 /// As many as serve pods: on a quiet node decisions are made side by side.
 const THREADS: usize = 2;
-/// Below the threads that serve, which the kernel then prefers whenever they have something to do. Nineteen is the last:
-/// about a seventieth of their weight (sched(7)).
-const NICE: i32 = 19;
+/// Below the threads that serve, which the kernel then prefers whenever they have something to do: about a tenth of their
+/// weight (sched(7)). At nineteen, a seventieth, a machine that is busy with something else brought plugins to a halt: one
+/// that compiles in 5 s took minutes.
+const NICE: i32 = 10;
 
 /// A runtime that outlives no host.
 pub(crate) struct Threads(Option<Runtime>);

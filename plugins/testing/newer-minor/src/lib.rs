@@ -1,7 +1,11 @@
-//! Built for a newer minor version of the interface, of which it uses nothing new: it denies every pod.
+//! Built for a newer minor version of the interface, of which it uses nothing new, and with WASI: it denies every pod.
 #![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "the generated exports of the canonical ABI"))]
 
 wit_bindgen::generate!({ path: "wit", world: "policy-plugin" });
+
+mod with_wasi {
+    wit_bindgen::generate!({ path: "../wants-wasi/wit", world: "reader" });
+}
 
 use exports::metagate::policy::plugin::{Guest, Interest, Resolution, Role, Verdict, Workload};
 use metagate::policy::{host, types::Denial};
@@ -31,6 +35,7 @@ impl Guest for NewerMinor {
     }
 
     fn authorize_path(_: Workload, _: String) -> Result<Verdict, String> {
+        let _ = with_wasi::wasi::cli::environment::get_environment();
         Ok(Verdict::Abstain)
     }
 }
