@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,6 +19,8 @@ use crate::{
 /// Decisions that failed, and those that stand for a while only, are made again at this pace. A decision that stands
 /// costs nanoseconds.
 const AGAIN: Duration = Duration::from_secs(10);
+/// For a decision, which takes less than a millisecond in Rust and some in Python; a plugin may be given 50 ms and more.
+const IN_TIME: Duration = Duration::from_millis(100);
 
 /// Runs until `stop`.
 pub async fn run(
@@ -26,12 +31,13 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let (mut roster, mut rules) = (feed.changes(), policy.changes());
+    let granted_late = Arc::new(Notify::new());
     loop {
         // Before the roster is read: what is asked for after this moment may be too new to be in it.
         let as_of = Instant::now();
         roster.borrow_and_update();
         rules.borrow_and_update();
-        let wanted = grants(&feed, &policy, &notices).await;
+        let wanted = grants(&feed, &policy, &notices, &granted_late).await;
         if feed.current().synced_at().is_some() {
             keeper.keep(as_of, wanted).await;
         }
@@ -39,19 +45,37 @@ pub async fn run(
             () = stop.cancelled() => return,
             _ = roster.changed() => {}
             _ = rules.changed() => {}
+            () = granted_late.notified() => {}
             () = tokio::time::sleep(AGAIN) => {}
         }
     }
 }
 
-/// What policy gives to the workloads that live now.
-async fn grants(feed: &Feed, policy: &Arc<Policy>, notices: &Notices) -> Vec<Arc<Grant>> {
-    let mut deciding = JoinSet::new();
+/// What policy gives to the workloads that live now. One whose decision is long in coming has what it was last given, so that
+/// a plugin that is slow for one pod keeps no other waiting; `granted_late` tells when it came after all.
+async fn grants(feed: &Feed, policy: &Arc<Policy>, notices: &Notices, granted_late: &Arc<Notify>) -> Vec<Arc<Grant>> {
+    let mut deciding = Vec::new();
     for workload in feed.current().workloads() {
-        let (policy, workload, notices) = (Arc::clone(policy), Arc::clone(workload), notices.clone());
-        deciding.spawn(async move { wanted(&policy, &workload, &notices).await });
+        let (policy, notices, late) = (Arc::clone(policy), notices.clone(), Arc::clone(granted_late));
+        let (asked, workload) = (Arc::clone(workload), Arc::clone(workload));
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            // Nobody waits for it any more: what it says is kept in the workload's memo.
+            if let Err(Some(_)) = tell.send(wanted(&policy, &asked, &notices).await) {
+                late.notify_one();
+            }
+        });
+        deciding.push((workload, told));
     }
-    deciding.join_all().await.into_iter().flatten().collect()
+    let until = Instant::now() + IN_TIME;
+    let mut grants = Vec::new();
+    for (workload, told) in deciding {
+        grants.extend(match timeout_at(until, told).await {
+            Ok(told) => told.ok().flatten(),
+            Err(_) => last_granted(&workload),
+        });
+    }
+    grants
 }
 
 /// A plugin that failed once must not cost a pod the credentials that are held for it: they stay until policy has spoken.
@@ -63,11 +87,13 @@ async fn wanted(policy: &Policy, workload: &Arc<Workload>, notices: &Notices) ->
             notices.tell(|| Notice::of_rejection(workload, &rejection));
             None
         }
-        Err(Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread) => {
-            match &workload.memo.last()?.outcome {
-                Outcome::Granted(grant) => Some(Arc::clone(grant)),
-                Outcome::Admitted | Outcome::Rejected(_) => None,
-            }
-        }
+        Err(Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread) => last_granted(workload),
+    }
+}
+
+fn last_granted(workload: &Workload) -> Option<Arc<Grant>> {
+    match &workload.memo.last()?.outcome {
+        Outcome::Granted(grant) => Some(Arc::clone(grant)),
+        Outcome::Admitted | Outcome::Rejected(_) => None,
     }
 }

@@ -70,6 +70,7 @@ fn announce(app: &App) {
         waits_for = app.readiness().waits_for().join(", "),
         "metagate listens"
     );
+    app.gateway().policy.rules().warn_of_audit();
 }
 
 fn what_to_try(app: &App) -> String {

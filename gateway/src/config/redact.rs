@@ -61,8 +61,7 @@ pub(crate) fn url(text: &str) -> Cow<'_, str> {
 }
 
 /// A line of a file as a fault may show it; None where it gives a value to a name that announces a secret, or holds a
-/// private key. `own` is the
-/// key at fault, where it is one of ours: `imds.token` is a word, not a secret.
+/// private key. `own` is the key at fault, where it is one of ours: `imds.token` is a word, not a secret.
 pub(crate) fn line<'a>(text: &'a str, own: Option<&str>) -> Option<&'a str> {
     let secret = text.match_indices(['=', ':']).any(|(at, _)| {
         let before = text.get(..at).unwrap_or_default().trim_end_matches([' ', '\t', '"', '\'']);

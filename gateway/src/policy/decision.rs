@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Grant;
+use super::{
+    Grant,
+    deliberate::{POLICY, TOO_MUCH},
+};
 use crate::{
     plugin::{Denied, Fault, FaultKind, TooMuch},
     workload::Workload,
@@ -80,52 +83,46 @@ pub enum Said {
 
 impl Decision {
     pub(super) fn too_much(workload: &Workload, too_much: &TooMuch, now: SystemTime) -> Self {
-        Self {
-            workload: workload.title(),
-            outcome: Outcome::Rejected(Rejection::denied("policy", super::deliberate::TOO_MUCH, too_much.to_string())),
-            steps: Vec::new(),
-            decided_at: now,
-            stands_for: None,
-        }
+        Self::unasked(workload, Rejection::denied(POLICY, TOO_MUCH, too_much.to_string()), now)
     }
 
     pub(super) fn unheard(workload: &Workload, why: FaultKind, detail: &str, now: SystemTime) -> Self {
-        let fault = Fault { plugin: super::deliberate::POLICY.into(), kind: why, detail: detail.into() };
-        Self {
-            workload: workload.title(),
-            outcome: Outcome::Rejected(Rejection::Failed(Arc::new(fault))),
-            steps: Vec::new(),
-            decided_at: now,
-            stands_for: None,
-        }
+        let fault = Fault { plugin: POLICY.into(), kind: why, detail: detail.into() };
+        Self::unasked(workload, Rejection::Failed(Arc::new(fault)), now)
     }
 
     pub(super) fn unread(workload: &Workload, now: SystemTime) -> Self {
+        Self::unasked(workload, Rejection::Unread, now)
+    }
+
+    fn unasked(workload: &Workload, why: Rejection, now: SystemTime) -> Self {
         Self {
             workload: workload.title(),
-            outcome: Outcome::Rejected(Rejection::Unread),
+            outcome: Outcome::Rejected(why),
             steps: Vec::new(),
             decided_at: now,
             stands_for: None,
         }
     }
-}
 
-impl Decision {
-    /// Whether asking again could only give the same. Nothing in which a plugin failed is remembered by anybody, not even
-    /// where its failure was only counted.
+    /// Whether asking again could only give the same. No refusal in which a plugin failed is remembered by anybody: it might
+    /// have allowed.
     pub(super) fn is_final(&self) -> bool {
-        let failed = self.steps.iter().any(|step| matches!(step.said, Said::Fault(_)));
-        let passing = |rejection: &Rejection| {
-            matches!(rejection, Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread)
-        };
-        !failed && !self.outcome.rejection().is_some_and(passing)
+        self.outcome.rejection().is_none_or(|rejection| {
+            let passing = matches!(rejection, Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread);
+            !passing && !failed(&self.steps)
+        })
     }
 
     /// What would have been refused, were it not for audit mode.
     pub fn audited(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.audited)
     }
+}
+
+/// Whether a plugin gave no answer, be it that this was only counted.
+pub(super) fn failed(steps: &[Step]) -> bool {
+    steps.iter().any(|step| matches!(step.said, Said::Fault(_)))
 }
 
 impl Outcome {

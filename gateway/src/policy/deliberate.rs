@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Decision, Grant, Outcome, Phase, Rejection, Rules, Said, Step, role::complete};
+use super::{Decision, Grant, Outcome, Phase, Rejection, Rules, Said, Step, decision::failed, role::complete};
 use crate::{
     config::Mode,
     plugin::{
@@ -18,6 +18,10 @@ use crate::{
     role::Role,
     workload::Workload,
 };
+
+/// How long a grant stands in which a plugin in audit mode failed. It is asked again soon, and a pod whose every decision it
+/// takes to its timeout is not made to wait for each request: nothing is refused for a plugin that is only tried.
+const FORGIVEN: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
     host: Host,
@@ -32,12 +36,16 @@ pub(super) async fn run(
         None => work.on_role().await,
         Some(path) => work.on_path(path).await,
     };
+    let stands_for = match failed(&work.steps) {
+        true => Some(rules.stands_for().map_or(FORGIVEN, |life| life.min(FORGIVEN))),
+        false => rules.stands_for(),
+    };
     Decision {
         workload: workload.title(),
         outcome: concluded.unwrap_or_else(Outcome::Rejected),
         steps: work.steps,
         decided_at: now,
-        stands_for: rules.stands_for(),
+        stands_for,
     }
 }
 

@@ -45,6 +45,7 @@ use crate::{
 
 /// Of the engine's instances, those that decisions may hold. The others are for plugins that are being loaded.
 const INSTANCES: u32 = plugin::INSTANCES - 16;
+const DOUBTFUL: u32 = INSTANCES / 4;
 /// Bytes of inputs that decisions are remembered by. 110 pods with 1 KiB each need 110 KiB; a pod that is edited for ever
 /// pushes out only what is old.
 const CACHED_BYTES: u64 = 8 << 20;
@@ -57,6 +58,8 @@ pub struct Policy {
     generations: AtomicU64,
     decisions: Cache<Question, Arc<Decision>>,
     instances: Arc<Semaphore>,
+    /// Of those, what workloads may hold whose last decision failed: the others' are never all taken by guests that loop.
+    doubtful: Arc<Semaphore>,
     changes: watch::Sender<()>,
     clock: Clock,
     observe: Box<dyn Fn(&Decision) + Send + Sync>,
@@ -92,6 +95,7 @@ impl Policy {
             generations: AtomicU64::new(1),
             decisions,
             instances: Arc::new(Semaphore::new(INSTANCES as usize)),
+            doubtful: Arc::new(Semaphore::new(DOUBTFUL as usize)),
             changes: watch::Sender::new(()),
             clock,
             observe,
@@ -216,13 +220,17 @@ impl Policy {
             // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed,
             // so the permits always come.
             let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
+            let doubtful = match workload.memo.latest().is_some_and(|latest| !latest.is_final()) {
+                true => Some(Arc::clone(&self.doubtful).acquire_many_owned(each.min(DOUBTFUL)).await),
+                false => None,
+            };
             let permits = Arc::clone(&self.instances).acquire_many_owned(each).await;
             let run =
                 deliberate::run(self.host.clone(), Arc::clone(rules), Arc::clone(workload), path, self.clock.now());
             let work = async move {
                 let began = Instant::now();
                 let decision = run.await;
-                drop(permits);
+                drop((permits, doubtful));
                 rest(turn, &decision, began.elapsed());
                 decision
             };
@@ -269,7 +277,23 @@ impl Expiry<Question, Arc<Decision>> for Standing {
     }
 }
 
-/// Whether a decision made at `decided_at` still stands.
+/// Whether a decision made at `decided_at` still stands. One that was made in the future was made before the clock was set
+/// back, and nobody knows how long ago that was.
 fn stands(stands_for: Option<Duration>, decided_at: SystemTime, clock: &Clock) -> bool {
-    stands_for.is_none_or(|life| clock.until(decided_at + life) > Duration::ZERO)
+    stands_for.is_none_or(|life| decided_at <= clock.now() && clock.until(decided_at + life) > Duration::ZERO)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_decided_before_the_clock_was_set_back_does_not_stand() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let (clock, life) = (Clock::following_tokio(now), Some(Duration::from_secs(60)));
+        assert!(stands(life, now, &clock) && stands(life, now - Duration::from_secs(59), &clock));
+        assert!(!stands(life, now - Duration::from_secs(60), &clock));
+        assert!(!stands(life, now + Duration::from_secs(1), &clock));
+        assert!(stands(None, now + Duration::from_secs(1), &clock));
+    }
 }

@@ -46,6 +46,16 @@ impl Rules {
         Self { defaults: Defaults { base: Some(base), ..self.defaults.clone() }, ..self.clone() }
     }
 
+    /// Warns of what is not refused: a mode for the first days, which nobody should be surprised by later.
+    pub fn warn_of_audit(&self) {
+        if self.defaults.mode == Mode::Audit {
+            tracing::warn!("policy.mode is \"audit\": a pod gets any role that a plugin names for it");
+        }
+        for plugin in self.plugins.iter().filter(|plugin| plugin.mode() == Mode::Audit) {
+            tracing::warn!(plugin = plugin.name(), "its mode is \"audit\": it refuses nobody");
+        }
+    }
+
     /// Whether enough is known of `workload` to decide under these rules.
     pub fn can_read(&self, workload: &Workload) -> bool {
         workload.tells(&self.interest)

@@ -1,12 +1,16 @@
 //! What the plugins' answers come to.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use http::StatusCode;
 use metagate::{
+    clock::Clock,
     config::{self, Mode},
     plugin::Plugin,
-    policy::{Defaults, Outcome, Rejection},
+    policy::{Defaults, Outcome, Rejection, Rules},
     refusal::Refusal,
     workload::Workload,
 };
@@ -14,7 +18,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     bench::{self, Bench, defaults},
-    guests::{scripted, three},
+    guests::{host, scripted, three},
     pods::{allow, deny, does, harmless, pod, role},
 };
 
@@ -187,14 +191,28 @@ async fn an_audited_plugin_that_fails_to_name_a_role_leaves_it_to_nobody_else() 
     assert_eq!(bench.failed(pod).await.plugin, "second");
 }
 
-#[tokio::test]
-async fn a_grant_in_which_an_audited_plugin_failed_is_remembered_by_nobody() {
-    let bench = with_audited().await;
+/// So that a pod on which a plugin that is only tried loops is not made to wait for each request.
+#[tokio::test(start_paused = true)]
+async fn a_grant_in_which_an_audited_plugin_failed_stands_for_seconds() {
+    let [first, _, third] = three().await;
+    let rules = Rules::new(vec![first, audited().await, third], defaults());
+    let bench = Bench::built(host(), rules, Clock::following_tokio(SystemTime::UNIX_EPOCH));
     let pod = Arc::new(pod(&[("first", role("web")), ("second", does("authorize", "trap")), ("third", allow())]));
-    for _ in 0..2 {
+    for (seconds, decisions) in [(0, 1), (4, 1), (2, 2)] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
         assert!(bench.policy.grant(&pod).await.is_ok());
+        assert_eq!(bench.worked_out().len(), decisions);
     }
-    assert_eq!(bench.worked_out(), ["granted", "granted"]);
+}
+
+#[tokio::test]
+async fn a_refusal_in_which_an_audited_plugin_failed_is_remembered_by_nobody() {
+    let bench = with_audited().await;
+    let pod = Arc::new(pod(&[("first", role("web")), ("second", does("authorize", "trap"))]));
+    for _ in 0..2 {
+        assert!(matches!(bench.policy.grant(&pod).await, Err(Rejection::Denied(_))), "it might have allowed");
+    }
+    assert_eq!(bench.worked_out(), ["denied", "denied"]);
 }
 
 #[tokio::test]

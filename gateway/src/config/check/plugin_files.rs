@@ -36,7 +36,14 @@ impl Checker<'_> {
                 );
                 None
             }
-            (folder, key_file) => Some(Some(Compiled { folder: self.path(folder), key_file: self.path(key_file) })),
+            (written_folder, written_file) => {
+                let made = Compiled { folder: self.path(written_folder), key_file: self.path(written_file) };
+                if made.key_file.starts_with(&made.folder) {
+                    self.refuse(key_file, "lies in the folder that it seals", "name a file elsewhere");
+                    return None;
+                }
+                Some(Some(made))
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::config::{
     json::{NO_JSON, NO_JSON_HELP, json_of},
     units::{self, Bounds},
 };
-use crate::plugin::MEMORY_MAX;
+use crate::{plugin::MEMORY_MAX, policy::POLICY};
 
 /// A decision stands between a pod and its credentials; SDKs give up after 1 s to 5 s.
 pub(crate) const TIMEOUT: Bounds<Duration> = bounds(
@@ -76,6 +76,10 @@ impl Checker<'_> {
         }
         let fits = written.len() <= NAME_MAX
             && written.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if written == POLICY {
+            self.refuse(key, "is the gateway's own name in metrics and refusals", "give the plugin another");
+            return None;
+        }
         if !fits {
             self.refuse(key, format!("expected 1 to 63 of a-z 0-9 -, found {}", quote(written)), "");
             return None;
