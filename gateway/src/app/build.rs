@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
 use super::{
     App, Parts, StartError,
     kubernetes::{self, Feeder, Kubernetes},
@@ -65,7 +67,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         None => Relay::from_config(&config.imds).map_err(|error| StartError::Endpoint(error.to_string()))?,
     };
     let relay = Arc::new(relay);
-    make_compiled(config)?;
+    make_compiled(config).await?;
     let policy = Arc::new(build_policy(config, &telemetry, clock.clone()).await?);
     let (source, awaited) = match parts.source {
         Some(source) => (source, None),
@@ -136,14 +138,16 @@ pub async fn build_policy(config: &Config, telemetry: &Telemetry, clock: Clock) 
 }
 
 /// What `plugin_files` names, where it is not there yet.
-pub(super) fn make_compiled(config: &Config) -> Result<(), StartError> {
-    Ok(config.plugin_files.compiled.as_ref().map_or(Ok(()), plugin::make_compiled)?)
+pub(super) async fn make_compiled(config: &Config) -> Result<(), StartError> {
+    let Some(compiled) = config.plugin_files.compiled.clone() else { return Ok(()) };
+    Ok(spawn_blocking(move || plugin::make_compiled(&compiled)).await.map_err(StartError::Interrupted)??)
 }
 
 /// Loads the plugins, side by side: custom ones are compiled here, unless they are among those that run. Their files must be
 /// what this very configuration asks for.
 pub(super) async fn rules(host: &Host, config: &Config, running: &[Plugin]) -> Result<Rules, StartError> {
-    let host = host.with_files(&config.plugin_files)?;
+    let (host, files) = (host.clone(), config.plugin_files.clone());
+    let host = spawn_blocking(move || host.with_files(&files)).await.map_err(StartError::Interrupted)??;
     let mut loading = Vec::new();
     for plugin in config.plugins.clone() {
         let (host, running) = (host.clone(), running.to_vec());

@@ -4,7 +4,7 @@ use super::{StartError, build_policy, supported};
 use crate::{
     clock::Clock,
     cluster::Cluster,
-    config::{Config, RosterSource},
+    config::{Config, PluginFiles, RosterSource},
     events::Notices,
     plugin::Host,
     roster::fixed::Watched,
@@ -33,11 +33,11 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
     if let Some(Err(error)) = config.imds.token_key_file.as_deref().filter(|path| path.exists()).map(Keyring::of_file) {
         faults.push(format!("imds.token_key_file: {error}"));
     }
-    let mut files = config.plugin_files.clone();
-    if let Err(error) = Host::new()?.with_files(&files) {
+    if let Err(error) = Host::new()?.with_files(&config.plugin_files) {
         faults.push(error.to_string());
-        files.compiled = None;
     }
+    // What is kept there is the running gateway's, and may be of another version.
+    let files = PluginFiles { compiled: None, ..config.plugin_files.clone() };
     // Only one that is named: what stands in for it is there on nodes, not where configurations are checked.
     if let (RosterSource::Kubernetes, Some(path)) = (&config.roster.source, &config.kubernetes.kubeconfig)
         && let Err(error) = Cluster::find(Some(path)).await

@@ -4,8 +4,9 @@
 //! start would read, so a plugin's file counts under the newest configuration, or is refused with it. Sockets, roster and
 //! source are kept as they are, and a change to them is named as one that waits for a restart.
 
-use std::{collections::BTreeSet, future::pending, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::pending, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::timeout,
@@ -14,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, build};
 use crate::{
-    config::{self, Effective, Faults, Loaded, PluginCode, Sources},
+    config::{self, Config, Effective, Faults, Loaded, PluginCode, Sources},
     handle::Gateway,
     lifecycle::{Followed, FollowedFiles, Refused},
-    plugin::Plugin,
+    plugin::{Plugin, signature_beside},
     policy::{Policy, Rules},
     roster::Feed,
 };
@@ -33,6 +34,8 @@ pub struct Reload {
     config: Option<Followed>,
     plugins: FollowedFiles,
     hangups: Signal,
+    /// Of a reload that was refused: why there was one, and when it is tried again.
+    refused: Option<(Cause, ExponentialBackoff)>,
 }
 
 /// Why there was a reload.
@@ -53,6 +56,10 @@ struct Reloaded {
 
 /// Listing a node's pods anew takes a second or two.
 const READ_ANEW: Duration = Duration::from_secs(30);
+
+/// A reload that was refused is tried again: the API server may answer now, a file's mode may have been mended, a processor
+/// may have time. Each try may compile something anew, so ever more rarely.
+const TRY_AGAIN: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(600);
 
 /// Takes effect without a restart.
 const LIVE: [&str; 7] = [
@@ -88,8 +95,9 @@ impl Reload {
             sources,
             started: loaded.effective.clone(),
             config,
-            plugins: FollowedFiles::new(files(&loaded.config.plugins)),
+            plugins: FollowedFiles::new(files(&loaded.config)),
             hangups: signal(SignalKind::hangup())?,
+            refused: None,
         })
     }
 
@@ -97,8 +105,13 @@ impl Reload {
     pub(super) async fn follow(mut self, gateway: Arc<Gateway>, stop: CancellationToken) {
         loop {
             let mut changed = Vec::new();
+            let mut again = false;
             let (cause, read) = tokio::select! {
                 () = stop.cancelled() => return,
+                cause = try_again(&mut self.refused) => {
+                    again = true;
+                    (cause, self.sources.read_again())
+                }
                 text = changed_text(&mut self.config) => {
                     self.sources.set_text(text);
                     (Cause::Config, Ok(()))
@@ -113,6 +126,12 @@ impl Reload {
                 Ok(()) => self.reload(&gateway).await,
                 Err(faults) => Err(faults.into()),
             };
+            match (&reloaded, again) {
+                (Ok(_), _) => self.refused = None,
+                (Err(error), true) if still_refused(&gateway, error) => continue,
+                (Err(_), true) => {}
+                (Err(_), false) => self.refused = Some((cause, tries())),
+            }
             tell(&gateway, cause, &changed, reloaded);
         }
     }
@@ -120,9 +139,9 @@ impl Reload {
     async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, NotReloaded> {
         let (policy, loaded) = (&gateway.policy, build::load(&self.sources)?);
         build::supported(&loaded.config)?;
-        build::make_compiled(&loaded.config)?;
+        build::make_compiled(&loaded.config).await?;
         let running = policy.rules();
-        let wanted = files(&loaded.config.plugins);
+        let wanted = files(&loaded.config);
         // Those that run too: a file that makes what is refused now as it was ends the refusal.
         let old = running.plugins.iter().map(Plugin::settings).filter_map(file);
         self.plugins.follow(wanted.iter().cloned().chain(old).collect()).await;
@@ -147,6 +166,27 @@ async fn changed_text(config: &mut Option<Followed>) -> String {
     }
 }
 
+/// Never, where nothing is refused.
+async fn try_again(refused: &mut Option<(Cause, ExponentialBackoff)>) -> Cause {
+    match refused {
+        Some((cause, waits)) => {
+            tokio::time::sleep(waits.next().unwrap_or(*TRY_AGAIN.end())).await;
+            *cause
+        }
+        None => pending().await,
+    }
+}
+
+fn tries() -> ExponentialBackoff {
+    let tries = ExponentialBuilder::new().with_min_delay(*TRY_AGAIN.start()).with_max_delay(*TRY_AGAIN.end());
+    tries.without_max_times().build()
+}
+
+/// For the reason that was told already.
+fn still_refused(gateway: &Gateway, error: &NotReloaded) -> bool {
+    gateway.configuration.current().refused.as_ref().is_some_and(|refused| refused.error == error.to_string())
+}
+
 /// Says what came of it, to whoever looks: log, metrics, state.
 fn tell(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<Reloaded, NotReloaded>) {
     let (what, label) = match cause {
@@ -167,6 +207,7 @@ fn tell(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<R
         Ok(Reloaded { is_new, restart_for }) => {
             if is_new {
                 gateway.configuration.adopt(now);
+                gateway.policy.rules().warn_of_audit();
             } else {
                 gateway.configuration.confirm();
             }
@@ -215,8 +256,12 @@ fn same(next: &[Plugin], running: &[Plugin]) -> bool {
     next.len() == running.len() && next.iter().zip(running).all(|(next, running)| next.is(running))
 }
 
-fn files(plugins: &[config::Plugin]) -> BTreeSet<PathBuf> {
-    plugins.iter().filter_map(file).collect()
+/// The plugins' files, and their signatures where those count.
+fn files(config: &Config) -> BTreeSet<PathBuf> {
+    let files: BTreeSet<PathBuf> = config.plugins.iter().filter_map(file).collect();
+    let signed = !config.plugin_files.public_keys.is_empty();
+    let signatures: Vec<PathBuf> = files.iter().filter(|_| signed).map(|file| signature_beside(file)).collect();
+    files.into_iter().chain(signatures).collect()
 }
 
 fn file(plugin: &config::Plugin) -> Option<PathBuf> {

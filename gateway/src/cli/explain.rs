@@ -78,6 +78,8 @@ async fn there(args: &Args) -> Result<Explanation, Failure> {
 async fn here(args: &Args, file: &Path) -> Result<Explanation, Failure> {
     let mut config = args.config.load()?.config;
     config.roster.source = RosterSource::Fixed { file: file.to_owned() };
+    // The gateway's own, and perhaps another user's.
+    config.plugin_files.compiled = None;
     let workload = Arc::new(workload(&args.pod, file)?);
     let telemetry = Telemetry::new(Notices::default()).map_err(app::StartError::from)?;
     let policy = app::build_policy(&config, &telemetry, Clock::system()).await?;

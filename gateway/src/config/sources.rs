@@ -51,7 +51,18 @@ impl Sources {
     /// The file's text anew, where there is a file. The environment of a process stays what it was.
     pub fn read_again(&mut self) -> Result<(), Faults> {
         if let Some((path, text)) = &mut self.file {
-            *text = read_text(path)?;
+            let now = read_text(path)?;
+            if now.trim().is_empty() {
+                return Err(Fault {
+                    origin: Origin::whole_file(&*path),
+                    key: String::new(),
+                    problem: "is empty: that would stand for every default".into(),
+                    help: Some("write it to another file, and rename that".into()),
+                    excerpt: None,
+                }
+                .into());
+            }
+            *text = now;
         }
         Ok(())
     }

@@ -73,8 +73,8 @@ pub(super) fn verify(keys: &[PublicKey], file: &Path, bytes: &[u8]) -> Result<()
     Err(SignatureError::Wrong { file: file.to_owned(), signature: path })
 }
 
-/// `office-hours.wasm.sig`
-fn beside(file: &Path) -> PathBuf {
+/// Where a file's signature lies: `office-hours.wasm.sig`.
+pub fn beside(file: &Path) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(".sig");
     name.into()
