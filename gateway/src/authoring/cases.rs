@@ -150,6 +150,18 @@ impl Parser<'_> {
             let help = "add [case.expect] with resolve, authorize, authorize_path or init";
             self.refuse(key, "expects nothing", help);
         }
+        for (name, told, asked) in
+            [("role", raw.role.is_some(), authorize.is_some()), ("path", raw.path.is_some(), authorize_path.is_some())]
+        {
+            if told && !asked {
+                let problem = "is told, and nothing is expected of it";
+                let help = format!(
+                    "expect {} of it, or leave it out",
+                    if name == "role" { "authorize" } else { "authorize_path" }
+                );
+                self.refuse(&key.name(name), problem, &help);
+            }
+        }
         // Where it is at fault, the rest is looked at all the same.
         let workload = decides.then(|| self.workload(key, raw.workload)).flatten().unwrap_or_default();
         let now = self.now(&key.name("now"), &raw.now, settings.clock, decides);

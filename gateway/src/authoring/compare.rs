@@ -7,6 +7,7 @@ use super::{cases::BASE, expect::Expected};
 use crate::{
     plugin::{Denied, Fault, FaultKind, RoleAnswer, printable},
     role::{BaseArn, CredentialSource},
+    workload::Pairs,
 };
 
 /// What a plugin answered.
@@ -42,37 +43,43 @@ pub(super) fn differences(expected: &Expected, got: &Got) -> Vec<Difference> {
         (Expected::Error(part), Got::Unusable(message)) if message.contains(part) => Vec::new(),
         (Expected::Deny { code, reason }, Got::Deny(denied)) => {
             let reason = reason.as_ref().unwrap_or(&denied.reason);
-            let fields = [("deny", code, &denied.code), ("reason", reason, &denied.reason)];
-            fields.into_iter().filter_map(|(name, expected, got)| field(name, expected.clone(), got.clone())).collect()
+            let fields = [
+                field("deny", code, &denied.code, String::clone),
+                field("reason", reason, &denied.reason, String::clone),
+            ];
+            fields.into_iter().flatten().collect()
         }
         (Expected::Role(expected), Got::Role(got)) => role_differences(expected, got),
         _ => vec![Difference { field: None, expected: expected.text(), got: got.text() }],
     }
 }
 
-fn field(name: &'static str, expected: String, got: String) -> Option<Difference> {
-    (expected != got).then(|| Difference { field: Some(name), expected: printable(&expected), got: printable(&got) })
+/// Compared by value: texts that read alike may be of two.
+fn field<T: PartialEq>(name: &'static str, expected: &T, got: &T, text: impl Fn(&T) -> String) -> Option<Difference> {
+    (expected != got).then(|| shown(name, text(expected), text(got)))
+}
+
+fn shown(field: &'static str, expected: String, got: String) -> Difference {
+    Difference { field: Some(field), expected: printable(&expected), got: printable(&got) }
 }
 
 /// A name and its ARN are one role.
 fn role_differences(expected: &RoleAnswer, got: &RoleAnswer) -> Vec<Difference> {
     let option = |value: &Option<String>| value.clone().unwrap_or_else(absent);
-    let seconds = |value: Option<u32>| value.map_or_else(absent, |value| value.to_string());
+    let seconds = |value: &Option<u32>| value.map_or_else(absent, |value| value.to_string());
     let role = (!same_role(&expected.written, &got.written))
-        .then(|| field("role", expected.written.clone(), got.written.clone()))
-        .flatten();
+        .then(|| shown("role", expected.written.clone(), got.written.clone()));
     let policy = (!same_json(expected.session_policy.as_deref(), got.session_policy.as_deref()))
-        .then(|| field("session_policy", option(&expected.session_policy), option(&got.session_policy)))
-        .flatten();
+        .then(|| shown("session_policy", option(&expected.session_policy), option(&got.session_policy)));
     let fields = [
         role,
-        field("source", source(&expected.source), source(&got.source)),
-        field("session_name", option(&expected.session_name), option(&got.session_name)),
-        field("external_id", option(&expected.external_id), option(&got.external_id)),
-        field("duration_seconds", seconds(expected.duration_seconds), seconds(got.duration_seconds)),
-        field("tags", pairs(expected), pairs(got)),
+        field("source", &expected.source, &got.source, source),
+        field("session_name", &expected.session_name, &got.session_name, option),
+        field("external_id", &expected.external_id, &got.external_id, option),
+        field("duration_seconds", &expected.duration_seconds, &got.duration_seconds, seconds),
+        field("tags", &expected.tags, &got.tags, pairs),
         policy,
-        field("policy_arns", list(&expected.policy_arns), list(&got.policy_arns)),
+        field("policy_arns", &expected.policy_arns, &got.policy_arns, |arns| list(arns)),
     ];
     fields.into_iter().flatten().collect()
 }
@@ -81,13 +88,14 @@ fn absent() -> String {
     "(absent)".to_owned()
 }
 
-fn pairs(role: &RoleAnswer) -> String {
-    let pairs: Vec<String> = role.tags.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
+fn pairs(pairs: &Pairs) -> String {
+    let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
     if pairs.is_empty() { absent() } else { pairs.join(", ") }
 }
 
 fn list(items: &[String]) -> String {
-    if items.is_empty() { absent() } else { items.join(", ") }
+    let quoted: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
+    if items.is_empty() { absent() } else { quoted.join(", ") }
 }
 
 fn source(source: &CredentialSource) -> String {

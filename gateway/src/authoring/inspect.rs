@@ -36,6 +36,8 @@ pub struct Inspection {
     pub memory_limit_bytes: usize,
     /// What of a workload it reads, list by list.
     pub interest: Option<Vec<(&'static str, Vec<String>)>>,
+    /// Whether it reads the time, which the operator has to grant.
+    pub wants_clock: bool,
     /// Why the gateway would not load it.
     pub refused: Option<String>,
     /// Why it refuses to be without a configuration, where it was given none.
@@ -59,8 +61,6 @@ pub struct Import {
     pub access: Access,
 }
 
-const EXPORTED: &str = "metagate:policy/plugin@";
-
 const WRAP_IT: &str = "is a core module, and a plugin is a component: build it with linker = \"wasm-component-ld\" for \
     wasm32-unknown-unknown in .cargo/config.toml, as `metagate plugin new` writes it, or wrap it with `wasm-tools component new`";
 
@@ -68,12 +68,12 @@ const WRAP_IT: &str = "is a core module, and a plugin is a component: build it w
 pub async fn inspect(host: &Host, file: &Path, config: Option<serde_json::Value>) -> io::Result<Inspection> {
     let bytes = tokio::fs::metadata(file).await?.len();
     let wasm = if bytes > FILE_MAX { Vec::new() } else { tokio::fs::read(file).await? };
-    let sha256 = (bytes <= FILE_MAX).then(|| digest_hex(&Sha256::digest(&wasm)));
-    let settings = settings(file, config.clone()).map_err(io::Error::other)?;
+    let digest: Option<[u8; 32]> = (bytes <= FILE_MAX).then(|| Sha256::digest(&wasm).into());
+    let settings = settings(file, digest, config.clone()).map_err(io::Error::other)?;
     let mut found = Inspection {
         file: std::path::absolute(file)?,
         bytes,
-        sha256,
+        sha256: digest.as_ref().map(|digest| digest_hex(digest)),
         kind: Kind::of(&wasm),
         interface: None,
         compile_microseconds: None,
@@ -83,22 +83,27 @@ pub async fn inspect(host: &Host, file: &Path, config: Option<serde_json::Value>
         memory_bytes: None,
         memory_limit_bytes: settings.memory,
         interest: None,
+        wants_clock: false,
         refused: None,
         needs_config: None,
         table: None,
     };
     let looked = found.look(host, &settings).await;
     found.judge(looked, config.is_some());
-    if let (None, Some(sha256)) = (&found.refused, &found.sha256) {
-        found.table = Some(table(&found.file, sha256, &settings.config));
+    if let (true, Some(sha256)) = (found.loads(), &found.sha256) {
+        found.table = Some(table(&found.file, sha256, found.wants_clock, &settings.config));
     }
     Ok(found)
 }
 
-/// As the gateway would have it where nothing else is configured.
-fn settings(file: &Path, config: Option<serde_json::Value>) -> Result<config::Plugin, config::Faults> {
+/// As the gateway would have it where nothing else is configured; pinned, so that what is compiled is what was read.
+fn settings(
+    file: &Path,
+    sha256: Option<[u8; 32]>,
+    config: Option<serde_json::Value>,
+) -> Result<config::Plugin, config::Faults> {
     let (plugin, _) = production()?;
-    let code = PluginCode::File { path: file.to_owned(), sha256: None };
+    let code = PluginCode::File { path: file.to_owned(), sha256 };
     let config = config.unwrap_or_else(|| serde_json::json!({}));
     // Whether the operator grants the clock is not asked here.
     Ok(config::Plugin { name: plugin_name(file), code, config, clock: true, ..plugin })
@@ -106,7 +111,7 @@ fn settings(file: &Path, config: Option<serde_json::Value>) -> Result<config::Pl
 
 impl Inspection {
     pub fn loads(&self) -> bool {
-        self.refused.is_none()
+        self.refused.is_none() && self.needs_config.is_none()
     }
 
     /// Step by step, as far as it goes.
@@ -115,11 +120,12 @@ impl Inspection {
         let compiled = Compiled::of(host, settings).await?;
         self.compile_microseconds = microseconds(began);
         let surface = compiled.surface(host);
-        self.interface = surface.exports.iter().find_map(|name| Some(name.strip_prefix(EXPORTED)?.to_owned()));
+        self.interface = surface.interface;
         self.exports = surface.exports;
         self.imports = surface.imports.into_iter().map(|(name, access)| Import { name, access }).collect();
         let plugin = Plugin::configured(host, &compiled, settings.clone()).await?;
         self.interest = Some(interest(plugin.interest()));
+        self.wants_clock = plugin.reads_clock();
         let began = Instant::now();
         let instance = plugin.instance(host).await.map_err(LoadError::Init)?;
         self.init_microseconds = microseconds(began);

@@ -15,11 +15,14 @@ pub fn plugin_name(file: &Path) -> String {
 }
 
 /// `config` is left out where it is empty.
-pub(super) fn table(file: &Path, sha256: &str, config: &serde_json::Value) -> String {
+pub(super) fn table(file: &Path, sha256: &str, clock: bool, config: &serde_json::Value) -> String {
     let mut table = Table::new();
     table.insert("name", value(plugin_name(file)));
     table.insert("path", value(file.display().to_string()));
     table.insert("sha256", value(sha256));
+    if clock {
+        table.insert("clock", value(true));
+    }
     if config.as_object().is_some_and(|config| !config.is_empty())
         && let Ok(config) = serde::Serialize::serialize(config, toml_edit::ser::ValueSerializer::new())
     {
@@ -51,9 +54,11 @@ mod tests {
     #[test]
     fn the_table_is_toml_with_the_configuration_in_it() {
         let config = serde_json::json!({ "open": "08:00", "days": [1, 2], "deep": { "a": true } });
-        let written = table(Path::new("/plugins/a.wasm"), "00", &config);
+        let written = table(Path::new("/plugins/a.wasm"), "00", true, &config);
         let read: toml_edit::DocumentMut = written.parse().unwrap();
         assert_eq!(read["plugin"][0]["config"]["deep"]["a"].as_bool(), Some(true), "{written}");
-        assert!(!table(Path::new("a"), "00", &serde_json::json!({})).contains("config"));
+        assert_eq!(read["plugin"][0]["clock"].as_bool(), Some(true));
+        let plain = table(Path::new("a"), "00", false, &serde_json::json!({}));
+        assert!(!plain.contains("config") && !plain.contains("clock"), "{plain}");
     }
 }

@@ -38,7 +38,7 @@ pub(super) enum Command {
     /// Show what a component is: digest, interface, imports, cost, and whether the gateway would load it
     #[command(
         after_help = "Runs it no further than its init. The last lines are the [[plugin]] table for metagate.toml.\n\
-        Exit code: 0 the gateway would load it, 78 it would not.\n\n\
+        Exit code: 0 the gateway would load it, 78 it would not, or not with this configuration.\n\n\
         Example: metagate plugin inspect office-hours.wasm --config '{\"open\": \"08:00\", \"close\": \"18:00\"}'"
     )]
     Inspect {
@@ -107,6 +107,7 @@ fn test(file: &Path, cases: Option<&Path>, output: Output) -> Result<ExitCode, F
     };
     let text = std::fs::read_to_string(&cases).map_err(|error| unusable(&cases, &error))?;
     let cases = Cases::parse(&cases, &text)?;
+    tell_if_long(file);
     let report = block_on(async { Ok(authoring::run(&host()?, &cases, file).await?) })?;
     match output {
         Output::Json => print(&serde_json::to_string_pretty(&report).context("cannot write JSON")?),
@@ -134,6 +135,7 @@ fn inspect(file: &Path, config: Option<&str>, output: Output) -> Result<ExitCode
         Err(error) => Err(Failure::Unusable(format!("--config is not JSON: {error}"))),
     });
     let config = config.transpose()?;
+    tell_if_long(file);
     let inspection = block_on(async {
         let inspected = authoring::inspect(&host()?, file, config).await;
         inspected.map_err(|error| unusable(file, &error))
@@ -171,6 +173,9 @@ fn described(found: &Inspection) -> String {
         let read: Vec<String> = read.map(|(list, keys)| format!("{list}: {}", keys.join(", "))).collect();
         list(&mut line, "reads", if read.is_empty() { vec!["nothing but a pod's names".into()] } else { read });
     }
+    if found.wants_clock {
+        line("", "the time, which the operator has to grant with clock = true".into());
+    }
     match (&found.refused, &found.needs_config) {
         (Some(why), _) => line("loads", format!("no: {why}")),
         (None, Some(why)) => line("loads", format!("not without a configuration (give one with --config): {why}")),
@@ -198,6 +203,14 @@ fn access(access: Access) -> &'static str {
         Access::Allowed => "allowed",
         Access::Trapped => "trapped when called",
         Access::Refused => "refused",
+    }
+}
+
+/// A component that brings its language's runtime along takes seconds to compile; one without takes less than one.
+fn tell_if_long(file: &Path) {
+    let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
+    if bytes > 1 << 20 {
+        tell(&format!("compiling {} of {:.1} MB, which takes some seconds", file.display(), bytes as f64 / 1e6));
     }
 }
 

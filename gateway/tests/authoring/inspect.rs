@@ -69,6 +69,19 @@ fn what_would_be_refused_is_told_all_the_same_and_why() {
 }
 
 #[test]
+fn the_time_is_told_to_be_the_operators_to_grant() {
+    let ran = inspected(HOSTILE, &["--config", r#"{ "interest": { "attributes": ["now"] } }"#]);
+    told(&ran, 0, &["attributes: now", "which the operator has to grant with clock = true", "\nclock = true\n"]);
+}
+
+#[test]
+fn what_a_plugin_names_cannot_draw_on_the_terminal() {
+    let ran = inspected(HOSTILE, &["--config", r#"{ "interest": { "labels": ["\u001b[2J"] } }"#]);
+    told(&ran, 78, &["loads       no: plugin my-guest answered-nonsense: its interest has"]);
+    assert!(!ran.out.contains('\u{1b}'));
+}
+
+#[test]
 fn wasi_is_told_to_be_a_trap() {
     told(
         &inspected(WANTS_WASI, &[]),

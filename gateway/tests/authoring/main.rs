@@ -6,12 +6,13 @@ mod cases;
 mod inspect;
 mod project;
 mod trials;
+mod tutorial;
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::OnceLock,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use metagate::{
@@ -32,6 +33,41 @@ pub(crate) fn metagate(arguments: &[&str], folder: &Path) -> Ran {
     let output = command.args(arguments).current_dir(folder).stdin(Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+/// What this test's own cargo must not hand on; see `plugins/artifacts/build/guest.rs`.
+const NOT_INHERITED: [&str; 8] = [
+    "RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_BUILD_RUSTC_WRAPPER",
+    "CARGO_INCREMENTAL",
+];
+
+/// Where projects are built, of all runs: what they depend on is built once. One at a time, as they all call their SDK by
+/// the same name, and cargo does not tell them apart.
+pub(crate) fn target() -> (PathBuf, MutexGuard<'static, ()>) {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    (Path::new(env!("CARGO_TARGET_TMPDIR")).join("authoring"), alone)
+}
+
+/// A command of an author's, in the folder of a project.
+pub(crate) fn authors(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+/// The repository's own lock: what it pins is there already where this runs without a network.
+pub(crate) fn lock(project: &Path) {
+    fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"), project.join("Cargo.lock")).unwrap();
 }
 
 /// A folder with files in it.

@@ -25,8 +25,11 @@ fn told(report: &Report) -> Vec<String> {
 
 /// Cases of a configuration and of what is expected. All in one go, as compiling the guest takes seconds.
 async fn hostile(cases: &[(&str, &str)]) -> Report {
-    let ask = "role = 'checkout'\npath = 'meta-data/mac'";
-    let case = |(config, expect): &(&str, &str)| case(&format!("config = {config}\n{ask}\n[case.expect]\n{expect}"));
+    let case = |(config, expect): &(&str, &str)| {
+        let asks = [("authorize =", "role = 'checkout'\n"), ("authorize_path =", "path = 'meta-data/mac'\n")];
+        let asked: String = asks.iter().filter(|(key, _)| expect.contains(key)).map(|(_, line)| *line).collect();
+        case(&format!("config = {config}\n{asked}[case.expect]\n{expect}"))
+    };
     tried(HOSTILE, &cases.iter().map(case).collect::<String>()).await
 }
 
