@@ -4,14 +4,16 @@ use std::{collections::BTreeSet, net::IpAddr, path::Path};
 
 use figment::value::{Dict, Value};
 
-use super::{expect::Expected, raw, trial::Phase};
+use super::{
+    question::{Ask, Phase, Question},
+    raw,
+};
 use crate::{
     config::{
         self, Fault, Faults, Key, Layers, NO_JSON, NO_JSON_HELP, Origin, PLUGIN_MEMORY, PLUGIN_TIMEOUT, Part, Refused,
         Sources, duration, extract, is_label, is_subdomain, quote, size,
     },
-    plugin::{ShownRole, shown_role},
-    policy::{Defaults, Rejection, complete},
+    policy::Defaults,
     workload::{Uid, Workload},
 };
 
@@ -37,21 +39,6 @@ pub struct Case {
     pub workload: Workload,
     /// In the order in which the gateway asks.
     pub asks: Vec<Ask>,
-}
-
-#[derive(Debug)]
-pub struct Ask {
-    pub question: Question,
-    pub expected: Expected,
-}
-
-#[derive(Debug)]
-pub enum Question {
-    /// Whether it takes its configuration.
-    Init,
-    Resolve,
-    Authorize(Box<ShownRole>),
-    AuthorizePath(String),
 }
 
 impl Cases {
@@ -96,7 +83,7 @@ fn internal(problem: &str) -> Faults {
 
 pub(super) struct Parser<'a> {
     pub(super) layers: &'a Layers,
-    defaults: &'a Defaults,
+    pub(super) defaults: &'a Defaults,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -276,41 +263,6 @@ impl Parser<'_> {
                 told
             }
         }
-    }
-
-    fn asked_role(&mut self, key: &Key, written: Option<Value>, workload: &Workload) -> Option<Question> {
-        let key = key.name("role");
-        let Some(written) = written else {
-            self.refuse(&key, "is needed: authorize is asked about a role", "add role = \"path/name\", or its ARN");
-            return None;
-        };
-        let answer = self.role(&key, written)?;
-        let as_written = answer.written.clone();
-        match complete(answer, "case", workload, self.defaults) {
-            Ok(role) => Some(Question::Authorize(Box::new(shown_role(&role, &as_written, Some(BASE))))),
-            Err(Rejection::Denied(denial)) => {
-                let help = "the gateway refuses such a role before any plugin is asked about it";
-                self.refuse(&key, denial.reason.clone(), help);
-                None
-            }
-            Err(_) => None,
-        }
-    }
-
-    fn asked_path(&mut self, key: &Key, written: Option<String>) -> Option<Question> {
-        let key = key.name("path");
-        let help = "write it as the gateway shows it: path = \"meta-data/placement/region\"";
-        let Some(path) = written else {
-            self.refuse(&key, "is needed: authorize_path is asked about a path", help);
-            return None;
-        };
-        if path.is_empty() || path.starts_with('/') || path.ends_with('/') || path.starts_with("latest/") {
-            let problem =
-                format!("expected a path below /latest/, without a slash at either end, found {}", quote(&path));
-            self.refuse(&key, problem, help);
-            return None;
-        }
-        Some(Question::AuthorizePath(path))
     }
 
     fn read<T>(&mut self, key: &Key, read: Option<Result<T, Refused>>) -> Option<T> {

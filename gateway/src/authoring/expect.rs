@@ -3,7 +3,7 @@
 use figment::value::{Dict, Value};
 use serde::de::DeserializeOwned;
 
-use super::{cases::Parser, raw, trial::Phase};
+use super::{cases::Parser, question::Phase, raw};
 use crate::{
     config::{Key, any_of, extract_at, nearest, quote},
     plugin::{FaultKind, RoleAnswer},

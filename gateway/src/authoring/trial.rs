@@ -9,10 +9,11 @@ use serde::Serialize;
 use tracing::instrument::WithSubscriber;
 
 use super::{
-    cases::{Ask, Case, Cases, Question},
+    cases::{Case, Cases},
     compare::{Difference, Got, differences},
     expect::Expected,
     overheard::Overheard,
+    question::{Ask, Phase, Question},
     report::Report,
     table::plugin_name,
 };
@@ -48,15 +49,6 @@ pub struct Asked {
     pub answer: String,
     /// None where it answered as expected.
     pub differences: Vec<Difference>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    Init,
-    Resolve,
-    Authorize,
-    AuthorizePath,
 }
 
 impl Cases {
@@ -213,28 +205,5 @@ impl Trial {
         self.passed &= differences.is_empty();
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.phases.push(Asked { phase, microseconds, answer: got.text(), differences });
-    }
-}
-
-impl Question {
-    fn phase(&self) -> Phase {
-        match self {
-            Self::Init => Phase::Init,
-            Self::Resolve => Phase::Resolve,
-            Self::Authorize(_) => Phase::Authorize,
-            Self::AuthorizePath(_) => Phase::AuthorizePath,
-        }
-    }
-}
-
-impl Phase {
-    /// As cases and reports name it.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Init => "init",
-            Self::Resolve => "resolve",
-            Self::Authorize => "authorize",
-            Self::AuthorizePath => "authorize_path",
-        }
     }
 }
