@@ -78,6 +78,7 @@ mod config;
 mod export;
 mod interest;
 mod log;
+mod pattern;
 mod policy;
 mod role;
 mod workload;
@@ -87,6 +88,7 @@ pub use bindings::metagate::policy::host::Level;
 pub use bindings::metagate::policy::types::{CredentialSource, Denial, Interest, Resolution, Role, Verdict, Workload};
 pub use config::parse as parse_config;
 pub use log::log;
+pub use pattern::Pattern;
 pub use policy::{NoConfig, Policy};
 
 /// What [`export_policy!`] expands to refers to this; it is no part of the interface.

@@ -1,7 +1,6 @@
 //! Authorizes a role by the annotations of the pod's namespace, in the dialect of kube2iam, of kiam, or a strict one.
 
 mod config;
-mod pattern;
 mod rule;
 
 use metagate_plugin_sdk::{Interest, Policy, Role, Verdict, Workload, export_policy};

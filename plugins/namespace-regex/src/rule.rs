@@ -1,7 +1,6 @@
-use metagate_plugin_sdk::{Role, RoleArn};
+use metagate_plugin_sdk::{Pattern, Role, RoleArn};
 
 use crate::config::Dialect;
-use crate::pattern::Pattern;
 
 /// What one annotation says of a role.
 #[derive(Debug, PartialEq, Eq)]

@@ -7,28 +7,28 @@ const MAX_NESTING: u32 = 32;
 
 /// A pattern that matches whole texts only.
 #[derive(Debug)]
-pub(crate) struct Pattern(Regex);
+pub struct Pattern(Regex);
 
 impl Pattern {
     /// A regular expression.
-    pub(crate) fn regexp(expression: &str) -> Result<Self, Error> {
+    pub fn regexp(expression: &str) -> Result<Self, Error> {
         Self::regexp_after("", expression)
     }
 
     /// A literal text, then a regular expression.
-    pub(crate) fn regexp_after(literal: &str, expression: &str) -> Result<Self, Error> {
+    pub fn regexp_after(literal: &str, expression: &str) -> Result<Self, Error> {
         // By itself first: the grouping must not balance what is not balanced, as it would in `a)|(?:b`.
         compile(expression)?;
         compile(&format!("^{}(?:{expression})$", escape(literal))).map(Self)
     }
 
     /// A glob: `*` stands for any text, `/` included; every other character for itself.
-    pub(crate) fn glob(glob: &str) -> Result<Self, Error> {
+    pub fn glob(glob: &str) -> Result<Self, Error> {
         let literals: Vec<String> = glob.split('*').map(escape).collect();
         compile(&format!("(?s)^{}$", literals.join(".*"))).map(Self)
     }
 
-    pub(crate) fn matches(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 }
