@@ -76,10 +76,12 @@ mod arn;
 pub mod bindings;
 mod config;
 mod export;
+mod glob;
 mod interest;
 mod log;
 mod pattern;
 mod policy;
+mod regexp;
 mod role;
 mod workload;
 
@@ -87,9 +89,11 @@ pub use arn::{ArnFault, RoleArn, RolePath};
 pub use bindings::metagate::policy::host::Level;
 pub use bindings::metagate::policy::types::{CredentialSource, Denial, Interest, Resolution, Role, Verdict, Workload};
 pub use config::parse as parse_config;
+pub use glob::Glob;
 pub use log::log;
-pub use pattern::Pattern;
+pub use pattern::{Pattern, PatternFault};
 pub use policy::{NoConfig, Policy};
+pub use regexp::Regexp;
 
 /// What [`export_policy!`] expands to refers to this; it is no part of the interface.
 #[doc(hidden)]

@@ -1,41 +1,128 @@
-use regex_lite::{Error, Regex, RegexBuilder, escape};
+use std::error::Error;
+use std::fmt;
 
-/// Bounds the states of one expression, and with them the steps of a match: states times the ARN's bytes.
+use regex_lite::{Regex, RegexBuilder, escape};
+
+/// Bounds the states of one expression, and with them the steps of a match: states times the text's bytes.
 const MAX_COMPILED_BYTES: usize = 64 << 10;
 /// Parentheses within parentheses; the parser keeps one stack entry for each.
 const MAX_NESTING: u32 = 32;
 
-/// A pattern that matches whole texts only.
-#[derive(Debug)]
+/// A pattern that matches whole texts only, in time linear in the text.
+///
+/// This is for patterns from an annotation or a label; [`Glob`](crate::Glob) and [`Regexp`](crate::Regexp) are for those of
+/// a configuration.
+///
+/// ```
+/// use metagate_plugin_sdk::Pattern;
+///
+/// # fn main() -> Result<(), metagate_plugin_sdk::PatternFault> {
+/// let pattern = Pattern::regexp("pay|pay-.*")?;
+/// assert!(pattern.matches("pay") && pattern.matches("pay-web"));
+/// assert!(!pattern.matches("payroll") && !pattern.matches("repay"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
 pub struct Pattern(Regex);
 
 impl Pattern {
-    /// A regular expression.
-    pub fn regexp(expression: &str) -> Result<Self, Error> {
+    /// A glob: `*` stands for any text, `/` included; every other character for itself.
+    ///
+    /// # Errors
+    /// [`PatternFault::Glob`], where it is too long.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Pattern;
+    ///
+    /// # fn main() -> Result<(), metagate_plugin_sdk::PatternFault> {
+    /// let glob = Pattern::glob("arn:aws:iam::*:role/team-a/*")?;
+    /// assert!(glob.matches("arn:aws:iam::123456789012:role/team-a/batch/nightly"));
+    /// assert!(!glob.matches("arn:aws:iam::123456789012:role/team-b/web"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn glob(glob: &str) -> Result<Self, PatternFault> {
+        let literals: Vec<String> = glob.split('*').map(escape).collect();
+        let compiled = compile(&format!("(?s)^{}$", literals.join(".*")));
+        // Escaped, it is an expression; what can be wrong is its length.
+        compiled.map(Self).map_err(|_| PatternFault::Glob)
+    }
+
+    /// A regular expression, anchored at both ends; no alternative of it escapes that. It is one of Rust's, without Unicode
+    /// classes, look-around or back-references.
+    ///
+    /// # Errors
+    /// [`PatternFault::Regexp`], where it is none, too large or nested too deep.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Pattern;
+    ///
+    /// let fault = Pattern::regexp("pay-(web").unwrap_err();
+    /// assert_eq!(fault.to_string(), "found open group without closing ')'");
+    /// ```
+    pub fn regexp(expression: &str) -> Result<Self, PatternFault> {
         Self::regexp_after("", expression)
     }
 
     /// A literal text, then a regular expression.
-    pub fn regexp_after(literal: &str, expression: &str) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// Those of [`regexp`](Self::regexp).
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Pattern;
+    ///
+    /// # fn main() -> Result<(), metagate_plugin_sdk::PatternFault> {
+    /// let pattern = Pattern::regexp_after("arn:aws:iam::123456789012:role/", "web|batch")?;
+    /// assert!(pattern.matches("arn:aws:iam::123456789012:role/batch"));
+    /// assert!(!pattern.matches("batch"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn regexp_after(literal: &str, expression: &str) -> Result<Self, PatternFault> {
         // By itself first: the grouping must not balance what is not balanced, as it would in `a)|(?:b`.
-        compile(expression)?;
-        compile(&format!("^{}(?:{expression})$", escape(literal))).map(Self)
+        let compiled = compile(expression).and_then(|_| compile(&format!("^{}(?:{expression})$", escape(literal))));
+        compiled.map(Self).map_err(|error| PatternFault::Regexp(error.to_string()))
     }
 
-    /// A glob: `*` stands for any text, `/` included; every other character for itself.
-    pub fn glob(glob: &str) -> Result<Self, Error> {
-        let literals: Vec<String> = glob.split('*').map(escape).collect();
-        compile(&format!("(?s)^{}$", literals.join(".*"))).map(Self)
-    }
-
+    /// Whether it matches the whole text.
+    #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }
 }
 
-fn compile(expression: &str) -> Result<Regex, Error> {
+fn compile(expression: &str) -> Result<Regex, regex_lite::Error> {
     RegexBuilder::new(expression).size_limit(MAX_COMPILED_BYTES).nest_limit(MAX_NESTING).build()
 }
+
+/// Why a text is no pattern; `Display` is the part of a sentence after a colon.
+///
+/// ```
+/// use metagate_plugin_sdk::{Pattern, PatternFault};
+///
+/// assert_eq!(Pattern::glob(&"a".repeat(5000)).unwrap_err(), PatternFault::Glob);
+/// assert!(matches!(Pattern::regexp("a**("), Err(PatternFault::Regexp(_))));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PatternFault {
+    /// A glob is longer than its bound of 64 KiB, compiled, allows.
+    Glob,
+    /// An expression is none, or above its bounds: 64 KiB, compiled, and 32 parentheses deep.
+    Regexp(String),
+}
+
+impl fmt::Display for PatternFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Glob => f.write_str("a glob of this length is too long, make several of it"),
+            Self::Regexp(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Error for PatternFault {}
 
 #[cfg(test)]
 mod tests {

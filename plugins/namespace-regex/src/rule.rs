@@ -1,4 +1,4 @@
-use metagate_plugin_sdk::{Pattern, Role, RoleArn};
+use metagate_plugin_sdk::{Pattern, PatternFault, Role, RoleArn};
 
 use crate::config::Dialect;
 
@@ -65,7 +65,7 @@ pub(crate) fn allowed_roles(dialect: Dialect, text: &str, role: &Role) -> Judgem
 }
 
 /// The pattern of one entry; none for a name where there is no base account to have it.
-fn entry_pattern(dialect: Dialect, entry: &str, base_arn: Option<&str>) -> Result<Option<Pattern>, regex_lite::Error> {
+fn entry_pattern(dialect: Dialect, entry: &str, base_arn: Option<&str>) -> Result<Option<Pattern>, PatternFault> {
     let (base_arn, rest) = match (RoleArn::is_claimed_by(entry), base_arn) {
         (true, _) => ("", entry),
         (false, Some(base_arn)) => (base_arn, entry.strip_prefix('/').unwrap_or(entry)),
