@@ -9,6 +9,17 @@ const MAX_PATH_BYTES: usize = 512;
 const MAX_NAME_BYTES: usize = 64;
 
 /// The ARN of an IAM role, taken apart: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
+///
+/// ```
+/// use metagate_plugin_sdk::RoleArn;
+///
+/// # fn main() -> Result<(), metagate_plugin_sdk::ArnFault> {
+/// let arn = RoleArn::parse("arn:aws:iam::123456789012:role/team/web")?;
+/// assert_eq!((arn.partition, arn.account, arn.role.name), ("aws", "123456789012", "web"));
+/// assert!(arn.role.is_under("/team/"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RoleArn<'a> {
     /// `aws`, `aws-cn`, `aws-us-gov` and so on.
@@ -20,6 +31,16 @@ pub struct RoleArn<'a> {
 }
 
 /// A role's path and name within its account.
+///
+/// ```
+/// use metagate_plugin_sdk::RolePath;
+///
+/// # fn main() -> Result<(), metagate_plugin_sdk::ArnFault> {
+/// let role = RolePath::parse("team/batch/nightly")?;
+/// assert_eq!((role.name, role.to_string().as_str()), ("nightly", "team/batch/nightly"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolePath<'a> {
     /// Without the slashes at both ends: empty for the path `/`, `team/batch` for `/team/batch/`.
@@ -30,6 +51,13 @@ pub struct RolePath<'a> {
 
 impl<'a> RoleArn<'a> {
     /// Whether a text claims to be an ARN: begins with `arn:`, in capitals or not.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::RoleArn;
+    ///
+    /// assert!(RoleArn::is_claimed_by("arn:aws:iam::123456789012:role/web"));
+    /// assert!(!RoleArn::is_claimed_by("team/web"));
+    /// ```
     #[must_use]
     pub fn is_claimed_by(text: &str) -> bool {
         text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("arn:"))
@@ -39,6 +67,13 @@ impl<'a> RoleArn<'a> {
     ///
     /// # Errors
     /// The first part that is not as IAM has it, for any text whatever.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::{ArnFault, RoleArn};
+    ///
+    /// assert!(RoleArn::parse("arn:aws:iam::123456789012:role/web").is_ok());
+    /// assert_eq!(RoleArn::parse("arn:aws:s3:::bucket"), Err(ArnFault::Service));
+    /// ```
     pub fn parse(text: &'a str) -> Result<Self, ArnFault> {
         if !Self::is_claimed_by(text) {
             return Err(ArnFault::Prefix);
@@ -72,6 +107,13 @@ impl<'a> RolePath<'a> {
     ///
     /// # Errors
     /// [`ArnFault::Path`] or [`ArnFault::Name`].
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::{ArnFault, RolePath};
+    ///
+    /// assert!(RolePath::parse("team/web").is_ok());
+    /// assert_eq!(RolePath::parse("team/../web"), Err(ArnFault::Path));
+    /// ```
     pub fn parse(text: &'a str) -> Result<Self, ArnFault> {
         let (folders, name) = match text.rsplit_once('/') {
             Some((folders, name)) => {
@@ -95,6 +137,16 @@ impl<'a> RolePath<'a> {
 
     /// Whether the role is below this path, given as IAM writes it, with a slash at both ends: `/` holds every role,
     /// `/team/` holds `team/web` and `team/batch/nightly`.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::RolePath;
+    ///
+    /// # fn main() -> Result<(), metagate_plugin_sdk::ArnFault> {
+    /// assert!(RolePath::parse("team/web")?.is_under("/team/"));
+    /// assert!(!RolePath::parse("team-two/web")?.is_under("/team/"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn is_under(&self, path: &str) -> bool {
         match self.folders {
@@ -124,17 +176,34 @@ impl fmt::Display for RolePath<'_> {
 }
 
 /// What is wrong with the ARN or the path of a role; `Display` says what was expected instead.
+///
+/// ```
+/// use metagate_plugin_sdk::RoleArn;
+///
+/// let fault = RoleArn::parse("arn:aws:iam::12345:role/web").unwrap_err();
+/// assert_eq!(fault.to_string(), "the account is twelve digits");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ArnFault {
+    /// It does not begin with `arn:`.
     Prefix,
+    /// It is longer than 2048 bytes.
     Length,
+    /// It has fewer than six parts.
     Parts,
+    /// Its partition is empty, or no partition's name.
     Partition,
+    /// It is of another service than `iam`.
     Service,
+    /// It has a region.
     Region,
+    /// Its account is not twelve digits.
     Account,
+    /// It is no role's: another kind of resource.
     Resource,
+    /// A folder of the path is empty, only dots, or holds what none may.
     Path,
+    /// The name is empty, too long, only dots, or holds what none may.
     Name,
 }
 

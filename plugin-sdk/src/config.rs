@@ -5,6 +5,26 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// One sentence with the path of the key at fault before it, such as ``missing: unknown variant `maybe`, expected `deny`
 /// or `allow` ``. There are no line numbers in it, since the operator wrote TOML.
+///
+/// ```
+/// use metagate_plugin_sdk::parse_config;
+/// use serde::Deserialize;
+///
+/// #[derive(Debug, Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Config {
+///     teams: Vec<String>,
+/// }
+///
+/// # fn main() -> Result<(), String> {
+/// let config: Config = parse_config(r#"{ "teams": ["a", "b"] }"#)?;
+/// assert_eq!(config.teams, ["a", "b"]);
+///
+/// let error = parse_config::<Config>(r#"{ "teams": ["a", 2] }"#).unwrap_err();
+/// assert_eq!(error, "teams[1]: invalid type: integer `2`, expected a string");
+/// # Ok(())
+/// # }
+/// ```
 pub fn parse<C: DeserializeOwned>(config_json: &str) -> Result<C, String> {
     let text = if config_json.trim().is_empty() { "{}" } else { config_json };
     let mut table = serde_json::Deserializer::from_str(text);

@@ -8,6 +8,27 @@ use crate::{Interest, Level, Policy, Resolution, Role, Verdict, Workload, config
 ///
 /// Off `wasm32` it exports nothing and only checks that the type is a policy, so the crate builds, tests and lints
 /// natively.
+///
+/// ```
+/// use metagate_plugin_sdk::{Interest, NoConfig, Policy, export_policy};
+///
+/// pub struct Silent;
+///
+/// impl Policy for Silent {
+///     type Config = NoConfig;
+///
+///     fn new(_: NoConfig) -> Result<Self, String> {
+///         Ok(Self)
+///     }
+///
+///     fn interest(&self) -> Interest {
+///         Interest::none()
+///     }
+/// }
+///
+/// export_policy!(Silent);
+/// # fn main() {}
+/// ```
 #[macro_export]
 macro_rules! export_policy {
     ($policy:ty) => {
@@ -46,6 +67,7 @@ pub const fn is_policy<P: Policy>() {}
 #[derive(Debug)]
 pub struct Slot<P>(OnceLock<P>);
 
+#[expect(missing_docs, reason = "the expanded macro calls these, no author does")]
 impl<P: Policy> Slot<P> {
     pub const fn empty() -> Self {
         Self(OnceLock::new())

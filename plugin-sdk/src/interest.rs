@@ -2,8 +2,21 @@ use crate::Interest;
 use crate::workload::{IMAGE, NOW};
 
 /// Built up list by list. Each entry is an exact key, or a prefix followed by `*`.
+///
+/// ```
+/// use metagate_plugin_sdk::Interest;
+///
+/// let interest = Interest::none().labels(["app", "team"]).namespace_annotations(["example.com/*"]);
+/// assert_eq!(interest.labels, ["app", "team"]);
+/// ```
 impl Interest {
     /// Nothing but the scalars: namespace, pod, UID, service account, node and addresses are always shown.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// assert!(Interest::none().labels.is_empty() && Interest::none().attributes.is_empty());
+    /// ```
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -17,6 +30,12 @@ impl Interest {
     }
 
     /// The pod's labels.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// assert_eq!(Interest::none().labels(["app"]).labels, ["app"]);
+    /// ```
     #[must_use]
     pub fn labels<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.labels.extend(keys.into_iter().map(K::into));
@@ -24,6 +43,12 @@ impl Interest {
     }
 
     /// The pod's annotations.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// assert_eq!(Interest::none().annotations(["example.com/*"]).annotations, ["example.com/*"]);
+    /// ```
     #[must_use]
     pub fn annotations<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.annotations.extend(keys.into_iter().map(K::into));
@@ -31,6 +56,12 @@ impl Interest {
     }
 
     /// The labels of the pod's namespace.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// assert_eq!(Interest::none().namespace_labels(["team"]).namespace_labels, ["team"]);
+    /// ```
     #[must_use]
     pub fn namespace_labels<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.namespace_labels.extend(keys.into_iter().map(K::into));
@@ -38,6 +69,12 @@ impl Interest {
     }
 
     /// The annotations of the pod's namespace.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// assert_eq!(Interest::none().namespace_annotations(["iam.amazonaws.com/permitted"]).namespace_annotations, ["iam.amazonaws.com/permitted"]);
+    /// ```
     #[must_use]
     pub fn namespace_annotations<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.namespace_annotations.extend(keys.into_iter().map(K::into));
@@ -45,6 +82,12 @@ impl Interest {
     }
 
     /// The annotations of the pod's service account.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Interest;
+    ///
+    /// assert_eq!(Interest::none().service_account_annotations(["eks.amazonaws.com/role-arn"]).service_account_annotations, ["eks.amazonaws.com/role-arn"]);
+    /// ```
     #[must_use]
     pub fn service_account_annotations<K: Into<String>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
         self.service_account_annotations.extend(keys.into_iter().map(K::into));

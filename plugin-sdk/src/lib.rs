@@ -70,6 +70,8 @@
 //! - A panic is logged and refuses the request (503), as an `Err`, a timeout and a malformed answer do. No failure of a
 //!   plugin ever widens what a workload gets.
 
+#![warn(missing_docs)]
+
 mod answer;
 mod arn;
 #[doc(hidden)]
@@ -86,8 +88,50 @@ mod role;
 mod workload;
 
 pub use arn::{ArnFault, RoleArn, RolePath};
+/// How much a line of the gateway's log matters.
+///
+/// ```
+/// use metagate_plugin_sdk::{Level, log};
+///
+/// log(Level::Warn, "label `team` is not a team's name");
+/// ```
 pub use bindings::metagate::policy::host::Level;
-pub use bindings::metagate::policy::types::{CredentialSource, Denial, Interest, Resolution, Role, Verdict, Workload};
+/// Where a role's credentials come from.
+///
+/// ```
+/// use metagate_plugin_sdk::{CredentialSource, Role};
+///
+/// let role = Role::named("web").with_source(CredentialSource::WebIdentity("sts.amazonaws.com".to_owned()));
+/// assert!(matches!(role.source, CredentialSource::WebIdentity(audience) if audience == "sts.amazonaws.com"));
+/// ```
+pub use bindings::metagate::policy::types::CredentialSource;
+/// The answer to [`Policy::resolve`].
+///
+/// ```
+/// use metagate_plugin_sdk::{Resolution, Role};
+///
+/// let answer = |team: Option<&str>| match team {
+///     Some("") => Resolution::deny("no-team", "label `team` is empty: write the team's name"),
+///     Some(team) => Resolution::Role(Role::named(format!("team/{team}"))),
+///     None => Resolution::Abstain,
+/// };
+/// assert_eq!(answer(Some("a")), Resolution::Role(Role::named("team/a")));
+/// ```
+pub use bindings::metagate::policy::types::Resolution;
+/// The answer to [`Policy::authorize`] and [`Policy::authorize_path`].
+///
+/// ```
+/// use metagate_plugin_sdk::Verdict;
+///
+/// let answer = |tier: Option<&str>| match tier {
+///     Some("trusted") => Verdict::Allow,
+///     Some(_) => Verdict::deny("not-trusted", "this role is for pods labelled tier=trusted"),
+///     None => Verdict::Abstain,
+/// };
+/// assert_eq!((answer(Some("trusted")), answer(None)), (Verdict::Allow, Verdict::Abstain));
+/// ```
+pub use bindings::metagate::policy::types::Verdict;
+pub use bindings::metagate::policy::types::{Denial, Interest, Role, Workload};
 pub use config::parse as parse_config;
 pub use glob::Glob;
 pub use log::log;

@@ -5,6 +5,12 @@ use crate::bindings::metagate::policy::host;
 ///
 /// The gateway keeps at most 64 messages and 16 KiB a call and drops the rest. Off `wasm32` there is no gateway: the
 /// message goes nowhere.
+///
+/// ```
+/// use metagate_plugin_sdk::{Level, log};
+///
+/// log(Level::Debug, "the pod has no team, so another policy decides");
+/// ```
 pub fn log(level: Level, message: &str) {
     if cfg!(target_arch = "wasm32") {
         host::log(level, message);

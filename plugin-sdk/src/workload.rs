@@ -6,8 +6,23 @@ pub(crate) const NOW: &str = "now";
 pub(crate) const IMAGE: &str = "image/";
 
 /// Look-ups answer only for keys that [`Policy::interest`](crate::Policy::interest) named: others are never shown.
+///
+/// ```
+/// use metagate_plugin_sdk::Workload;
+///
+/// let workload = Workload::of("payments", "checkout-0").with_label("app", "web").with_namespace_label("team", "a");
+/// assert_eq!(workload.namespace, "payments");
+/// assert_eq!((workload.label("app"), workload.namespace_label("team")), (Some("web"), Some("a")));
+/// ```
 impl Workload {
     /// A pod with nothing but its names, for unit tests; the `with_…` methods add what a test needs.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0");
+    /// assert_eq!((workload.pod.as_str(), workload.service_account.as_str()), ("checkout-0", "default"));
+    /// ```
     #[must_use]
     pub fn of(namespace: impl Into<String>, pod: impl Into<String>) -> Self {
         Self {
@@ -27,30 +42,65 @@ impl Workload {
     }
 
     /// A label of the pod.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_label("app", "web");
+    /// assert_eq!((workload.label("app"), workload.label("tier")), (Some("web"), None));
+    /// ```
     #[must_use]
     pub fn label(&self, key: &str) -> Option<&str> {
         lookup(&self.labels, key)
     }
 
     /// An annotation of the pod.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_annotation("iam.amazonaws.com/role", "web");
+    /// assert_eq!((workload.annotation("iam.amazonaws.com/role"), workload.annotation("example.com/other")), (Some("web"), None));
+    /// ```
     #[must_use]
     pub fn annotation(&self, key: &str) -> Option<&str> {
         lookup(&self.annotations, key)
     }
 
     /// A label of the pod's namespace.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_namespace_label("team", "a");
+    /// assert_eq!((workload.namespace_label("team"), workload.namespace_label("tier")), (Some("a"), None));
+    /// ```
     #[must_use]
     pub fn namespace_label(&self, key: &str) -> Option<&str> {
         lookup(&self.namespace_labels, key)
     }
 
     /// An annotation of the pod's namespace.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_namespace_annotation("example.com/owner", "a");
+    /// assert_eq!((workload.namespace_annotation("example.com/owner"), workload.namespace_annotation("example.com/other")), (Some("a"), None));
+    /// ```
     #[must_use]
     pub fn namespace_annotation(&self, key: &str) -> Option<&str> {
         lookup(&self.namespace_annotations, key)
     }
 
     /// An annotation of the pod's service account.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_service_account_annotation("eks.amazonaws.com/audience", "sts.amazonaws.com");
+    /// assert_eq!((workload.service_account_annotation("eks.amazonaws.com/audience"), workload.service_account_annotation("example.com/other")), (Some("sts.amazonaws.com"), None));
+    /// ```
     #[must_use]
     pub fn service_account_annotation(&self, key: &str) -> Option<&str> {
         lookup(&self.service_account_annotations, key)
@@ -58,6 +108,13 @@ impl Workload {
 
     /// What the gateway itself knows, by the attribute's name: [`now`](Self::now), or an image as [`images`](Self::images)
     /// has them.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_image("app", "shop:1");
+    /// assert_eq!(workload.attribute("image/app"), Some("shop:1"));
+    /// ```
     #[must_use]
     pub fn attribute(&self, key: &str) -> Option<&str> {
         lookup(&self.attributes, key)
@@ -94,42 +151,84 @@ impl Workload {
         self.attributes.iter().filter_map(|(key, image)| Some((key.strip_prefix(IMAGE)?, image.as_str())))
     }
 
-    /// The same pod with this label.
+    /// The same pod with this label. An earlier value of it is replaced.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_label("app", "a").with_label("app", "b");
+    /// assert_eq!(workload.label("app"), Some("b"));
+    /// ```
     #[must_use]
     pub fn with_label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         insert(&mut self.labels, key.into(), value.into());
         self
     }
 
-    /// The same pod with this annotation.
+    /// The same pod with this annotation. An earlier value of it is replaced.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_annotation("example.com/reason", "a").with_annotation("example.com/reason", "b");
+    /// assert_eq!(workload.annotation("example.com/reason"), Some("b"));
+    /// ```
     #[must_use]
     pub fn with_annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         insert(&mut self.annotations, key.into(), value.into());
         self
     }
 
-    /// The same pod in a namespace with this label.
+    /// The same pod in a namespace with this label. An earlier value of it is replaced.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_namespace_label("team", "a").with_namespace_label("team", "b");
+    /// assert_eq!(workload.namespace_label("team"), Some("b"));
+    /// ```
     #[must_use]
     pub fn with_namespace_label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         insert(&mut self.namespace_labels, key.into(), value.into());
         self
     }
 
-    /// The same pod in a namespace with this annotation.
+    /// The same pod in a namespace with this annotation. An earlier value of it is replaced.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_namespace_annotation("example.com/owner", "a").with_namespace_annotation("example.com/owner", "b");
+    /// assert_eq!(workload.namespace_annotation("example.com/owner"), Some("b"));
+    /// ```
     #[must_use]
     pub fn with_namespace_annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         insert(&mut self.namespace_annotations, key.into(), value.into());
         self
     }
 
-    /// The same pod with this annotation on its service account.
+    /// The same pod with this annotation on its service account. An earlier value of it is replaced.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_service_account_annotation("example.com/owner", "a").with_service_account_annotation("example.com/owner", "b");
+    /// assert_eq!(workload.service_account_annotation("example.com/owner"), Some("b"));
+    /// ```
     #[must_use]
     pub fn with_service_account_annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         insert(&mut self.service_account_annotations, key.into(), value.into());
         self
     }
 
-    /// The same pod with this attribute.
+    /// The same pod with this attribute. An earlier value of it is replaced.
+    ///
+    /// ```
+    /// use metagate_plugin_sdk::Workload;
+    ///
+    /// let workload = Workload::of("payments", "checkout-0").with_attribute("image/app", "a").with_attribute("image/app", "b");
+    /// assert_eq!(workload.attribute("image/app"), Some("b"));
+    /// ```
     #[must_use]
     pub fn with_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         insert(&mut self.attributes, key.into(), value.into());
