@@ -19,6 +19,17 @@ const BUILTINS: [Guest; 3] = [
     Guest { name: "irsa-fallback", package: "metagate-plugin-irsa-fallback" },
 ];
 const TRUSTED_ADMIN: Guest = Guest { name: "trusted-admin", package: "metagate-example-trusted-admin" };
+/// Each folder of `plugins/examples`.
+const EXAMPLES: [Guest; 8] = [
+    Guest { name: "account-allow-list", package: "metagate-example-account-allow-list" },
+    Guest { name: "business-hours", package: "metagate-example-business-hours" },
+    Guest { name: "change-freeze", package: "metagate-example-change-freeze" },
+    Guest { name: "deny-list", package: "metagate-example-deny-list" },
+    Guest { name: "metadata-path", package: "metagate-example-metadata-path" },
+    Guest { name: "own-prefix", package: "metagate-example-own-prefix" },
+    Guest { name: "team-role", package: "metagate-example-team-role" },
+    TRUSTED_ADMIN,
+];
 const TESTING: [Guest; 9] = [
     Guest { name: "hostile", package: "metagate-testing-hostile" },
     Guest { name: "wrong-world", package: "metagate-testing-wrong-world" },
@@ -46,9 +57,10 @@ fn embed() -> Result<(), String> {
 
     let testing = env::var_os("CARGO_FEATURE_TESTING").is_some();
     let mut guests = BUILTINS.to_vec();
-    guests.push(TRUSTED_ADMIN);
     if testing {
-        guests.extend(TESTING);
+        guests.extend(EXAMPLES.into_iter().chain(TESTING));
+    } else {
+        guests.push(TRUSTED_ADMIN);
     }
     guest::put_components(&guests, &out)?;
     let native = native::put_code(&BUILTINS, &out)?;
@@ -62,8 +74,12 @@ fn embed() -> Result<(), String> {
     );
     if testing {
         let components: String = TESTING.iter().map(component).collect();
-        source +=
-            &format!("\n/// Guests for the gateway's tests, as components.\npub mod testing {{\n{components}}}\n");
+        let examples: String = EXAMPLES.iter().map(example).collect();
+        source += &format!(
+            "\n/// Guests for the gateway's tests, as components.\npub mod testing {{\n\
+             /// Each folder of `plugins/examples`, with its component.\n\
+             pub const EXAMPLES: &[(&str, &[u8])] = &[\n{examples}    ];\n{components}}}\n"
+        );
     }
     write(&out.join("embedded.rs"), source.as_bytes())
 }
@@ -75,6 +91,10 @@ fn builtin(guest: &Guest, native: bool) -> String {
         guest.name,
         guest.file()
     )
+}
+
+fn example(guest: &Guest) -> String {
+    format!("        ({:?}, include_bytes!({:?})),\n", guest.name, guest.file())
 }
 
 fn component(guest: &Guest) -> String {

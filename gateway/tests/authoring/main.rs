@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test states what it expects by them")]
 
 mod cases;
+mod examples;
 mod inspect;
 mod project;
 mod trials;

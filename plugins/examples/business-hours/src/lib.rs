@@ -148,7 +148,8 @@ fn five() -> Time {
 /// `HH:MM`; `24:00` is no time of a day.
 fn time_of_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
     let written = String::deserialize(deserializer)?;
-    let parts = written.split_once(':').filter(|(hour, minute)| hour.len() == 2 && minute.len() == 2);
+    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|c| c.is_ascii_digit());
+    let parts = written.split_once(':').filter(|(hour, minute)| two_digits(hour) && two_digits(minute));
     let time = parts.and_then(|(hour, minute)| Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok());
     time.ok_or_else(|| D::Error::custom(format!("`{written}` is no time of day, such as `09:00`")))
 }
