@@ -34,7 +34,11 @@ struct Forms {
     keys: &'static [&'static str],
 }
 
-const INIT: Forms = Forms { shown: "{ error = … } or { fails = … }", words: &[], keys: &["error", "fails"] };
+const INIT: Forms = Forms {
+    shown: "\"accepted\", { error = … } or { fails = … }",
+    words: &[("accepted", Expected::Ready)],
+    keys: &["error", "fails"],
+};
 const RESOLVE: Forms = Forms {
     shown: "\"abstain\", { role = … }, { deny = … } or { fails = … }",
     words: &[("abstain", Expected::Abstain)],

@@ -61,14 +61,17 @@ async fn a_configuration_that_must_be_refused_is_a_case_too() {
         ("{ on = 'init', do = 'err' }", "init = { error = 'other words' }"),
         ("{}", "init = { error = 'asked to fail' }"),
         ("{ on = 'init', do = 'err' }", "resolve = 'abstain'"),
+        ("{}", "init = 'accepted'"),
+        ("{ on = 'init', do = 'err' }", "init = 'accepted'"),
     ])
     .await;
-    assert!(report.cases[0].passed);
+    assert!(report.cases[0].passed && report.cases[4].passed);
     assert_eq!(
         told(&report),
         [
             "init: refuses its configuration: … other words … / failed: hostile: asked to fail",
             "init: refuses its configuration: … asked to fail … / takes its configuration",
+            "init: takes its configuration / failed: hostile: asked to fail",
             "init: takes its configuration / failed: hostile: asked to fail",
         ]
     );
