@@ -1,9 +1,11 @@
-# What people do here. Needs rustup or cargo; `test` and `clients` need python3 with venv, node and npm too; `e2e` needs
-# python3 with venv, and root on Debian.
+# What people do here. Needs rustup or cargo; `test`, `clients`, `languages` and `e2e` need python3 with venv, node and npm
+# too; `e2e` needs root on Debian.
 
 CLIENTS := $(CURDIR)/target/clients
 E2E := $(CURDIR)/target/e2e
 SOURCES := gateway/tests/clients
+LANGUAGES := $(CURDIR)/target/languages
+TEMPLATES := plugin-sdk/templates
 DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
 say = @printf '\n==> %s\n'
@@ -15,7 +17,7 @@ METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m un
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test lint docs clients manifests e2e churn fuzz install bench clean wasm-target
+.PHONY: help demo run build test lint docs clients manifests languages e2e churn fuzz install bench clean wasm-target
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,9 +40,13 @@ clients: wasm-target install ## Only the real AWS clients, against moto's STS
 manifests: build install-deploy ## Only deploy/: Dockerfile, chart, kustomize, rights (UPDATE_GOLDEN=1 renders kustomize)
 	$(check_manifests)
 
+languages: wasm-target install-npm install-wheels ## Plugins in JavaScript and Python: a new project's, and hostile ones
+	$(say) 'plugins in JavaScript and Python'
+	METAGATE_LANGUAGES='$(LANGUAGES)' cargo test --package metagate --test languages
+
 # A process namespace ends with all that runs in it, and network namespaces are named in a mount of its own: no process
 # and no namespace is left behind, however the tests end. Two at a time, as each starts a cluster, which takes a core.
-e2e: wasm-target install-aws-cli install-moto ## A node of a real cluster: API server, network namespaces as pods (root)
+e2e: wasm-target languages install-aws-cli install-moto ## A node of a real cluster: API server, network namespaces as pods (root)
 	$(say) 'what the end-to-end tests need'
 	@gateway/tests/e2e/install.sh '$(E2E)' || case $$? in 3) exit 0;; *) exit 1;; esac; \
 	printf '\n==> end-to-end tests\n'; \
@@ -131,3 +137,24 @@ install-javascript:
 		cp '$(SOURCES)/package.json' '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/'; \
 		npm ci --prefix '$(CLIENTS)/javascript' --no-audit --no-fund --loglevel=error; \
 		cp '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed'; }
+
+# What a new project's own commands install, to where they find it without a network.
+.PHONY: install-npm install-wheels
+install-npm:
+	@cmp -s '$(TEMPLATES)/javascript/package-lock.json' '$(LANGUAGES)/npm/installed' || { set -e; \
+		echo "==> installing javascript's toolchain into target/languages/npm"; \
+		rm -rf '$(LANGUAGES)/npm'; \
+		mkdir -p '$(LANGUAGES)/npm/project'; \
+		for file in package.json package-lock.json; do \
+			sed 's/{{name}}/languages/' "$(TEMPLATES)/javascript/$$file" >"$(LANGUAGES)/npm/project/$$file"; done; \
+		npm ci --prefix '$(LANGUAGES)/npm/project' --cache '$(LANGUAGES)/npm/cache' --no-audit --no-fund --loglevel=error; \
+		cp '$(TEMPLATES)/javascript/package-lock.json' '$(LANGUAGES)/npm/installed'; }
+
+install-wheels:
+	@cmp -s '$(TEMPLATES)/python/requirements.txt' '$(LANGUAGES)/wheels/installed' || { set -e; \
+		echo "==> installing python's toolchain into target/languages/wheels"; \
+		rm -rf '$(LANGUAGES)/python' '$(LANGUAGES)/wheels'; \
+		$(PYTHON) -m venv '$(LANGUAGES)/python'; \
+		'$(LANGUAGES)/python/bin/python' -m pip download --quiet --disable-pip-version-check --only-binary=:all: \
+			--dest '$(LANGUAGES)/wheels' -r '$(TEMPLATES)/python/requirements.txt'; \
+		cp '$(TEMPLATES)/python/requirements.txt' '$(LANGUAGES)/wheels/installed'; }

@@ -14,7 +14,7 @@ mod threads;
 mod version;
 
 pub use artifact::{Compiled, LoadError, Plugin, digest_hex};
-pub use bindings::types::{Role as ShownRole, Workload as ShownWorkload};
+pub use bindings::types::{CredentialSource as ShownSource, Role as ShownRole, Workload as ShownWorkload};
 pub use call::Instance;
 pub(crate) use code::FILE_MAX;
 pub use compiled::{CompiledError, make as make_compiled};

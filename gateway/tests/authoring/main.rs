@@ -10,7 +10,7 @@ mod trials;
 mod tutorial;
 
 use std::{
-    fs,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
@@ -60,6 +60,10 @@ pub(crate) fn target() -> (PathBuf, MutexGuard<'static, ()>) {
 pub(crate) fn authors(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    // Of a variable by such a name the gateway expects a key of its configuration.
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("METAGATE_")) {
         command.env_remove(name);
     }
     command.current_dir(folder).stdin(Stdio::null());
