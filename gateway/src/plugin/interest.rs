@@ -14,7 +14,7 @@ pub struct Interest {
     pub namespace_labels: Keys,
     pub namespace_annotations: Keys,
     pub service_account_annotations: Keys,
-    /// What the gateway itself knows: [`NOW`], and [`IMAGE`] with a container's name behind it.
+    /// What the gateway itself knows: `now`, the time, and `image/` with a container's name behind it.
     pub attributes: Keys,
 }
 
