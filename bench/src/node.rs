@@ -12,7 +12,7 @@ use http::{Method, Request, request::Parts};
 use metagate::{
     app::{self, App},
     caller::Origin,
-    config::{self, AdminListen, Sources},
+    config::{self, AdminListen, Config, Sources},
     handle::Gateway,
     policy::Grant,
     roster::{Feed, Knowledge, fixed},
@@ -46,14 +46,15 @@ impl Node {
 
     /// The same with more plugins, asked after the sandbox's, and more pods.
     pub async fn beside(plugins: Vec<config::Plugin>, pods: Vec<Workload>) -> Result<Self> {
-        let file = (PathBuf::from("sandbox.toml"), config::SANDBOX.to_owned());
-        let mut config = config::load(&Sources { file: Some(file), ..Sources::default() })?.config;
-        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        config.pods.listen = any_port;
-        config.admin.listen = AdminListen::Tcp(any_port);
+        let mut config = config()?;
         config.plugins.extend(plugins);
+        Self::of(&config, pods).await
+    }
+
+    /// As configured, with more pods than the sandbox's.
+    pub async fn of(config: &Config, pods: Vec<Workload>) -> Result<Self> {
         let parts = app::Parts { feed: Some(Arc::new(feed(pods)?)), ..app::Parts::default() };
-        let app = app::build(&config, parts).await?;
+        let app = app::build(config, parts).await?;
         let gateway = app.gateway();
         let workload = gateway.feed.current().named(POD.0, POD.1).cloned();
         let workload = workload.with_context(|| format!("the sandbox has no pod {}/{}", POD.0, POD.1))?;
@@ -84,6 +85,16 @@ impl Node {
     pub fn into_app(self) -> App {
         self.app
     }
+}
+
+/// The sandbox's, on free ports of loopback.
+pub fn config() -> Result<Config> {
+    let file = (PathBuf::from("sandbox.toml"), config::SANDBOX.to_owned());
+    let mut config = config::load(&Sources { file: Some(file), ..Sources::default() })?.config;
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    config.pods.listen = any_port;
+    config.admin.listen = AdminListen::Tcp(any_port);
+    Ok(config)
 }
 
 /// A request's head, as SDKs write it.

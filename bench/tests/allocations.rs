@@ -64,7 +64,7 @@ fn a_token_is_verified_without_an_allocation() {
 #[test]
 fn a_known_caller_is_found_without_an_allocation() {
     let (_runtime, node) = node();
-    let find = || at_once(identify(&node.gateway().feed, &node.origin, Duration::ZERO)).unwrap();
+    let find = || at_once(identify(&node.gateway().feed, &node.origin, Duration::ZERO)).caller.unwrap();
     assert_eq!(find().title(), node.workload.title());
     assert_eq!(allocations(find), 0);
 }

@@ -41,11 +41,36 @@ impl Origin {
     }
 }
 
-pub async fn identify(feed: &Feed, origin: &Origin, wait: Duration) -> Result<Arc<Workload>, Unidentified> {
-    if let Some(settled) = settle(feed, origin) {
-        return settled;
+/// Who asks, or why nobody is known to.
+pub struct Identified {
+    pub caller: Result<Arc<Workload>, Unidentified>,
+    /// None: it was known at once.
+    pub waited: Option<Duration>,
+}
+
+impl Unidentified {
+    /// A metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Absent => "absent",
+            Self::Ambiguous => "ambiguous",
+        }
     }
-    let deadline = Instant::now() + wait;
+}
+
+pub async fn identify(feed: &Feed, origin: &Origin, wait: Duration) -> Identified {
+    match settle(feed, origin) {
+        Some(caller) => Identified { caller, waited: None },
+        None => {
+            let began = Instant::now();
+            let caller = expect(feed, origin, began + wait).await;
+            Identified { caller, waited: Some(began.elapsed()) }
+        }
+    }
+}
+
+async fn expect(feed: &Feed, origin: &Origin, deadline: Instant) -> Result<Arc<Workload>, Unidentified> {
     let mut changes = feed.changes();
     loop {
         // Subscribed before this look, so that a change between the two is not slept through.
@@ -115,7 +140,7 @@ mod tests {
         let began = Instant::now();
         let waiting = tokio::spawn({
             let feed = Arc::clone(&feed);
-            async move { identify(&feed, &origin(), WAIT).await }
+            async move { identify(&feed, &origin(), WAIT).await.caller }
         });
         tokio::time::sleep(Duration::from_millis(300)).await;
         publish(&feed, vec![], Knowledge::Eventual);
@@ -130,7 +155,7 @@ mod tests {
         let feed = Feed::default();
         publish(&feed, vec![], Knowledge::Eventual);
         let began = Instant::now();
-        assert!(matches!(identify(&feed, &origin(), WAIT).await, Err(Unidentified::Unknown)));
+        assert!(matches!(identify(&feed, &origin(), WAIT).await.caller, Err(Unidentified::Unknown)));
         assert_eq!(began.elapsed(), WAIT);
     }
 
@@ -139,7 +164,7 @@ mod tests {
         let feed = Feed::default();
         publish(&feed, vec![], Knowledge::Complete);
         let began = Instant::now();
-        assert!(matches!(identify(&feed, &origin(), WAIT).await, Err(Unidentified::Absent)));
+        assert!(matches!(identify(&feed, &origin(), WAIT).await.caller, Err(Unidentified::Absent)));
         assert_eq!(began.elapsed(), Duration::ZERO);
     }
 
@@ -147,10 +172,10 @@ mod tests {
     async fn two_on_one_address_are_waited_for_until_one_is_gone() {
         let feed = Arc::new(Feed::default());
         publish(&feed, vec![pod("old"), pod("new")], Knowledge::Eventual);
-        assert!(matches!(identify(&feed, &origin(), WAIT).await, Err(Unidentified::Ambiguous)));
+        assert!(matches!(identify(&feed, &origin(), WAIT).await.caller, Err(Unidentified::Ambiguous)));
         let waiting = tokio::spawn({
             let feed = Arc::clone(&feed);
-            async move { identify(&feed, &origin(), WAIT).await }
+            async move { identify(&feed, &origin(), WAIT).await.caller }
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
         publish(&feed, vec![pod("new")], Knowledge::Eventual);
@@ -162,6 +187,6 @@ mod tests {
         let feed = Feed::default();
         publish(&feed, vec![pod("a"), pod("b")], Knowledge::Complete);
         let origin = Origin { listener_of: Some(Uid::derived("n", "b")), ..origin() };
-        assert_eq!(identify(&feed, &origin, WAIT).await.unwrap().pod, "b");
+        assert_eq!(identify(&feed, &origin, WAIT).await.caller.unwrap().pod, "b");
     }
 }

@@ -1,10 +1,11 @@
 //! The life of a request. The only file that knows the order of the stages.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, request::Parts};
 use http_body_util::Full;
+use opentelemetry::context::FutureExt;
 
 use crate::{
     caller::{Origin, identify, standing},
@@ -36,12 +37,18 @@ pub struct Gateway {
     pub allow: AllowList,
     pub relay: Arc<Relay>,
     pub telemetry: Telemetry,
+    /// What a watcher of the node's redirect writes.
+    pub redirect_status: PathBuf,
     pub clock: Clock,
 }
 
 pub async fn handle(gateway: &Gateway, origin: &Origin, parts: &Parts, has_body: bool) -> Response<Full<Bytes>> {
     let mut record = gateway.telemetry.record(origin, parts);
-    let answer = gateway.answer(origin, parts, has_body, &mut record).await;
+    let answer = match record.context().cloned() {
+        None => gateway.answer(origin, parts, has_body, &mut record).await,
+        // Boxed, as one request of many is traced.
+        Some(context) => Box::pin(gateway.answer(origin, parts, has_body, &mut record).with_context(context)).await,
+    };
     let id = record.id();
     record.outcome(&answer);
     imds::render(answer, id)
@@ -62,8 +69,7 @@ impl Gateway {
         }
         let session = self.session(origin, request.token)?;
         record.protocol(if session.is_some() { Protocol::V2 } else { Protocol::V1 });
-        let workload = identify(&self.feed, origin, self.wait).await?;
-        record.workload(&workload);
+        let workload = record.caller(identify(&self.feed, origin, self.wait).await)?;
         if session.is_some_and(|session| !session.belongs_to(&workload)) {
             return Err(Refusal::TokenOfAnother);
         }

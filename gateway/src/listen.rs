@@ -4,7 +4,10 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,6 +27,7 @@ pub struct Room {
     places: Arc<Semaphore>,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
     each: usize,
+    turned_away: Arc<AtomicU64>,
 }
 
 /// A connection's place; dropping it frees the place.
@@ -35,7 +39,17 @@ pub struct Place {
 
 impl Room {
     pub fn new(all: usize, each: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(all)), taken: Arc::default(), each }
+        Self { places: Arc::new(Semaphore::new(all)), taken: Arc::default(), each, turned_away: Arc::default() }
+    }
+
+    /// Connections at this moment.
+    pub fn open(&self) -> usize {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    /// Connections that were closed because their address had its share.
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
     }
 
     /// None where this address has its share already.
@@ -43,6 +57,7 @@ impl Room {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(address).or_insert(0);
         if *count >= self.each {
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         *count += 1;
@@ -125,6 +140,7 @@ mod tests {
         let (first, second) = (place().await, place().await);
         assert!(first.is_some() && second.is_some());
         assert!(place().await.is_none());
+        assert_eq!((room.open(), room.turned_away()), (2, 1));
         drop(first);
         assert!(place().await.is_some());
         drop(second);

@@ -247,11 +247,17 @@ fn explain_of_a_granted_pod_is_0_and_names_its_role() {
 #[test]
 fn explain_of_a_denied_pod_is_3_and_says_by_whom_and_why() {
     let (text, json) = explained("guests/visitor-0", 3);
-    for part in ["namespace-regex", "denies: role-not-permitted", "denied (403)", "to mend it"] {
+    for part in ["namespace-regex", "denies: role-not-permitted", "denied (403)", "next step"] {
         assert!(text.contains(part), "{part} is not in: {text}");
     }
     assert_eq!((json["outcome"].as_str(), json["status"].as_u64()), (Some("denied"), Some(403)));
-    assert!(json["reason"].as_str().unwrap().contains("role-not-permitted") && json["role_arn"].is_null());
+    assert!(json["reason"].as_str().unwrap().contains("role-not-permitted"));
+    // What it asked for, so that it can be permitted; and how.
+    assert_eq!(json["role_arn"], "arn:aws:iam::123456789012:role/payments-checkout");
+    let permit = "kubectl annotate namespace guests --overwrite \
+                  'iam.amazonaws.com/permitted=arn:aws:iam::123456789012:role/payments\\-checkout'";
+    assert_eq!(json["next_step"]["command"], permit);
+    assert!(text.contains(permit) && text.contains("annotation iam.amazonaws.com/role: payments-checkout"), "{text}");
 }
 
 #[test]
@@ -441,30 +447,20 @@ fn a_changed_configuration_counts_without_a_restart_and_a_wrong_one_changes_noth
 }
 
 #[test]
-fn each_request_leaves_one_line_without_a_secret() {
+fn each_refusal_leaves_one_record_without_a_secret() {
     let folder = sandbox_and("");
     let mut running = Running::over(&folder);
     let mut pod = TcpStream::connect(&running.places[0].1).unwrap();
     pod.write_all(b"GET /latest/meta-data/iam/info HTTP/1.0\r\nX-aws-ec2-metadata-token: c2VjcmV0\r\n\r\n").unwrap();
     pod.read_to_end(&mut Vec::new()).unwrap();
-    let line = running.line_with("metagate::access");
+    let line = running.line_with("metagate::decision");
     let said = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
     assert_eq!(
-        (said("outcome"), said("ask"), said("peer")),
-        ("token-not-genuine".into(), "instance-profile".into(), "127.0.0.1".into())
+        (said("outcome"), said("route"), said("peer")),
+        ("token-not-genuine".into(), "/latest/meta-data/iam/info".into(), "127.0.0.1".into())
     );
     assert_eq!(line["status"], 401);
     assert!(!line.to_string().contains("c2VjcmV0"));
-}
-
-#[test]
-fn what_this_version_cannot_do_is_refused_at_start_and_by_check() {
-    let collector = sandbox_and("otlp_endpoint = \"http://127.0.0.1:4318\"");
-    for command in ["run", "check"] {
-        let ran = run(&[command, "--config", &collector.path("metagate.toml")]);
-        assert_eq!(ran.code, 78, "{}", ran.err);
-        assert!(ran.err.contains("telemetry.otlp_endpoint is not in this version"), "{}", ran.err);
-    }
 }
 
 #[test]

@@ -14,7 +14,6 @@ use metagate::{
     app,
     clock::Clock,
     config::{Config, Sources},
-    events::Notices,
     migrate::{Input, Kind, MANIFEST_MAX, Migration, Peer, migrate},
     telemetry::Telemetry,
 };
@@ -36,7 +35,7 @@ fn loaded(config: &str) -> Config {
 /// As `metagate check` does: each plugin reads its configuration.
 async fn check(config: &str) -> Config {
     let config = loaded(config);
-    app::build_policy(&config, &Telemetry::new(Notices::default()).unwrap(), Clock::system()).await.unwrap();
+    app::build_policy(&config, &Telemetry::unexported().unwrap(), Clock::system()).await.unwrap();
     config
 }
 

@@ -31,7 +31,7 @@ fn in_turn(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, runtime: &Runti
     group.bench_function(name, |bencher| {
         bencher.to_async(runtime).iter(|| {
             let origin = callers.next().unwrap();
-            async move { identify(feed, origin, Duration::ZERO).await.unwrap() }
+            async move { identify(feed, origin, Duration::ZERO).await.caller.unwrap() }
         });
     });
 }

@@ -8,14 +8,11 @@ use std::{io::Write, net::Ipv4Addr, time::Duration};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http::{HeaderMap, Response, header::DATE};
-use metagate::{
-    config::{LogFormat, Telemetry},
-    telemetry::init_log,
-};
+use metagate::telemetry::init_log;
 use metagate_bench::{
     Node, bare,
     load::{Load, Round},
-    node::POD_ADDRESS,
+    node::{self, POD_ADDRESS},
     threads::{on_processor, runtime},
 };
 use tokio::net::TcpListener;
@@ -34,7 +31,11 @@ fn main() -> Result<()> {
     // The access log costs a line for each request, so both ways are worth a figure.
     let log = match std::env::args().nth(1).as_deref() {
         None => None,
-        Some("--log") => Some(init_log(&as_in_production())?),
+        Some("--log") => {
+            let mut config = node::config()?;
+            "info,metagate::access=debug".clone_into(&mut config.telemetry.log_level);
+            Some(init_log(&config)?)
+        }
         Some(other) => anyhow::bail!("{other} is no option; --log writes the access log to standard error"),
     };
     let (gateway_runtime, bare_runtime, client) = (runtime(GATEWAY)?, runtime(BARE)?, runtime("client")?);
@@ -139,8 +140,4 @@ fn same_bytes(gateway: &Response<Bytes>, bare: &Response<Bytes>) -> Result<()> {
         bare.headers()
     );
     Ok(())
-}
-
-fn as_in_production() -> Telemetry {
-    Telemetry { log_format: LogFormat::Json, log_level: "info".into(), otlp_endpoint: None }
 }

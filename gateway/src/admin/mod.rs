@@ -2,12 +2,13 @@
 
 mod client;
 mod listen;
+mod observe;
 mod state;
 
 pub use client::{AskError, ask, exchange};
 pub use listen::AdminListener;
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use http::{
@@ -23,17 +24,51 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    credential::KeeperHandle,
-    explain::{Explanation, Question},
+    config::{Config, CredentialsSource, RosterSource},
+    credential::{KeeperHandle, KeyState},
+    explain::{Explanation, Keeping, Question},
     handle::Gateway,
     lifecycle::Readiness,
+    policy::Grant,
+    workload::Workload,
 };
 
 /// What the admin side may look at.
 pub struct Admin {
-    pub gateway: Arc<Gateway>,
-    pub keeper: Arc<KeeperHandle>,
-    pub readiness: Readiness,
+    gateway: Arc<Gateway>,
+    keeper: Arc<KeeperHandle>,
+    readiness: Readiness,
+    about: About,
+    started_at: SystemTime,
+}
+
+/// What this gateway is, as configured.
+#[derive(Clone, Debug)]
+pub struct About {
+    pub node: String,
+    /// May be empty.
+    pub cluster: String,
+    /// Where workloads come from: `kubernetes` or `fixed`.
+    pub roster: &'static str,
+    /// Where credentials come from: `sts` or `sandbox`.
+    pub source: &'static str,
+}
+
+impl From<&Config> for About {
+    fn from(config: &Config) -> Self {
+        Self {
+            node: config.roster.node.clone(),
+            cluster: config.telemetry.cluster.clone(),
+            roster: match config.roster.source {
+                RosterSource::Kubernetes => "kubernetes",
+                RosterSource::Fixed { .. } | RosterSource::Sandbox => "fixed",
+            },
+            source: match config.credentials.source {
+                CredentialsSource::Sts => "sts",
+                CredentialsSource::Sandbox => "sandbox",
+            },
+        }
+    }
 }
 
 /// Serves until `stop`; requests under way are finished by then or not at all, as nobody's pod waits for them.
@@ -64,6 +99,11 @@ async fn serve(admin: Arc<Admin>, stream: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 impl Admin {
+    pub fn new(gateway: Arc<Gateway>, keeper: Arc<KeeperHandle>, readiness: Readiness, about: About) -> Self {
+        let started_at = gateway.clock.now();
+        Self { gateway, keeper, readiness, about, started_at }
+    }
+
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if !is_local(request) {
             return text(StatusCode::FORBIDDEN, "host is not a name of this service\n");
@@ -125,9 +165,19 @@ impl Admin {
             return text(StatusCode::NOT_FOUND, format!("no pod {} on this node\n", asked.pod));
         };
         let question = Question { role: asked.role.as_deref(), path: asked.path.as_deref() };
-        let held = |grant: &crate::policy::Grant| self.gateway.credentials.peek(grant);
-        let gateway = &self.gateway;
-        json(StatusCode::OK, &Explanation::of(&gateway.policy, &gateway.allow, &workload, question, held).await)
+        json(StatusCode::OK, &self.explanation(&workload, question).await)
+    }
+}
+
+impl Admin {
+    async fn explanation(&self, workload: &Arc<Workload>, question: Question<'_>) -> Explanation {
+        let (gateway, keys) = (&self.gateway, self.keeper.state().await);
+        let keeping = |grant: &Grant| {
+            let role = grant.role();
+            let is_its = |key: &&KeyState| key.role_arn == role.arn && key.session_name == role.session_name;
+            Keeping { held: gateway.credentials.peek(grant), key: keys.iter().find(is_its).cloned() }
+        };
+        Explanation::of(&gateway.policy, &gateway.allow, workload, question, keeping, gateway.clock.now()).await
     }
 }
 

@@ -1,225 +1,219 @@
-//! Everything an operator may know of a running gateway.
+//! Everything an operator may know of a running gateway: the shape of `/api/v1/state`, and what the status page shows.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::SystemTime};
 
-use serde::Serialize;
-
-use super::Admin;
-use crate::{
-    config::Mode,
-    credential::KeyState,
-    explain::rfc3339,
-    lifecycle::{Adopted, Refused},
-    plugin::{Plugin, digest_hex},
-    policy::{Outcome, POLICY, Step, Tallied},
-    refusal::Refusal,
-    workload::Workload,
-};
+use serde::{Serialize, Serializer};
 
 #[derive(Serialize)]
 pub(super) struct State {
-    version: &'static str,
-    waits_for: Vec<&'static str>,
-    configuration: ConfigurationState,
-    roster_synced_at: Option<String>,
-    workloads: Vec<WorkloadState>,
-    credentials: Vec<CredentialState>,
-    policy: PolicyState,
-    plugins: Vec<PluginState>,
+    pub(super) version: &'static str,
+    pub(super) node: String,
+    /// Empty where `telemetry.cluster` is.
+    pub(super) cluster: String,
+    #[serde(serialize_with = "moment")]
+    pub(super) now: SystemTime,
+    #[serde(serialize_with = "moment")]
+    pub(super) started_at: SystemTime,
+    /// Empty: ready.
+    pub(super) waits_for: Vec<&'static str>,
+    pub(super) configuration: ConfigurationState,
+    pub(super) roster: RosterState,
+    pub(super) source: SourceState,
+    /// None where nobody watches the node's redirect.
+    pub(super) redirect: Option<RedirectState>,
+    /// By namespace and name.
+    pub(super) workloads: Vec<WorkloadState>,
+    pub(super) credentials: Vec<CredentialState>,
+    pub(super) policy: PolicyState,
+    pub(super) plugins: Vec<PluginState>,
+    /// Newest first; the same refusal of the same pod is one of them.
+    pub(super) refusals: Vec<RefusalState>,
+    /// Oldest first.
+    pub(super) traffic: Vec<TrafficState>,
 }
 
 #[derive(Serialize)]
-struct ConfigurationState {
-    adopted_at: String,
-    generation: u64,
+pub(super) struct ConfigurationState {
+    #[serde(serialize_with = "moment")]
+    pub(super) adopted_at: SystemTime,
+    pub(super) generation: u64,
     /// The last reload, if it was.
-    refused: Option<RefusedState>,
+    pub(super) refused: Option<RefusedState>,
 }
 
 #[derive(Serialize)]
-struct RefusedState {
-    at: String,
-    error: String,
+pub(super) struct RefusedState {
+    #[serde(serialize_with = "moment")]
+    pub(super) at: SystemTime,
+    pub(super) error: String,
 }
 
 #[derive(Serialize)]
-struct WorkloadState {
-    namespace: String,
-    pod: String,
-    uid: String,
-    ips: Vec<String>,
-    service_account: String,
-    /// None before its first decision.
-    outcome: Option<&'static str>,
-    reason: Option<String>,
-    decided_at: Option<String>,
+pub(super) struct RosterState {
+    /// `kubernetes` or `fixed`.
+    pub(super) source: &'static str,
+    #[serde(serialize_with = "perhaps")]
+    pub(super) synced_at: Option<SystemTime>,
+    /// Since when changes may have been missed. None: every change is followed.
+    #[serde(serialize_with = "perhaps")]
+    pub(super) outdated_since: Option<SystemTime>,
+}
+
+#[derive(Serialize)]
+pub(super) struct SourceState {
+    /// `sts` or `sandbox`.
+    pub(super) kind: &'static str,
+    #[serde(serialize_with = "perhaps")]
+    pub(super) last_success: Option<SystemTime>,
+    pub(super) last_failure: Option<SourceFailure>,
+}
+
+#[derive(Clone, Serialize)]
+pub(super) struct SourceFailure {
+    #[serde(serialize_with = "moment")]
+    pub(super) at: SystemTime,
+    /// Such as `access-denied` or `throttled`.
+    pub(super) class: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct RedirectState {
+    /// As it should be, by somebody's look of the last two minutes.
+    pub(super) present: bool,
+    pub(super) checked_at: String,
+    pub(super) redirected_connections: u64,
+    /// Sentences.
+    pub(super) foreign_rules: Vec<String>,
+    pub(super) error: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WorkloadState {
+    pub(super) namespace: String,
+    pub(super) pod: String,
+    pub(super) uid: String,
+    pub(super) ips: Vec<String>,
+    pub(super) service_account: String,
+    /// `granted`, `no-role`, `denied`, `failed`, …; None before its first decision.
+    pub(super) outcome: Option<&'static str>,
+    pub(super) reason: Option<String>,
+    #[serde(serialize_with = "perhaps")]
+    pub(super) decided_at: Option<SystemTime>,
     /// Answers of that decision that would have refused, were it not for audit mode.
-    audited: Vec<AuditedState>,
-    role_arn: Option<String>,
-    session_name: Option<String>,
-    credential_expires: Option<String>,
+    pub(super) audited: Vec<AuditedState>,
+    pub(super) role_arn: Option<String>,
+    pub(super) session_name: Option<String>,
+    /// Of the credential that is held for it.
+    pub(super) access_key_id: Option<String>,
+    #[serde(serialize_with = "perhaps")]
+    pub(super) credential_issued: Option<SystemTime>,
+    #[serde(serialize_with = "perhaps")]
+    pub(super) credential_expires: Option<SystemTime>,
 }
 
 #[derive(Serialize)]
-struct AuditedState {
-    plugin: String,
-    phase: &'static str,
-    answer: String,
+pub(super) struct AuditedState {
+    pub(super) plugin: String,
+    pub(super) phase: &'static str,
+    pub(super) answer: String,
 }
 
 #[derive(Serialize)]
-struct CredentialState {
-    role_arn: String,
-    session_name: String,
-    wanted: bool,
-    expires: Option<String>,
-    last_error: Option<&'static str>,
-    next_fetch: Option<String>,
+pub(super) struct CredentialState {
+    pub(super) role_arn: String,
+    pub(super) session_name: String,
+    pub(super) wanted: bool,
+    #[serde(serialize_with = "perhaps")]
+    pub(super) expires: Option<SystemTime>,
+    pub(super) last_error: Option<&'static str>,
+    #[serde(serialize_with = "perhaps")]
+    pub(super) next_fetch: Option<SystemTime>,
 }
 
 /// The gateway's own no, beside the plugins'.
 #[derive(Serialize)]
-struct PolicyState {
-    mode: &'static str,
-    denials: BTreeMap<String, u64>,
-    audited: BTreeMap<String, u64>,
+pub(super) struct PolicyState {
+    pub(super) mode: &'static str,
+    pub(super) denials: BTreeMap<String, u64>,
+    pub(super) audited: BTreeMap<String, u64>,
 }
 
 /// Counts are since the start of the process, for all plugins that had this name.
 #[derive(Serialize)]
-struct PluginState {
-    name: String,
-    sha256: String,
-    mode: &'static str,
+pub(super) struct PluginState {
+    pub(super) name: String,
+    /// None: it is built in.
+    pub(super) path: Option<String>,
+    /// Of the interface that it was built for, such as `0.1.0`.
+    pub(super) interface: String,
+    pub(super) sha256: String,
+    /// `enforce` or `audit`.
+    pub(super) mode: &'static str,
     /// In which it was asked.
-    decisions: u64,
+    pub(super) decisions: u64,
+    /// Its calls' mean and longest time, in microseconds; None before the first.
+    pub(super) mean_microseconds: Option<u64>,
+    pub(super) longest_microseconds: Option<u64>,
     /// Those that its no ended, by code.
-    denials: BTreeMap<String, u64>,
+    pub(super) denials: BTreeMap<String, u64>,
     /// Its answers that were not acted on, by code or kind of fault.
-    audited: BTreeMap<String, u64>,
-    faults: BTreeMap<&'static str, u64>,
-    last_fault: Option<FaultState>,
-    annotations: Vec<String>,
-    attributes: Vec<String>,
-    labels: Vec<String>,
-    namespace_annotations: Vec<String>,
-    namespace_labels: Vec<String>,
-    service_account_annotations: Vec<String>,
+    pub(super) audited: BTreeMap<String, u64>,
+    pub(super) faults: BTreeMap<&'static str, u64>,
+    pub(super) last_fault: Option<FaultState>,
+    pub(super) annotations: Vec<String>,
+    pub(super) attributes: Vec<String>,
+    pub(super) labels: Vec<String>,
+    pub(super) namespace_annotations: Vec<String>,
+    pub(super) namespace_labels: Vec<String>,
+    pub(super) service_account_annotations: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct FaultState {
-    at: String,
-    text: String,
+pub(super) struct FaultState {
+    #[serde(serialize_with = "moment")]
+    pub(super) at: SystemTime,
+    pub(super) text: String,
 }
 
-impl Admin {
-    pub(super) async fn state(&self) -> State {
-        let roster = self.gateway.feed.current().clone();
-        let mut workloads: Vec<_> = roster.workloads().map(|workload| self.workload_state(workload)).collect();
-        workloads.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
-        let mut credentials: Vec<_> = self.keeper.state().await.into_iter().map(CredentialState::from).collect();
-        credentials.sort_by(|a, b| (&a.role_arn, &a.session_name).cmp(&(&b.role_arn, &b.session_name)));
-        let (rules, tally) = (self.gateway.policy.rules(), self.gateway.telemetry.metrics().tally());
-        State {
-            version: env!("CARGO_PKG_VERSION"),
-            waits_for: self.readiness.waits_for(),
-            configuration: ConfigurationState::from(&*self.gateway.configuration.current()),
-            roster_synced_at: roster.synced_at().map(rfc3339),
-            workloads,
-            credentials,
-            policy: PolicyState::of(rules.defaults.mode, tally.of(POLICY)),
-            plugins: rules.plugins.iter().map(|plugin| PluginState::of(plugin, tally.of(plugin.name()))).collect(),
-        }
-    }
-
-    fn workload_state(&self, workload: &Workload) -> WorkloadState {
-        let decision = workload.memo.latest();
-        let grant = decision.as_ref().and_then(|decision| match &decision.outcome {
-            Outcome::Granted(grant) => Some(grant.clone()),
-            _ => None,
-        });
-        let refusal = decision.as_ref().and_then(|decision| decision.outcome.rejection().cloned().map(Refusal::from));
-        WorkloadState {
-            namespace: workload.namespace.clone(),
-            pod: workload.pod.clone(),
-            uid: workload.uid.as_str().to_owned(),
-            ips: workload.ips.iter().map(ToString::to_string).collect(),
-            service_account: workload.service_account.clone(),
-            outcome: decision.as_ref().map(|decision| decision.outcome.label()),
-            reason: refusal.map(|refusal| refusal.cause().unwrap_or_else(|| refusal.text())),
-            decided_at: decision.as_ref().map(|decision| rfc3339(decision.decided_at)),
-            audited: decision.iter().flat_map(|decision| decision.audited()).map(AuditedState::from).collect(),
-            role_arn: grant.as_ref().map(|grant| grant.role().arn.to_string()),
-            session_name: grant.as_ref().map(|grant| grant.role().session_name.to_string()),
-            credential_expires: grant
-                .and_then(|grant| self.gateway.credentials.peek(&grant))
-                .map(|held| rfc3339(held.expires_at)),
-        }
-    }
+#[derive(Serialize)]
+pub(super) struct RefusalState {
+    /// The last time.
+    #[serde(serialize_with = "moment")]
+    pub(super) at: SystemTime,
+    /// How often since it was first remembered.
+    pub(super) times: u64,
+    /// Of the last time; what the pod's owner quotes.
+    pub(super) request_id: String,
+    pub(super) peer: String,
+    /// `namespace/pod`; None where nobody is known to have asked.
+    pub(super) pod: Option<String>,
+    pub(super) route: &'static str,
+    pub(super) status: u16,
+    /// Such as `denied` or `no-role`.
+    pub(super) reason: &'static str,
+    /// What the operator reads.
+    pub(super) cause: String,
 }
 
-impl From<KeyState> for CredentialState {
-    fn from(key: KeyState) -> Self {
-        Self {
-            role_arn: key.role_arn.to_string(),
-            session_name: key.session_name.to_string(),
-            wanted: key.wanted,
-            expires: key.expires_at.map(rfc3339),
-            last_error: key.last_error.map(|class| class.label()),
-            next_fetch: key.next_fetch.map(rfc3339),
-        }
-    }
+/// What pods asked within `seconds` from `at` on.
+#[derive(Serialize)]
+pub(super) struct TrafficState {
+    #[serde(serialize_with = "moment")]
+    pub(super) at: SystemTime,
+    pub(super) seconds: u64,
+    pub(super) requests: u64,
+    /// Credentials answered from what was held.
+    pub(super) hits: u64,
+    pub(super) refusals: u64,
 }
 
-impl From<&Step> for AuditedState {
-    fn from(step: &Step) -> Self {
-        Self { plugin: step.plugin.clone(), phase: step.phase.label(), answer: step.said.text() }
-    }
+fn moment<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_seconds(*at))
 }
 
-impl From<&Adopted> for ConfigurationState {
-    fn from(adopted: &Adopted) -> Self {
-        let refused = |refused: &Refused| RefusedState { at: rfc3339(refused.at), error: refused.error.clone() };
-        Self {
-            adopted_at: rfc3339(adopted.at),
-            generation: adopted.generation,
-            refused: adopted.refused.as_ref().map(refused),
-        }
-    }
-}
-
-impl PolicyState {
-    fn of(mode: Mode, tallied: Tallied) -> Self {
-        Self { mode: label(mode), denials: tallied.denials, audited: tallied.audited }
-    }
-}
-
-impl PluginState {
-    fn of(plugin: &Plugin, tallied: Tallied) -> Self {
-        let interest = plugin.interest();
-        Self {
-            name: plugin.name().to_owned(),
-            sha256: digest_hex(plugin.digest()),
-            mode: label(plugin.mode()),
-            decisions: tallied.decisions,
-            denials: tallied.denials,
-            audited: tallied.audited,
-            faults: tallied.faults,
-            last_fault: tallied.last_fault.map(|(at, text)| FaultState { at: rfc3339(at), text }),
-            annotations: interest.annotations.written().collect(),
-            attributes: interest.attributes.written().collect(),
-            labels: interest.labels.written().collect(),
-            namespace_annotations: interest.namespace_annotations.written().collect(),
-            namespace_labels: interest.namespace_labels.written().collect(),
-            service_account_annotations: interest.service_account_annotations.written().collect(),
-        }
-    }
-}
-
-fn label(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "enforce",
-        Mode::Audit => "audit",
+fn perhaps<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => moment(at, serializer),
+        None => serializer.serialize_none(),
     }
 }

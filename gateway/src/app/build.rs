@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::{
-    App, Parts, StartError,
+    App, Parts, StartError, gauges,
     kubernetes::{self, Feeder, Kubernetes},
 };
 use crate::{
-    admin::AdminListener,
+    admin::{About, AdminListener},
     clock::Clock,
     config::{AdminListen, Config, Faults, Loaded, Sources, Vocabulary, load_with},
     connection::Timeouts,
@@ -39,13 +39,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
     load_with(sources, &Vocabulary { builtins: &builtins, allow: &allow })
 }
 
-/// Refuses what the configuration can say and this version cannot do, rather than run without it.
-pub fn supported(config: &Config) -> Result<(), StartError> {
-    if config.telemetry.otlp_endpoint.is_some() { Err(StartError::NoOtlp) } else { Ok(()) }
-}
-
 pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
-    supported(config)?;
     let clock = parts.clock.unwrap_or_else(Clock::system);
     let readiness = Readiness::default();
     let unsynced = readiness.wait_for("roster");
@@ -58,20 +52,21 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         }
         None => (None, Notices::default()),
     };
-    let telemetry = Telemetry::new(notices)?;
+    let telemetry = Telemetry::new(config, notices)?;
     let listeners = bind_pods(config, roster.fixed()).await?;
     let admin = bind_admin(config).await?;
     let feed = parts.feed.unwrap_or_default();
     let relay = match parts.relay {
         Some(relay) => relay,
-        None => Relay::from_config(&config.imds).map_err(|error| StartError::Endpoint(error.to_string()))?,
+        None => Relay::from_config(&config.imds, telemetry.imds_requests())
+            .map_err(|error| StartError::Endpoint(error.to_string()))?,
     };
     let relay = Arc::new(relay);
     make_compiled(config).await?;
     let policy = Arc::new(build_policy(config, &telemetry, clock.clone()).await?);
     let (source, awaited) = match parts.source {
         Some(source) => (source, None),
-        None => source::of_config(config, &feed, cluster.as_ref(), clock.clone())?,
+        None => source::of_config(config, &feed, cluster.as_ref(), clock.clone(), telemetry.sts_calls())?,
     };
     let settings = KeeperSettings::from(&config.credentials);
     let observer: Arc<dyn Observer> = Arc::clone(telemetry.metrics()) as _;
@@ -91,9 +86,11 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         allow: allow_list(&config.imds.allow)?,
         relay,
         telemetry,
+        redirect_status: config.intercept.status_file.clone(),
         clock,
     });
-    watch_gauges(&gateway);
+    let room = Room::new(config.pods.max_connections, config.pods.max_connections_per_pod);
+    gauges::watch(&gateway, &readiness, &room);
     Ok(App {
         gateway,
         keeper: Arc::new(keeper),
@@ -101,11 +98,12 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         listeners,
         admin,
         timeouts: Timeouts { header: config.pods.header_timeout, idle: config.pods.idle_timeout },
-        room: Room::new(config.pods.max_connections, config.pods.max_connections_per_pod),
+        room,
         roster,
         kubernetes,
         discovery,
         reload: None,
+        about: About::from(config),
         unsynced,
     })
 }
@@ -133,8 +131,12 @@ async fn bind_admin(config: &Config) -> Result<AdminListener, StartError> {
 pub async fn build_policy(config: &Config, telemetry: &Telemetry, clock: Clock) -> Result<Policy, StartError> {
     let host = Host::new()?.with_files(&config.plugin_files)?;
     let rules = rules(&host, config, &[]).await?;
-    let metrics = Arc::clone(telemetry.metrics());
-    Ok(Policy::new(host, rules, clock, Box::new(move |decision: &Decision| metrics.decision(decision))))
+    let (metrics, traces) = (Arc::clone(telemetry.metrics()), telemetry.traces().clone());
+    let observe = move |decision: &Decision| {
+        metrics.decision(decision);
+        traces.decision(decision);
+    };
+    Ok(Policy::new(host, rules, clock, Box::new(observe)))
 }
 
 /// What `plugin_files` names, where it is not there yet.
@@ -173,41 +175,4 @@ pub fn allow_list(written: &[String]) -> Result<AllowList, StartError> {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         StartError::Allow(errors.join("; "))
     })
-}
-
-fn watch_gauges(gateway: &Arc<Gateway>) {
-    let metrics = gateway.telemetry.metrics();
-    // Weak: the gauges live as long as the metrics, which the gateway owns.
-    let read = |read: fn(&Gateway) -> Option<f64>| {
-        let gateway = Arc::downgrade(gateway);
-        move || read(&*gateway.upgrade()?)
-    };
-    metrics.watch(
-        "metagate.roster.workloads",
-        "{workload}",
-        "Workloads in the roster.",
-        read(|gateway| Some(gateway.feed.current().workloads().count() as f64)),
-    );
-    metrics.watch(
-        "metagate.roster.age",
-        "s",
-        "How long changes to the roster may have been missed; 0 while it follows every change.",
-        read(|gateway| {
-            gateway.feed.current().synced_at()?;
-            let outdated_for = gateway.feed.outdated_since().map(|since| gateway.clock.now().duration_since(since));
-            Some(outdated_for.and_then(Result::ok).unwrap_or_default().as_secs_f64())
-        }),
-    );
-    metrics.watch(
-        "metagate.reload.refused",
-        "{configuration}",
-        "1 while the last reload was refused and what ran before runs on, else 0.",
-        read(|gateway| Some(if gateway.configuration.current().refused.is_some() { 1.0 } else { 0.0 })),
-    );
-    metrics.watch(
-        "metagate.credential.shortest_remaining",
-        "s",
-        "Life left to the credential that expires first.",
-        read(|gateway| Some(gateway.credentials.shortest_remaining()?.as_secs_f64())),
-    );
 }

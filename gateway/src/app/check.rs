@@ -1,11 +1,10 @@
 //! Everything that a configuration names, opened once: what a file's text alone cannot tell.
 
-use super::{StartError, build_policy, supported};
+use super::{StartError, build_policy};
 use crate::{
     clock::Clock,
     cluster::Cluster,
     config::{Config, PluginFiles, RosterSource},
-    events::Notices,
     plugin::Host,
     roster::fixed::Watched,
     session::Keyring,
@@ -24,9 +23,6 @@ pub struct Checked {
 /// Opens it all and keeps none of it.
 pub async fn check(config: &Config) -> Result<Checked, StartError> {
     let mut faults = Vec::new();
-    if let Err(error) = supported(config) {
-        faults.push(error.to_string());
-    }
     if let Err(error) = Watched::open(&config.roster.source, &config.roster.node) {
         faults.push(error.to_string());
     }
@@ -44,7 +40,7 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
     {
         faults.push(error.to_string());
     }
-    let telemetry = Telemetry::new(Notices::default())?;
+    let telemetry = Telemetry::unexported()?;
     let mut plugins = 0;
     // One by one: each plugin's fault is told, not only the first.
     for plugin in &config.plugins {

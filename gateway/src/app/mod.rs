@@ -4,10 +4,11 @@
 
 mod build;
 mod check;
+mod gauges;
 mod kubernetes;
 mod reload;
 
-pub use build::{allow_list, build, build_policy, load, supported};
+pub use build::{allow_list, build, build_policy, load};
 pub use check::{Checked, check};
 pub use reload::Reload;
 
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admin::{self, Admin, AdminListener},
+    admin::{self, About, Admin, AdminListener},
     clock::Clock,
     connection::{self, Timeouts},
     credential::KeeperHandle,
@@ -51,6 +52,7 @@ pub struct App {
     kubernetes: Option<Kubernetes>,
     discovery: Option<(Waiting, Discovery)>,
     reload: Option<Reload>,
+    about: About,
     /// Let go of at the roster's first sync.
     unsynced: Waiting,
 }
@@ -73,8 +75,6 @@ pub enum StartError {
     Roster(fixed::OpenError),
     #[error(transparent)]
     Kubernetes(#[from] kube::OpenError),
-    #[error("telemetry.otlp_endpoint is not in this version; leave it empty and have /metrics of admin.listen scraped")]
-    NoOtlp,
     #[error("imds.token_key_file: {0}")]
     Key(#[from] KeyFileError),
     #[error(transparent)]
@@ -133,6 +133,7 @@ impl App {
             kubernetes,
             discovery,
             reload,
+            about,
             unsynced,
         } = self;
         // Background parts end last: a request that is being drained may still need them.
@@ -145,6 +146,8 @@ impl App {
             gateway.telemetry.notices().clone(),
             background.clone(),
         ));
+        let traffic = gateway.telemetry.metrics().traffic().clone();
+        parts.spawn(traffic.follow(background.clone()));
         parts.spawn(first_sync(Arc::clone(&gateway.feed), unsynced));
         roster.spawn(&mut parts, &gateway, &background);
         if let Some(kubernetes) = kubernetes {
@@ -156,7 +159,7 @@ impl App {
         if let Some((waiting, discovery)) = discovery {
             parts.spawn(discovery.run(waiting));
         }
-        let looked_at = Admin { gateway: Arc::clone(&gateway), keeper: Arc::clone(&keeper), readiness };
+        let looked_at = Admin::new(Arc::clone(&gateway), Arc::clone(&keeper), readiness, about);
         parts.spawn(admin::run(Arc::new(looked_at), admin, background.clone()));
         let connections = TaskTracker::new();
         let mut accepting = JoinSet::new();
@@ -173,6 +176,7 @@ impl App {
         background.cancel();
         parts.shutdown().await;
         keeper.stop().await;
+        gateway.telemetry.flush().await;
     }
 }
 

@@ -138,7 +138,6 @@ impl Reload {
 
     async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, NotReloaded> {
         let (policy, loaded) = (&gateway.policy, build::load(&self.sources)?);
-        build::supported(&loaded.config)?;
         build::make_compiled(&loaded.config).await?;
         let running = policy.rules();
         let wanted = files(&loaded.config);

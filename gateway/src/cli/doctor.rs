@@ -7,7 +7,8 @@ use metagate::{
     app::load,
     clock::Clock,
     config::Sources,
-    doctor::{Doctor, Finding, PATIENCE, STATUS_FILE, Verdict},
+    doctor::{Doctor, Finding, PATIENCE, Verdict},
+    intercept::STATUS_FILE,
 };
 
 use super::{ConfigArgs, FAILURE, Failure, Output, block_on, print};
@@ -19,9 +20,9 @@ pub(super) struct Args {
     /// Look at a running `metagate run --sandbox`
     #[arg(long, conflicts_with = "config")]
     sandbox: bool,
-    /// What `metagate intercept install --watch --status-file` writes
-    #[arg(long, value_name = "FILE", default_value = STATUS_FILE)]
-    status_file: PathBuf,
+    /// What `metagate intercept install --watch --status-file` writes [default: intercept.status_file]
+    #[arg(long, value_name = "FILE")]
+    status_file: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -33,7 +34,9 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         false => args.config.load(),
     };
     let loaded = loaded.map(|loaded| loaded.config);
-    let doctor = Doctor { status_file: args.status_file.clone(), patience: PATIENCE, clock: Clock::system() };
+    let configured = || loaded.as_ref().map_or(STATUS_FILE.into(), |config| config.intercept.status_file.clone());
+    let status_file = args.status_file.clone().unwrap_or_else(configured);
+    let doctor = Doctor { status_file, patience: PATIENCE, clock: Clock::system() };
     let findings = block_on(async { Ok(doctor.examine(loaded).await) })?;
     match args.output {
         Output::Json => print(&serde_json::to_string_pretty(&findings).context("cannot write JSON")?),

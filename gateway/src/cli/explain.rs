@@ -11,8 +11,7 @@ use metagate::{
     admin, app,
     clock::Clock,
     config::RosterSource,
-    events::Notices,
-    explain::{Explanation, Question},
+    explain::{Explanation, Keeping, Life, Question},
     roster::fixed::parse,
     telemetry::Telemetry,
     workload::Workload,
@@ -81,11 +80,12 @@ async fn here(args: &Args, file: &Path) -> Result<Explanation, Failure> {
     // The gateway's own, and perhaps another user's.
     config.plugin_files.compiled = None;
     let workload = Arc::new(workload(&args.pod, file)?);
-    let telemetry = Telemetry::new(Notices::default()).map_err(app::StartError::from)?;
+    let telemetry = Telemetry::unexported().map_err(app::StartError::from)?;
     let policy = app::build_policy(&config, &telemetry, Clock::system()).await?;
     let allow = app::allow_list(&config.imds.allow)?;
     let question = Question { role: args.role.as_deref(), path: args.path.as_deref() };
-    Ok(Explanation::of(&policy, &allow, &workload, question, |_| None).await)
+    let (nothing, now) = (|_: &_| Keeping::default(), Clock::system().now());
+    Ok(Explanation::of(&policy, &allow, &workload, question, nothing, now).await)
 }
 
 fn workload(pod: &str, file: &Path) -> anyhow::Result<Workload> {
@@ -102,15 +102,15 @@ fn workload(pod: &str, file: &Path) -> anyhow::Result<Workload> {
 }
 
 fn text(explanation: &Explanation) -> String {
-    let mut lines = vec![format!(
-        "{} ({}, service account {})",
-        explanation.pod,
-        explanation.ips.join(", "),
-        explanation.service_account
-    )];
+    let mut lines = vec![format!("pod           {} ({})", explanation.pod, explanation.ips.join(", "))];
+    lines.push(format!("              service account {}", explanation.service_account));
+    for (what, value) in &explanation.known {
+        lines.push(format!("              {what}: {}", value.escape_debug()));
+    }
     if let Some(asked) = &explanation.asked {
         lines.push(format!("asked for     {asked}"));
     }
+    lines.push("plugins".into());
     for step in &explanation.steps {
         let audited = if step.audited { "  [audit: not acted on]" } else { "" };
         lines.push(format!("  {:<14} {:<16} {}{audited}", step.phase, step.plugin, step.answer));
@@ -123,12 +123,27 @@ fn text(explanation: &Explanation) -> String {
     field("role", &explanation.role_arn);
     field("session name", &explanation.session_name);
     field("obtained by", &explanation.source);
-    field("expires", &explanation.credential_expires);
-    field("to mend it", &explanation.next_step);
+    if let Some(life) = &explanation.credential {
+        lines.push(format!("credential    {}", life_of(life)));
+    }
+    if let Some(step) = &explanation.next_step {
+        lines.push(format!("next step     {}", step.say));
+        lines.extend(step.command.as_ref().map(|command| format!("              {command}")));
+    }
     let audited = explanation.steps.iter().filter(|step| step.audited).count();
     if audited > 0 {
         let answers = if audited == 1 { "answer" } else { "answers" };
         lines.push(format!("would have been refused: {audited} {answers}, were it not for audit mode"));
     }
     lines.join("\n")
+}
+
+fn life_of(life: &Life) -> String {
+    let held = match (&life.access_key_id, &life.expires, &life.remaining) {
+        (Some(id), Some(expires), Some(remaining)) => format!("{id} expires in {remaining}, at {expires}"),
+        _ => "none is held".to_owned(),
+    };
+    let renews = life.renews.as_ref().map(|at| format!("; the source is asked again at {at}"));
+    let failed = life.last_error.as_ref().map(|class| format!("; it last said {class}"));
+    [Some(held), renews, failed].into_iter().flatten().collect()
 }

@@ -93,15 +93,16 @@ fn install(args: &Install) -> Result<ExitCode, Failure> {
         others(&finding).iter().for_each(|line| tell(&format!("metagate: {line}")));
         return Ok(ExitCode::SUCCESS);
     }
-    let _log = init_log(&config.telemetry).context("cannot log")?;
     let status_file = args.status_file.clone();
     block_on(async {
+        let log = init_log(&config).context("cannot log")?;
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let watch = Watch { nft, redirect, every: args.interval, status_file, clock: Clock::system() };
         tokio::select! {
             signal = signals.stop() => tracing::info!(signal, "stopping; the redirect stays"),
             () = watch.run() => {}
         }
+        log.flush().await;
         Ok(ExitCode::SUCCESS)
     })
 }

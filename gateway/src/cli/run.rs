@@ -16,12 +16,13 @@ use super::{Failure, RunArgs, block_on, tell};
 pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let sources = if args.sandbox { Sources::sandbox()? } else { Sources::read(args.config.config.as_deref())? };
     let loaded = load(&sources)?;
-    let _log = init_log(&loaded.config.telemetry).context("cannot log")?;
     block_on(async {
+        let log = init_log(&loaded.config).context("cannot log")?;
         // The sandbox is made from nothing that could change.
         let reload = (!args.sandbox).then(|| Reload::new(sources, &loaded));
         let reload = reload.transpose().context("cannot listen for SIGHUP")?;
         let mut app = app::build(&loaded.config, Parts::default()).await?;
+        log.watch(&app.gateway().telemetry.metrics().meter());
         if let Some(reload) = reload {
             app = app.reloading(reload);
         }
@@ -29,7 +30,9 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
         if args.sandbox {
             tell(&what_to_try(&app));
         }
-        serve(app).await
+        let ended = serve(app).await;
+        log.flush().await;
+        ended
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Credentials, Plugin, Telemetry, effective::redacted, raw::Raw, redact};
+use super::{Credentials, Otlp, Plugin, effective::redacted, raw::Raw, redact};
 
 /// Without the password that `sts_endpoint` may hold.
 impl fmt::Debug for Credentials {
@@ -24,13 +24,14 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Without the password that `otlp_endpoint` may hold.
-impl fmt::Debug for Telemetry {
+/// Without the password that the endpoint may hold.
+impl fmt::Debug for Otlp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Telemetry")
-            .field("log_format", &self.log_format)
-            .field("log_level", &self.log_level)
-            .field("otlp_endpoint", &self.otlp_endpoint.as_deref().map(redact::url))
+        f.debug_struct("Otlp")
+            .field("endpoint", &redact::url(&self.endpoint))
+            .field("protocol", &self.protocol)
+            .field("metrics_interval", &self.metrics_interval)
+            .field("trace_ratio", &self.trace_ratio)
             .finish()
     }
 }

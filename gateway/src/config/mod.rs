@@ -234,14 +234,36 @@ pub struct Compiled {
 pub struct Intercept {
     pub interfaces: Interfaces,
     pub node_ips: NodeAddresses,
+    /// What a watcher of the redirect writes, for those who may not ask nft.
+    pub status_file: PathBuf,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Telemetry {
     pub log_format: LogFormat,
     /// A `tracing` filter: `info`, or `info,metagate::policy=debug`.
     pub log_level: String,
-    pub otlp_endpoint: Option<String>,
+    /// What the cluster is called in what is exported; empty: nothing.
+    pub cluster: String,
+    /// None: nothing is exported.
+    pub otlp: Option<Otlp>,
+}
+
+/// Where metrics, traces and logs are exported to.
+#[derive(Clone)]
+pub struct Otlp {
+    pub endpoint: String,
+    pub protocol: OtlpProtocol,
+    pub metrics_interval: Duration,
+    /// Of the requests of pods, the share that is traced: 0 to 1.
+    pub trace_ratio: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtlpProtocol {
+    /// OTLP/HTTP in binary protobuf; each signal has its own path below the endpoint.
+    Http,
+    Grpc,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

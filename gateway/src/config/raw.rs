@@ -5,6 +5,7 @@ use figment::value::Dict;
 use serde::{Deserialize, Serialize};
 
 use super::load::BUILTINS;
+use crate::intercept::STATUS_FILE;
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -118,6 +119,7 @@ pub struct PluginFiles {
 pub struct Intercept {
     pub interfaces: Vec<String>,
     pub node_ips: Vec<String>,
+    pub status_file: String,
 }
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -125,7 +127,11 @@ pub struct Intercept {
 pub struct Telemetry {
     pub log_format: String,
     pub log_level: String,
+    pub cluster: String,
     pub otlp_endpoint: String,
+    pub otlp_protocol: String,
+    pub metrics_interval: String,
+    pub trace_ratio: f64,
 }
 
 /// A plugin's own keys: any that it likes, so secrets among them are known by name only.
@@ -239,12 +245,20 @@ impl Default for Plugin {
 
 impl Default for Intercept {
     fn default() -> Self {
-        Self { interfaces: vec!["!lo".into()], node_ips: Vec::new() }
+        Self { interfaces: vec!["!lo".into()], node_ips: Vec::new(), status_file: STATUS_FILE.into() }
     }
 }
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { log_format: "json".into(), log_level: "info".into(), otlp_endpoint: String::new() }
+        Self {
+            log_format: "json".into(),
+            log_level: "info".into(),
+            cluster: String::new(),
+            otlp_endpoint: String::new(),
+            otlp_protocol: "http".into(),
+            metrics_interval: "30s".into(),
+            trace_ratio: 0.01,
+        }
     }
 }

@@ -20,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use opentelemetry::Context;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -138,7 +139,7 @@ impl Keeper {
                 Some(landed) = self.flights.landed() => self.land(landed),
                 Some(alarm) = poll_fn(|cx| self.alarms.poll_expired(cx)) => self.ring(alarm.into_inner()),
                 message = self.inbox.recv() => match message {
-                    Some(Message::Ask { key, answer }) => self.ask(key, answer),
+                    Some(Message::Ask { key, answer, within }) => self.ask(key, answer, within),
                     Some(Message::Keep { as_of, wanted }) => self.keep(as_of, &wanted),
                     Some(Message::State(answer)) => drop(answer.send(self.state())),
                     None => break,
@@ -148,7 +149,7 @@ impl Keeper {
         self.flights.cancel().await;
     }
 
-    fn ask(&mut self, key: CredentialKey, answer: oneshot::Sender<Answer>) {
+    fn ask(&mut self, key: CredentialKey, answer: oneshot::Sender<Answer>, within: Context) {
         let now = self.clock.now();
         let entry = self.entries.entry(key.clone()).or_default();
         entry.asked_at = Some(Instant::now());
@@ -158,6 +159,7 @@ impl Keeper {
             None => entry.waiters.push(answer),
         }
         if entry.is_due(now, self.settings.min_remaining) {
+            entry.asked_within = within;
             self.enqueue(key, Urgency::Asked);
         }
     }
@@ -184,7 +186,8 @@ impl Keeper {
     fn launch(&mut self, key: CredentialKey) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.next = Next::Flying;
-            self.flights.launch(Arc::clone(&self.source), key);
+            let within = std::mem::take(&mut entry.asked_within);
+            self.flights.launch(Arc::clone(&self.source), key, within);
         }
     }
 

@@ -14,6 +14,7 @@ pub use secret::{Credential, Form, Secret};
 
 use std::{sync::Arc, time::Duration};
 
+use opentelemetry::Context;
 use tokio::sync::{mpsc, oneshot};
 
 use self::{keeper::Message, store::Store};
@@ -67,6 +68,11 @@ impl Credentials {
         self.valid(grant.key())
     }
 
+    /// How many are held.
+    pub fn held(&self) -> usize {
+        self.store.len()
+    }
+
     /// The life left to the credential that expires first. None when none is held.
     pub fn shortest_remaining(&self) -> Option<Duration> {
         let now = self.clock.now();
@@ -81,7 +87,7 @@ impl Credentials {
 
     async fn ask(&self, key: &CredentialKey) -> Result<Arc<Credential>, CredentialError> {
         let (answer, answered) = oneshot::channel();
-        let ask = Message::Ask { key: key.clone(), answer };
+        let ask = Message::Ask { key: key.clone(), answer, within: Context::current() };
         self.keeper.send(ask).await.map_err(|_| CredentialError::Stopped)?;
         answered.await.unwrap_or(Err(CredentialError::Stopped))
     }

@@ -29,6 +29,10 @@ impl Store {
         self.0.load().get(key).map(|cell| cell.load_full())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.load().len()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Credential>> {
         self.0.load().values().map(|cell| cell.load_full()).collect()
     }

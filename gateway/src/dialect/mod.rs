@@ -46,16 +46,19 @@ pub enum Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// A label for logs and metrics.
-    pub fn label(&self) -> &'static str {
+    /// For logs, metrics and traces: the path with what is variable in it by name (OpenTelemetry, `http.route`). A dated
+    /// version is one of the latest's routes.
+    pub fn route(&self) -> &'static str {
         match self {
-            Self::MintToken(_) => "token",
-            Self::Versions => "versions",
-            Self::RoleName => "role-name",
-            Self::Credential { form: Form::Plain, .. } => "credential",
-            Self::Credential { form: Form::Extended, .. } => "credential-extended",
-            Self::InstanceProfile => "instance-profile",
-            Self::Metadata(_) => "metadata",
+            Self::MintToken(_) => "/latest/api/token",
+            Self::Versions => "/",
+            Self::RoleName => "/latest/meta-data/iam/security-credentials/",
+            Self::Credential { form: Form::Plain, .. } => "/latest/meta-data/iam/security-credentials/{role}",
+            Self::Credential { form: Form::Extended, .. } => {
+                "/latest/meta-data/iam/security-credentials-extended/{role}"
+            }
+            Self::InstanceProfile => "/latest/meta-data/iam/info",
+            Self::Metadata(_) => "/latest/{path}",
         }
     }
 }

@@ -25,9 +25,14 @@ const OF_GATEWAY: [&str; 4] = [READINESS, "roster", "credentials", V1];
 pub(super) struct State {
     version: String,
     waits_for: Vec<String>,
-    pub(super) roster_synced_at: Option<String>,
+    pub(super) roster: Roster,
     pub(super) workloads: Vec<Listed>,
     pub(super) credentials: Vec<Key>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Roster {
+    pub(super) synced_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +124,7 @@ fn v1(metrics: &Metrics, token: TokenMode) -> Finding {
         (false, TokenMode::Required) => Finding::pass(V1, "nobody has asked without a session token"),
         (true, mode) => {
             let refused = if mode == TokenMode::Required { ", and were refused" } else { "" };
-            let cure = "the log names the pods (lines of metagate::access with imds=v1): give them an SDK that speaks \
+            let cure = "the log names the pods (lines of metagate::imds): give them an SDK that speaks \
                         IMDSv2, before imds.token = \"required\" refuses them";
             Finding::warn(V1, format!("{count} requests came without a session token (IMDSv1){refused}"), cure)
         }

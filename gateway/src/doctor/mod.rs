@@ -26,9 +26,6 @@ use crate::{
     clock::Clock,
     config::{Config, Faults, RosterSource},
 };
-
-/// Where the chart has `metagate intercept install --watch` tell what it sees.
-pub const STATUS_FILE: &str = "/run/metagate-intercept/status.json";
 /// For a group of checks. The longest way is the node's region (2 s) and then STS (5 s, with its retries).
 pub const PATIENCE: Duration = Duration::from_secs(9);
 

@@ -1,18 +1,12 @@
 //! The node's redirect, as `metagate intercept install --watch` last saw it. Looking oneself would need privileges.
 
-use std::{
-    io::ErrorKind,
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::{io::ErrorKind, path::PathBuf, time::SystemTime};
 
 use super::{Finding, no_cluster};
 use crate::{clock::Clock, config::Config, intercept::Status};
 
 const REDIRECT: &str = "redirect";
 const FOREIGN: &str = "redirect-others";
-/// A watcher looks every 30 s.
-const STALE: Duration = Duration::from_secs(120);
 const VERIFY: &str = "as root on the node: metagate intercept verify";
 
 pub(super) async fn look(path: PathBuf, clock: Clock) -> Vec<Finding> {
@@ -41,9 +35,7 @@ pub(super) fn none(config: &Config) -> Vec<Finding> {
 }
 
 fn redirect(status: &Status, now: SystemTime) -> Finding {
-    let age = humantime::parse_rfc3339(&status.checked_at).map(|at| now.duration_since(at).unwrap_or_default());
-    let age = age.unwrap_or(Duration::MAX);
-    if age > STALE {
+    if status.is_stale(now) {
         let found = format!("nobody has looked at it since {}", status.checked_at);
         let cure = format!("see container intercept-watch of the gateway's pod; {VERIFY}");
         return Finding::warn(REDIRECT, found, cure);

@@ -17,7 +17,7 @@ pub(super) fn judge(state: &State, metrics: &Metrics) -> Finding {
         1 => "1 pod".to_owned(),
         count => format!("{count} pods"),
     };
-    let Some(synced_at) = &state.roster_synced_at else {
+    let Some(synced_at) = &state.roster.synced_at else {
         return Finding::fail(CHECK, "has never been filled, so no pod is known", cure);
     };
     match metrics.sample("metagate_roster_age_seconds") {

@@ -140,7 +140,7 @@ fn granted(workload: &Workload) -> Option<Arc<Grant>> {
 }
 
 /// What the role's trust policy must say.
-fn trust(workload: &Workload) -> String {
+pub(crate) fn trust(workload: &Workload) -> String {
     match granted(workload).map(|grant| grant.role().source.clone()) {
         Some(CredentialSource::WebIdentity { .. }) => format!(
             "Let the role's trust policy name this cluster's OIDC provider, with the subject \

@@ -25,7 +25,7 @@ pub use interface::{Interfaces, NoInterface, Pattern, PatternError, existing as 
 pub use nft::{Nft, NftError};
 pub use privilege::{PrivilegeError, keep_only_net_admin};
 pub use ruleset::{Redirect, TABLE};
-pub use status::Status;
+pub use status::{STATUS_FILE, Status};
 pub use watch::Watch;
 
 use nft::ChainName;

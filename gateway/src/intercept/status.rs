@@ -5,11 +5,18 @@ use std::{
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::ForeignRule;
+
+/// Where the chart has a watcher write it, and everybody look for it.
+pub const STATUS_FILE: &str = "/run/metagate-intercept/status.json";
+
+/// A watcher looks every 30 s: one that has not for four times that has ended.
+const STALE: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -36,6 +43,12 @@ impl Status {
         file.as_file().set_permissions(Permissions::from_mode(0o644))?;
         file.persist(path)?;
         Ok(())
+    }
+
+    /// Whether it is too old to say anything of now.
+    pub fn is_stale(&self, now: SystemTime) -> bool {
+        let checked_at = humantime::parse_rfc3339(&self.checked_at);
+        checked_at.map_or(true, |at| now.duration_since(at).unwrap_or_default() > STALE)
     }
 
     pub fn read(path: &Path) -> io::Result<Self> {

@@ -23,6 +23,7 @@ pub struct Plugin(Arc<Parts>);
 struct Parts {
     name: String,
     digest: [u8; 32],
+    interface: String,
     settings: config::Plugin,
     config_json: String,
     interest: Interest,
@@ -158,7 +159,8 @@ impl Plugin {
         let name = settings.name.clone();
         let config_json = settings.config.to_string();
         let interest = Interest::default();
-        let mut parts = Parts { name, digest, settings, config_json, interest, pre };
+        let interface = component::built_for(host, pre.instance_pre().component()).unwrap_or_default();
+        let mut parts = Parts { name, digest, interface, settings, config_json, interest, pre };
         // Asked once, at load: a plugin whose configuration is wrong is refused here and not at a pod's expense.
         let asked = Instance::first(host, &parts.pre, &parts.settings, &parts.config_json).await;
         parts.interest = asked.map_err(|unasked| match unasked {
@@ -188,6 +190,11 @@ impl Plugin {
     /// Asked for and granted: what it decides can be another thing with time alone.
     pub fn reads_clock(&self) -> bool {
         self.0.settings.clock && self.0.interest.asks_for_clock()
+    }
+
+    /// The version of the interface that it was built for.
+    pub fn interface(&self) -> &str {
+        &self.0.interface
     }
 
     /// SHA-256 of the component.

@@ -159,7 +159,7 @@ pub(super) fn another_world(host: &Host, plugin: &str, component: &Component, fo
 }
 
 /// The version of the interface that the component is of; None where it exports no policy.
-fn built_for(host: &Host, component: &Component) -> Option<String> {
+pub(super) fn built_for(host: &Host, component: &Component) -> Option<String> {
     component.component_type().exports(&host.engine).find_map(|(name, _)| version::of_export(name).map(str::to_owned))
 }
 

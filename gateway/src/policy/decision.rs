@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     plugin::{Denied, Fault, FaultKind, TooMuch},
+    role::RoleArn,
     workload::Workload,
 };
 
@@ -20,6 +21,8 @@ pub struct Decision {
     pub workload: String,
     pub outcome: Outcome,
     pub steps: Vec<Step>,
+    /// What was resolved, granted or not.
+    pub role: Option<RoleArn>,
     pub decided_at: SystemTime,
     /// None: until what it was made from changes.
     pub stands_for: Option<Duration>,
@@ -100,6 +103,7 @@ impl Decision {
             workload: workload.title(),
             outcome: Outcome::Rejected(why),
             steps: Vec::new(),
+            role: None,
             decided_at: now,
             stands_for: None,
         }
@@ -114,6 +118,22 @@ impl Decision {
         })
     }
 
+    /// The phase that its last answer came in; nobody was asked where there is none.
+    pub fn ended_in(&self) -> Phase {
+        self.steps.last().map_or(Phase::Resolve, |step| step.phase)
+    }
+
+    /// Whose word it is: who refused, or who named the role that was granted. `policy` is the gateway itself.
+    pub fn ended_by(&self) -> &str {
+        let resolved = || self.steps.iter().find(|step| matches!(step.said, Said::Role(_)));
+        match &self.outcome {
+            Outcome::Granted(_) => resolved().map_or(POLICY, |step| &step.plugin),
+            Outcome::Rejected(Rejection::Denied(denial)) => &denial.by,
+            Outcome::Rejected(Rejection::Failed(fault)) => &fault.plugin,
+            Outcome::Admitted | Outcome::Rejected(_) => POLICY,
+        }
+    }
+
     /// What would have been refused, were it not for audit mode.
     pub fn audited(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.audited)
@@ -126,6 +146,13 @@ pub(super) fn failed(steps: &[Step]) -> bool {
 }
 
 impl Outcome {
+    pub fn grant(&self) -> Option<&Grant> {
+        match self {
+            Self::Granted(grant) => Some(grant),
+            Self::Admitted | Self::Rejected(_) => None,
+        }
+    }
+
     /// None where nothing is refused.
     pub fn rejection(&self) -> Option<&Rejection> {
         match self {

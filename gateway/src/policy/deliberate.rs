@@ -15,7 +15,7 @@ use crate::{
         self, Denied, Fault, FaultKind, Host, Instance, Plugin, Resolution, RoleAnswer, ShownRole, ShownWorkload,
         TooMuch, Verdict,
     },
-    role::Role,
+    role::{Role, RoleArn},
     workload::Workload,
 };
 
@@ -31,7 +31,8 @@ pub(super) async fn run(
     now: SystemTime,
 ) -> Decision {
     let seats = rules.plugins.iter().map(|_| None).collect();
-    let mut work = Deliberation { host: &host, rules: &rules, workload: &workload, now, seats, steps: Vec::new() };
+    let mut work =
+        Deliberation { host: &host, rules: &rules, workload: &workload, now, seats, steps: Vec::new(), resolved: None };
     let concluded = match path.as_deref() {
         None => work.on_role().await,
         Some(path) => work.on_path(path).await,
@@ -44,6 +45,7 @@ pub(super) async fn run(
         workload: workload.title(),
         outcome: concluded.unwrap_or_else(Outcome::Rejected),
         steps: work.steps,
+        role: work.resolved,
         decided_at: now,
         stands_for,
     }
@@ -57,6 +59,7 @@ struct Deliberation<'a> {
     /// One for each plugin, taken when it is first asked.
     seats: Vec<Option<Seat>>,
     steps: Vec<Step>,
+    resolved: Option<RoleArn>,
 }
 
 /// A plugin's instance with what it is shown.
@@ -83,6 +86,7 @@ enum Unheard {
 impl Deliberation<'_> {
     async fn on_role(&mut self) -> Result<Outcome, Rejection> {
         let Some(resolved) = self.resolve().await? else { return Err(Rejection::NoRole) };
+        self.resolved = Some(resolved.role.arn.clone());
         let base = self.rules.defaults.base.as_ref().map(|base| base.as_str());
         let role = plugin::shown_role(&resolved.role, &resolved.as_written, base);
         let rules = self.rules;
@@ -251,7 +255,7 @@ impl Unheard {
 }
 
 /// Who is named where no plugin is.
-pub(crate) const POLICY: &str = "policy";
+pub const POLICY: &str = "policy";
 
 /// The code of a denial for a workload that carries more than plugins can be shown.
 pub(super) const TOO_MUCH: &str = "too-much-metadata";

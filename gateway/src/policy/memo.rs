@@ -1,6 +1,12 @@
 //! What policy said of one workload value, and whose turn it is to ask.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
 
 use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -15,6 +21,10 @@ pub struct Memo {
     turn: Arc<Mutex<()>>,
     /// May be one that is not kept, as a plugin failed in it.
     latest: ArcSwapOption<Decision>,
+    /// When the credential was issued that the workload was last given, in nanoseconds since 1970; 0: none yet.
+    handed: AtomicU64,
+    /// Whether it was told of that the workload asks without a session token.
+    told_of_v1: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -42,6 +52,19 @@ impl Memo {
             self.kept.store(Some(Arc::new(Kept { generation, decision: Arc::clone(decision) })));
         }
         self.latest.store(Some(Arc::clone(decision)));
+    }
+
+    /// Notes that the workload is given the credential that was issued then; whether it is news.
+    pub fn is_handed(&self, issued_at: SystemTime) -> bool {
+        let since = issued_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let issued = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        // Read first: a hit must not take the line from the other threads.
+        self.handed.load(Ordering::Relaxed) != issued && self.handed.swap(issued, Ordering::Relaxed) != issued
+    }
+
+    /// Notes that the workload asks without a session token; whether it is news.
+    pub fn is_news_of_v1(&self) -> bool {
+        !self.told_of_v1.load(Ordering::Relaxed) && !self.told_of_v1.swap(true, Ordering::Relaxed)
     }
 
     /// The last decision that was kept, however old.

@@ -13,12 +13,12 @@ mod shown;
 mod tally;
 
 pub use decision::{Decision, Denial, Outcome, Phase, Rejection, Said, Step};
-pub(crate) use deliberate::POLICY;
+pub use deliberate::POLICY;
 pub use grant::Grant;
 pub use memo::Memo;
 pub(crate) use role::complete;
 pub use rules::{Defaults, Rules};
-pub use tally::{Tallied, Tally};
+pub use tally::{Counted, Tallied, Tally};
 
 use std::{
     sync::{

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Rules {
     pub(super) generation: u64,
-    pub(super) interest: Interest,
+    pub interest: Interest,
     pub plugins: Vec<Plugin>,
     pub defaults: Defaults,
 }

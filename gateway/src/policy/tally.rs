@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use super::{Decision, Rejection, Said, Step};
@@ -13,6 +13,7 @@ use super::{Decision, Rejection, Said, Step};
 const CODES: usize = 32;
 /// What the others are counted by.
 const OTHER: &str = "other";
+const NONE: &str = "none";
 
 /// By the plugin's name, so that it goes on across reloads; the gateway's own denials are those of `policy`. Decisions
 /// that were worked out count, never one that was remembered.
@@ -30,19 +31,33 @@ pub struct Tallied {
     /// By kind, whether acted on or not.
     pub faults: BTreeMap<&'static str, u64>,
     pub last_fault: Option<(SystemTime, String)>,
+    /// Its calls, and the time that they took.
+    pub calls: u64,
+    pub took: Duration,
+    pub longest: Duration,
     codes: BTreeSet<String>,
 }
 
+/// How a decision was counted: each by a code of a closed set, at most 32 and `other` for each plugin, and the kinds of
+/// faults.
+#[derive(Debug)]
+pub struct Counted<'a> {
+    /// What ended it; `none` where nothing did.
+    pub reason: String,
+    pub audited: Vec<(&'a Step, String)>,
+}
+
 impl Tally {
-    /// Adds a decision, and returns its audited steps, each with the code that it was counted by: at most 32 and `other`
-    /// for each plugin, and the kinds of faults.
-    pub fn count<'a>(&self, decision: &'a Decision) -> Vec<(&'a Step, String)> {
+    pub fn count<'a>(&self, decision: &'a Decision) -> Counted<'a> {
         let mut tallies = self.tallies();
         let mut audited = Vec::new();
         for (index, step) in decision.steps.iter().enumerate() {
             let tallied = tallies.entry(step.plugin.clone()).or_default();
             let asked_before = decision.steps.iter().take(index).any(|before| before.plugin == step.plugin);
             tallied.decisions += u64::from(!asked_before);
+            tallied.calls += 1;
+            tallied.took += step.took;
+            tallied.longest = tallied.longest.max(step.took);
             if let Said::Fault(fault) = &step.said {
                 *tallied.faults.entry(fault.kind.label()).or_default() += 1;
                 tallied.last_fault = Some((decision.decided_at, step.said.text()));
@@ -56,12 +71,17 @@ impl Tally {
                 audited.push((step, code));
             }
         }
-        if let Some(Rejection::Denied(denial)) = decision.outcome.rejection() {
-            let tallied = tallies.entry(denial.by.clone()).or_default();
-            let code = tallied.counted_by(&denial.code);
-            *tallied.denials.entry(code).or_default() += 1;
-        }
-        audited
+        let reason = match decision.outcome.rejection() {
+            Some(Rejection::Denied(denial)) => {
+                let tallied = tallies.entry(denial.by.clone()).or_default();
+                let code = tallied.counted_by(&denial.code);
+                *tallied.denials.entry(code.clone()).or_default() += 1;
+                code
+            }
+            Some(Rejection::Failed(fault)) => fault.kind.label().to_owned(),
+            _ => NONE.to_owned(),
+        };
+        Counted { reason, audited }
     }
 
     pub fn of(&self, plugin: &str) -> Tallied {
@@ -85,7 +105,7 @@ impl Tallied {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::Duration};
+    use std::sync::Arc;
 
     use super::*;
     use crate::{
@@ -107,7 +127,7 @@ mod tests {
 
     fn decision(steps: Vec<Step>, outcome: Outcome) -> Decision {
         let decided_at = SystemTime::UNIX_EPOCH;
-        Decision { workload: "payments/checkout-0".into(), outcome, steps, decided_at, stands_for: None }
+        Decision { workload: "payments/checkout-0".into(), outcome, steps, role: None, decided_at, stands_for: None }
     }
 
     #[test]
@@ -116,7 +136,7 @@ mod tests {
         for number in 0..1000 {
             let code = format!("pod-{number}");
             let counted = decision(vec![step("own", Phase::Authorize, deny(&code), true)], Outcome::Admitted);
-            let by = tally.count(&counted);
+            let by = tally.count(&counted).audited;
             assert_eq!(by[0].1, if number < CODES { code.as_str() } else { OTHER });
         }
         for number in 0..1000 {
@@ -130,7 +150,7 @@ mod tests {
         assert_eq!((own.audited.values().sum::<u64>(), own.denials.values().sum::<u64>()), (1000, 1000));
         // Another plugin has codes of its own.
         let other = decision(vec![step("second", Phase::Authorize, deny("late"), true)], Outcome::Admitted);
-        assert_eq!(tally.count(&other)[0].1, "late");
+        assert_eq!(tally.count(&other).audited[0].1, "late");
     }
 
     #[test]

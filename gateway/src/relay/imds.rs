@@ -12,6 +12,7 @@ use super::{
     transport::{BODY_MAX, Endpoint, Fault, Reply, Transport},
     upstream::{Read, Upstream},
 };
+use crate::telemetry::ImdsRequests;
 
 /// For everything: waiting for a place, connecting, a token, the answer. IMDS answers in milliseconds or not at all.
 const READ_WITHIN: Duration = Duration::from_secs(2);
@@ -31,8 +32,12 @@ pub struct HttpUpstream {
 }
 
 impl HttpUpstream {
-    pub fn new(endpoint: Endpoint) -> Self {
-        Self { transport: Transport::new(endpoint), session: Session::default(), places: Semaphore::new(READS_AT_ONCE) }
+    pub fn new(endpoint: Endpoint, requests: ImdsRequests) -> Self {
+        Self {
+            transport: Transport::new(endpoint, requests),
+            session: Session::default(),
+            places: Semaphore::new(READS_AT_ONCE),
+        }
     }
 
     async fn read_in_place(&self, entry: &Entry) -> Result<Document, RelayError> {

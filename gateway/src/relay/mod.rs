@@ -47,7 +47,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::config::{self, ImdsEndpoint};
+use crate::{
+    config::{self, ImdsEndpoint},
+    telemetry::ImdsRequests,
+};
 use hold::{Held, Lives};
 
 /// Answers held, in bytes. A whole instance's metadata is some 10 KiB; this leaves room for pods that read many tags.
@@ -89,9 +92,9 @@ impl Relay {
 
     /// # Errors
     /// Where `imds.endpoint` is no `http://HOST[:PORT]`.
-    pub fn from_config(imds: &config::Imds) -> Result<Self, EndpointError> {
+    pub fn from_config(imds: &config::Imds, requests: ImdsRequests) -> Result<Self, EndpointError> {
         let upstream: Arc<dyn Upstream> = match &imds.endpoint {
-            ImdsEndpoint::Http(endpoint) => Arc::new(HttpUpstream::new(endpoint.parse()?)),
+            ImdsEndpoint::Http(endpoint) => Arc::new(HttpUpstream::new(endpoint.parse()?, requests)),
             ImdsEndpoint::Sandbox => Arc::new(SandboxInstance::new()),
         };
         Ok(Self::new(upstream, imds.cache))

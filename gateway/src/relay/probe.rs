@@ -11,6 +11,7 @@ use super::{
     session::{Pass, mint_request, token},
     transport::{Endpoint, Fault, Transport},
 };
+use crate::telemetry::ImdsRequests;
 
 /// Above the time that connecting may take: what is late then is the answer.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -36,7 +37,7 @@ pub enum ProbeError {
 }
 
 pub async fn probe(endpoint: Endpoint) -> Result<Probe, ProbeError> {
-    let transport = Transport::new(endpoint);
+    let transport = Transport::new(endpoint, ImdsRequests::default());
     let (method, path, header) = mint_request();
     let asked = transport.send(method, path, Some(header));
     let reply = timeout(WITHIN, asked).await.map_err(|_| ProbeError::TokenLate)?.map_err(words)?;

@@ -10,6 +10,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
+use crate::telemetry::ImdsRequests;
+
 /// Long for a link-local peer, short against the second that botocore waits in all.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 /// The largest document is user data, 16 KiB before encoding (EC2 User Guide); four times that is still harmless.
@@ -37,6 +39,7 @@ pub enum EndpointError {
 pub(super) struct Transport {
     client: Client<HttpConnector, Empty<Bytes>>,
     endpoint: Endpoint,
+    requests: ImdsRequests,
 }
 
 pub(super) struct Reply {
@@ -52,8 +55,18 @@ pub(super) enum Fault {
     Unavailable(String),
 }
 
+impl Fault {
+    /// A metric label.
+    fn label(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+}
+
 impl Transport {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(super) fn new(endpoint: Endpoint, requests: ImdsRequests) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
         connector.set_nodelay(true);
@@ -63,11 +76,24 @@ impl Transport {
             .pool_idle_timeout(IDLE_WITHIN)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        Self { client, endpoint }
+        Self { client, endpoint, requests }
     }
 
     /// `Host` and what is given here are all that is sent. Redirects are answers like any other.
     pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        header: Option<(HeaderName, HeaderValue)>,
+    ) -> Result<Reply, Fault> {
+        let authority = &self.endpoint.0;
+        let request = self.requests.begin(&method, authority.host(), authority.port_u16().unwrap_or(80));
+        let answer = self.exchange(method, path, header).await;
+        request.ended(answer.as_ref().map(|reply| reply.status.as_u16()).map_err(Fault::label));
+        answer
+    }
+
+    async fn exchange(
         &self,
         method: Method,
         path: &str,

@@ -12,6 +12,7 @@ use crate::{
     config::{Config, CredentialsSource},
     credential::Subject,
     roster::{Feed, Standing},
+    telemetry::StsCalls,
 };
 
 /// What waits for the node's region.
@@ -31,6 +32,7 @@ pub fn of_config(
     feed: &Arc<Feed>,
     cluster: Option<&Cluster>,
     clock: Clock,
+    calls: StsCalls,
 ) -> Result<(Arc<dyn Source>, Option<OnRegion>), ChoiceError> {
     if config.credentials.source == CredentialsSource::Sandbox {
         return Ok((Arc::new(SandboxSource::new(clock)), None));
@@ -40,11 +42,11 @@ pub fn of_config(
     let tokens = tokens(feed, cluster)?;
     let config = config.clone();
     match config.credentials.region.clone() {
-        Some(region) => Ok((sts(&config, region, tokens, clock)?, None)),
+        Some(region) => Ok((sts(&config, region, tokens, clock, calls)?, None)),
         None => {
             let awaited = Arc::new(Awaited::default());
             let waiting = Arc::clone(&awaited);
-            let found = move |region| match sts(&config, region, tokens, clock) {
+            let found = move |region| match sts(&config, region, tokens, clock, calls) {
                 Ok(source) => waiting.found(source),
                 Err(error) => tracing::error!(%error, "no credentials can be had"),
             };
@@ -70,6 +72,7 @@ fn sts(
     region: String,
     tokens: Arc<dyn TokenSupplier>,
     clock: Clock,
+    calls: StsCalls,
 ) -> Result<Arc<dyn Source>, IdentityError> {
     Ok(Arc::new(StsSource::new(StsSettings {
         identity: base_identity(&identity(config, region.clone()))?,
@@ -78,6 +81,7 @@ fn sts(
         assume_role_arn: config.credentials.assume_role_arn.clone(),
         tokens,
         clock,
+        calls,
     })))
 }
 

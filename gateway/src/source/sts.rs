@@ -4,6 +4,7 @@ mod client;
 #[cfg(test)]
 pub(super) mod fake;
 mod fault;
+mod propagate;
 #[cfg(test)]
 mod tests;
 mod whoami;
@@ -29,6 +30,7 @@ use crate::{
     credential::{Credential, CredentialKey, Secret, Subject},
     role::{CredentialSource, Role, RoleArn},
     source::{FaultClass, Fetch, FetchError, Source, TokenSupplier},
+    telemetry::{StsCalls, StsOperation},
 };
 
 /// What STS grants at most to a chained session, and to every role whatever its own maximum (AWS IAM User Guide, "Role
@@ -45,6 +47,7 @@ pub struct StsSettings {
     pub assume_role_arn: Option<RoleArn>,
     pub tokens: Arc<dyn TokenSupplier>,
     pub clock: Clock,
+    pub calls: StsCalls,
 }
 
 pub struct StsSource {
@@ -53,6 +56,7 @@ pub struct StsSource {
     global: Client,
     tokens: Arc<dyn TokenSupplier>,
     clock: Clock,
+    calls: StsCalls,
     /// Roles whose configured duration was found too long; each is logged once.
     shortened: Mutex<HashSet<RoleArn>>,
 }
@@ -70,7 +74,7 @@ impl StsSource {
     }
 
     fn over(transport: &Transport, settings: StsSettings) -> Self {
-        let StsSettings { region, endpoint, identity, assume_role_arn, tokens, clock } = settings;
+        let StsSettings { region, endpoint, identity, assume_role_arn, tokens, clock, calls } = settings;
         let (region, endpoint) = (Region::new(region), endpoint.as_deref());
         let base = transport.client(region.clone(), endpoint, Some(identity));
         let regional = match assume_role_arn {
@@ -81,7 +85,7 @@ impl StsSource {
             }
         };
         let global = transport.client(client::GLOBAL, endpoint, None);
-        Self { regional, global, tokens, clock, shortened: Mutex::default() }
+        Self { regional, global, tokens, clock, calls, shortened: Mutex::default() }
     }
 
     async fn fetch(&self, key: &CredentialKey) -> Result<Credential, FetchError> {
@@ -117,7 +121,7 @@ impl StsSource {
     }
 
     async fn assume_role(&self, role: &Role, duration: Duration) -> Result<Option<Credentials>, FetchError> {
-        let answer = self
+        let request = self
             .regional
             .assume_role()
             .role_arn(role.arn.as_str())
@@ -126,10 +130,12 @@ impl StsSource {
             .set_external_id(role.external_id.clone())
             .set_tags(tags(role)?)
             .set_policy(role.session_policy.clone())
-            .set_policy_arns(policy_arns(role))
-            .send()
-            .await;
-        answer.map(|output| output.credentials).map_err(|error| fault::of(&error, Call::AssumeRole))
+            .set_policy_arns(policy_arns(role));
+        let call = async {
+            let answer = request.send().await;
+            answer.map(|output| output.credentials).map_err(|error| fault::of(&error, Call::AssumeRole))
+        };
+        self.calls.made(StsOperation::AssumeRole, call).await
     }
 
     /// Session tags travel in the token's claims here; the call itself has no parameter for them.
@@ -142,17 +148,19 @@ impl StsSource {
         duration: Duration,
     ) -> Result<Option<Credentials>, FetchError> {
         let token = self.tokens.token(subject, audience).await?;
-        let answer = client
+        let request = client
             .assume_role_with_web_identity()
             .role_arn(role.arn.as_str())
             .role_session_name(role.session_name.as_str())
             .web_identity_token(token.expose())
             .duration_seconds(seconds(duration))
             .set_policy(role.session_policy.clone())
-            .set_policy_arns(policy_arns(role))
-            .send()
-            .await;
-        answer.map(|output| output.credentials).map_err(|error| fault::of(&error, Call::WithWebIdentity))
+            .set_policy_arns(policy_arns(role));
+        let call = async {
+            let answer = request.send().await;
+            answer.map(|output| output.credentials).map_err(|error| fault::of(&error, Call::WithWebIdentity))
+        };
+        self.calls.made(StsOperation::AssumeRoleWithWebIdentity, call).await
     }
 
     fn note_shortened(&self, role: &Role, error: &FetchError) {

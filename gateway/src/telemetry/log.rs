@@ -1,42 +1,97 @@
-//! Structured logs, on standard error: standard output is for data.
+//! Structured logs, on standard error: standard output is for data. And by OTLP, where there is a collector.
 
 use std::io::IsTerminal;
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use opentelemetry::{KeyValue, metrics::Meter};
+use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
+use tracing::{Metadata, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{EnvFilter, Layer, filter::FilterFn, fmt, layer::SubscriberExt, registry::LookupSpan};
 
-use crate::config::{LogFormat, Telemetry};
+use super::{MetricsError, Resource, flush, otlp};
+use crate::config::{Config, LogFormat};
+
+/// The last lines are written when this is dropped.
+pub struct Log {
+    exported: Option<SdkLoggerProvider>,
+    exports: otlp::Exports,
+    dropped: ErrorCounter,
+    _worker: WorkerGuard,
+}
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     #[error("telemetry.log_level: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
+    #[error(transparent)]
+    Export(#[from] MetricsError),
     #[error("a log was set up already")]
     Twice,
 }
 
-/// The last lines are written when the guard is dropped.
-///
+/// What an export itself may log: exporting that would never end.
+const EXPORTERS: [&str; 6] = ["hyper", "h2", "tonic", "tower", "rustls", "opentelemetry"];
+
 /// A log that nobody reads must not stop a pod's request, so lines are dropped rather than waited for once 8,192 of them
-/// wait: some 4 MiB.
-pub fn init(config: &Telemetry) -> Result<WorkerGuard, LogError> {
-    let (writer, guard) = NonBlockingBuilder::default()
+/// wait: some 4 MiB. Must be called within a tokio runtime where the configuration names a collector.
+pub fn init(config: &Config) -> Result<Log, LogError> {
+    let (writer, worker) = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(8192)
         .thread_name("log")
         .finish(std::io::stderr());
-    let filter = EnvFilter::builder().parse(&config.log_level)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    let set = match config.log_format {
-        LogFormat::Json => {
-            let subscriber = log.json().flatten_event(true).with_current_span(false).with_span_list(false).finish();
-            tracing::subscriber::set_global_default(subscriber)
-        }
-        LogFormat::Text => {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            tracing::subscriber::set_global_default(log.with_ansi(colour).finish())
-        }
+    let exports = otlp::Exports::default();
+    let exported = match &config.telemetry.otlp {
+        Some(otlp) => Some(otlp::logs(otlp, Resource::of(config).0, &exports)?),
+        None => None,
+    };
+    let dropped = writer.error_counter();
+    let filter = EnvFilter::builder().parse(&config.telemetry.log_level)?;
+    let bridge = exported.as_ref().map(|provider| {
+        OpenTelemetryTracingBridge::new(provider).with_filter(FilterFn::new(|metadata| !is_of_an_export(metadata)))
+    });
+    let subscriber = tracing_subscriber::registry().with(filter).with(bridge);
+    let set = match config.telemetry.log_format {
+        LogFormat::Json => tracing::subscriber::set_global_default(subscriber.with(json(writer))),
+        LogFormat::Text => tracing::subscriber::set_global_default(subscriber.with(text(writer))),
     };
     set.map_err(|_| LogError::Twice)?;
-    Ok(guard)
+    Ok(Log { exported, exports, dropped, _worker: worker })
+}
+
+fn json<S: Subscriber + for<'a> LookupSpan<'a>>(writer: NonBlocking) -> impl Layer<S> {
+    fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false).with_writer(writer)
+}
+
+fn text<S: Subscriber + for<'a> LookupSpan<'a>>(writer: NonBlocking) -> impl Layer<S> {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    fmt::layer().with_ansi(colour).with_writer(writer)
+}
+
+fn is_of_an_export(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    EXPORTERS.iter().any(|exporter| target.starts_with(exporter))
+}
+
+impl Log {
+    /// What of it was lost, and how its exports ended, as counters of `meter`.
+    pub fn watch(&self, meter: &Meter) {
+        let dropped = self.dropped.clone();
+        meter
+            .u64_observable_counter("metagate.telemetry.dropped")
+            .with_description("Lines of the log that nobody read in time.")
+            .with_callback(move |observer| {
+                observer.observe(dropped.dropped_lines() as u64, &[KeyValue::new("signal", "log-lines")]);
+            })
+            .build();
+        self.exports.watch(meter);
+    }
+
+    /// Exports what was not exported yet, if that takes no longer than a few seconds.
+    pub async fn flush(&self) {
+        if let Some(provider) = self.exported.clone() {
+            flush(move || provider.shutdown()).await;
+        }
+    }
 }

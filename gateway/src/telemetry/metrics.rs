@@ -1,19 +1,23 @@
-//! Metrics: OpenTelemetry instruments, read as Prometheus text.
+//! Metrics: OpenTelemetry instruments, read as Prometheus text and exported by OTLP.
 //!
 //! Every label comes from a closed set or from the configuration, so the series count has a bound that no pod can move.
+//! `deploy/METRICS.md` lists them all.
 
 use std::time::Duration;
 
 use opentelemetry::{
     KeyValue,
-    metrics::{Counter, Histogram, MeterProvider},
+    metrics::{Counter, Histogram, Meter, MeterProvider},
 };
 use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Encoder, Registry, TextEncoder};
 
+use super::{Resource, otlp, process, traffic::Traffic};
 use crate::{
+    caller::Unidentified,
+    config,
     credential::Observer,
-    policy::{Decision, Step, Tally},
+    policy::{Counted, Decision, Said, Step, Tally},
     source::FaultClass,
 };
 
@@ -22,20 +26,23 @@ pub struct Metrics {
     provider: SdkMeterProvider,
     requests: Histogram<f64>,
     refusals: Counter<u64>,
-    v1_requests: Counter<u64>,
+    caller_waits: Histogram<f64>,
     decisions: Counter<u64>,
     plugin_calls: Histogram<f64>,
+    plugin_failures: Counter<u64>,
     audited: Counter<u64>,
-    credential_reads: Counter<u64>,
     fetches: Histogram<f64>,
     renewal_lag: Histogram<f64>,
+    pub(super) calls: Histogram<f64>,
+    pub(super) upstream: Histogram<f64>,
     reloads: Counter<u64>,
     tally: Tally,
+    traffic: Traffic,
 }
 
 #[derive(Debug, thiserror::Error)]
 #[error("metrics cannot be set up: {0}")]
-pub struct MetricsError(String);
+pub struct MetricsError(pub(super) String);
 
 /// From a hit (tens of microseconds) to the longest wait that any timeout allows.
 const REQUEST_SECONDS: [f64; 13] = [2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0];
@@ -43,40 +50,70 @@ const REQUEST_SECONDS: [f64; 13] = [2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 0.
 const CALL_SECONDS: [f64; 10] = [1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 0.01, 0.05, 0.2, 1.0];
 /// From an STS call in the same zone (20 ms) to the fetch deadline.
 const FETCH_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
+/// From the node's own metadata service (1 ms) to its deadline.
+const UPSTREAM_SECONDS: [f64; 9] = [1e-3, 2e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 impl Metrics {
-    pub(super) fn new() -> Result<Self, MetricsError> {
+    /// Exported to `otlp` too, where there is one. Must be called within a tokio runtime then.
+    pub(super) fn new(
+        resource: &Resource,
+        otlp: Option<&config::Otlp>,
+        exports: &otlp::Exports,
+    ) -> Result<Self, MetricsError> {
         let registry = Registry::new();
-        let exporter = opentelemetry_prometheus::exporter()
+        let scraped = opentelemetry_prometheus::exporter()
             .with_registry(registry.clone())
             .scope_info_enabled(false)
+            .without_target_info()
             .build()
             .map_err(|error| MetricsError(error.to_string()))?;
-        let provider = SdkMeterProvider::builder().with_reader(exporter).build();
-        let meter = provider.meter("metagate");
+        let mut provider = SdkMeterProvider::builder().with_resource(resource.0.clone()).with_reader(scraped);
+        if let Some(otlp) = otlp {
+            provider = provider.with_reader(otlp::metrics(otlp, exports)?);
+        }
+        let provider = provider.build();
+        let meter = provider.meter(SCOPE);
+        exports.watch(&meter);
+        process::watch(&meter);
+        Ok(Self::of(registry, provider))
+    }
+
+    fn of(registry: Registry, provider: SdkMeterProvider) -> Self {
+        let meter = provider.meter(SCOPE);
         let seconds = |name: &'static str, about: &'static str, bounds: &[f64]| {
             meter.f64_histogram(name).with_unit("s").with_description(about).with_boundaries(bounds.to_vec()).build()
         };
         let count = |name: &'static str, about: &'static str| meter.u64_counter(name).with_description(about).build();
-        Ok(Self {
+        Self {
             requests: seconds("http.server.request.duration", "Requests of pods.", &REQUEST_SECONDS),
             refusals: count("metagate.refusals", "Requests refused, by reason."),
-            v1_requests: count("metagate.imds.v1_requests", "Requests without a session token (IMDSv1)."),
-            decisions: count("metagate.policy.decisions", "Decisions worked out, by outcome."),
+            caller_waits: seconds(
+                "metagate.caller.wait.duration",
+                "Requests that came before their pod was known.",
+                &REQUEST_SECONDS,
+            ),
+            decisions: count("metagate.policy.decisions", "Decisions worked out, by what ended them."),
             plugin_calls: seconds("metagate.plugin.call.duration", "Calls of plugins, by answer.", &CALL_SECONDS),
+            plugin_failures: count("metagate.plugin.failures", "Calls of plugins that gave no answer."),
             audited: count("metagate.policy.audited", "Answers that would have refused, were it not for audit mode."),
-            credential_reads: count("metagate.credential.reads", "Reads of the credential store: hit or miss."),
             fetches: seconds(
                 "metagate.credential.fetch.duration",
                 "Fetches from the source, by result.",
                 &FETCH_SECONDS,
             ),
             renewal_lag: seconds("metagate.credential.renewal_lag", "How late a renewal came.", &FETCH_SECONDS),
+            calls: seconds("rpc.client.call.duration", "Calls of AWS STS, with their retries.", &FETCH_SECONDS),
+            upstream: seconds(
+                "http.client.request.duration",
+                "Requests to the node's own metadata service.",
+                &UPSTREAM_SECONDS,
+            ),
             reloads: count("metagate.reloads", "Reloads, by what and result."),
             tally: Tally::default(),
+            traffic: Traffic::watched(&meter),
             registry,
             provider,
-        })
+        }
     }
 
     /// Prometheus text format 0.0.4.
@@ -86,33 +123,41 @@ impl Metrics {
         encoded.map(|()| text).map_err(|error| MetricsError(error.to_string()))
     }
 
-    /// A gauge that is read when somebody looks.
-    pub fn watch(
-        &self,
-        name: &'static str,
-        unit: &'static str,
-        about: &'static str,
-        read: impl Fn() -> Option<f64> + Send + Sync + 'static,
-    ) {
-        let meter = self.provider.meter("metagate");
-        let gauge = meter.f64_observable_gauge(name).with_unit(unit).with_description(about);
-        gauge.with_callback(move |observer| read().into_iter().for_each(|value| observer.observe(value, &[]))).build();
+    pub fn meter(&self) -> Meter {
+        self.provider.meter(SCOPE)
     }
 
-    pub(super) fn request(&self, ask: &'static str, status: u16, outcome: &'static str, took: Duration) {
-        let labels = [KeyValue::new("http.route", ask), KeyValue::new("http.response.status_code", i64::from(status))];
-        self.requests.record(took.as_secs_f64(), &labels);
-        if status >= 400 {
-            self.refusals.add(1, &[KeyValue::new("reason", outcome)]);
+    pub(super) fn provider(&self) -> &SdkMeterProvider {
+        &self.provider
+    }
+
+    /// What pods have asked lately.
+    pub fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub(super) fn request(&self, request: &Answered, took: Duration) {
+        let [method, scheme, route, status] = request.labels();
+        match request.refused {
+            // An error is the server's own; a pod that is refused is answered well.
+            Some(reason) if request.status >= 500 => {
+                let error = KeyValue::new("error.type", reason);
+                self.requests.record(took.as_secs_f64(), &[method, scheme, route, status, error]);
+            }
+            _ => self.requests.record(took.as_secs_f64(), &[method, scheme, route, status]),
+        }
+        self.traffic.request(request.refused.is_some());
+        if let Some(reason) = request.refused {
+            self.refusals.add(1, &[KeyValue::new("reason", reason)]);
         }
     }
 
-    pub(super) fn v1_request(&self) {
-        self.v1_requests.add(1, &[]);
+    pub(super) fn waited(&self, outcome: Option<Unidentified>, waited: Duration) {
+        let outcome = outcome.map_or("found", Unidentified::label);
+        self.caller_waits.record(waited.as_secs_f64(), &[KeyValue::new("outcome", outcome)]);
     }
 
     pub fn decision(&self, decision: &Decision) {
-        self.decisions.add(1, &[KeyValue::new("outcome", decision.outcome.label())]);
         let labels = |step: &Step| {
             [
                 KeyValue::new("plugin", step.plugin.clone()),
@@ -122,11 +167,25 @@ impl Metrics {
         };
         for step in &decision.steps {
             self.plugin_calls.record(step.took.as_secs_f64(), &labels(step));
+            if let Said::Fault(fault) = &step.said {
+                let [plugin, phase, _] = labels(step);
+                self.plugin_failures.add(1, &[plugin, phase, KeyValue::new("kind", fault.kind.label())]);
+            }
         }
-        for (step, code) in self.tally.count(decision) {
+        let Counted { reason, audited } = self.tally.count(decision);
+        for (step, code) in audited {
             let [plugin, phase, answer] = labels(step);
             self.audited.add(1, &[plugin, phase, answer, KeyValue::new("code", code)]);
         }
+        self.decisions.add(
+            1,
+            &[
+                KeyValue::new("phase", decision.ended_in().label()),
+                KeyValue::new("outcome", decision.outcome.label()),
+                KeyValue::new("plugin", decision.ended_by().to_owned()),
+                KeyValue::new("reason", reason),
+            ],
+        );
     }
 
     /// What the decisions' plugins have answered.
@@ -140,18 +199,42 @@ impl Metrics {
     }
 }
 
+/// What all instruments are named under.
+pub(super) const SCOPE: &str = "metagate";
+
+/// A request as it ended.
+pub(super) struct Answered {
+    pub(super) method: &'static str,
+    pub(super) route: &'static str,
+    pub(super) status: u16,
+    /// The refusal's label.
+    pub(super) refused: Option<&'static str>,
+}
+
+impl Answered {
+    pub(super) fn labels(&self) -> [KeyValue; 4] {
+        [
+            KeyValue::new("http.request.method", self.method),
+            KeyValue::new("url.scheme", "http"),
+            KeyValue::new("http.route", self.route),
+            KeyValue::new("http.response.status_code", i64::from(self.status)),
+        ]
+    }
+}
+
 impl Observer for Metrics {
     fn hit(&self) {
-        self.credential_reads.add(1, &[KeyValue::new("result", "hit")]);
+        self.traffic.hit();
     }
 
     fn miss(&self) {
-        self.credential_reads.add(1, &[KeyValue::new("result", "miss")]);
+        self.traffic.miss();
     }
 
     fn fetched(&self, outcome: Result<(), FaultClass>, elapsed: Duration) {
         let result = outcome.map_or_else(FaultClass::label, |()| "ok");
         self.fetches.record(elapsed.as_secs_f64(), &[KeyValue::new("result", result)]);
+        self.traffic.fetched(outcome);
     }
 
     fn renewed(&self, lag: Duration) {

@@ -1,29 +1,69 @@
-//! All metric and field names. Logic fills a record; telemetry turns it into counters and one line.
+//! All metric, span and field names. Logic fills a record; telemetry turns it into counters, spans and one line.
 
 mod log;
 mod metrics;
+mod otlp;
+mod outgoing;
+mod process;
 mod record;
+mod refusals;
+mod traces;
+mod traffic;
 
-pub use log::{LogError, init as init_log};
+pub use log::{Log, LogError, init as init_log};
 pub use metrics::{Metrics, MetricsError};
+pub use outgoing::{ImdsRequests, StsCalls, StsOperation};
 pub use record::{Protocol, Record, RequestId};
+pub use refusals::{Refusals, Refused};
+pub use traces::Traces;
+pub use traffic::{Interval, SourceHealth, Traffic};
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use http::request::Parts;
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use tokio::sync::oneshot;
 
-use crate::{caller::Origin, events::Notices};
+use crate::{caller::Origin, config::Config, events::Notices};
 
 #[derive(Clone)]
 pub struct Telemetry {
     metrics: Arc<Metrics>,
+    traces: Traces,
+    refusals: Arc<Refusals>,
     notices: Notices,
 }
 
+/// What everything that is exported is said of.
+pub(crate) struct Resource(opentelemetry_sdk::Resource);
+
+/// Longest wait at exit for what was not exported yet. Kubernetes gives 30 s in all, of which requests under way may have
+/// taken 10.
+const FLUSH: Duration = Duration::from_secs(5);
+
 impl Telemetry {
-    /// Refusals are told to `notices` too.
-    pub fn new(notices: Notices) -> Result<Self, MetricsError> {
-        Ok(Self { metrics: Arc::new(Metrics::new()?), notices })
+    /// Refusals are told to `notices` too. Must be called within a tokio runtime where the configuration names a collector.
+    pub fn new(config: &Config, notices: Notices) -> Result<Self, MetricsError> {
+        let resource = Resource::of(config);
+        let exports = otlp::Exports::default();
+        let metrics = Metrics::new(&resource, config.telemetry.otlp.as_ref(), &exports)?;
+        let traces = match &config.telemetry.otlp {
+            Some(otlp) => Traces::new(otlp::traces(otlp, resource.0.clone(), &exports)?, otlp.trace_ratio),
+            None => Traces::default(),
+        };
+        Ok(Self { metrics: Arc::new(metrics), traces, refusals: Arc::default(), notices })
+    }
+
+    /// For commands that answer and end.
+    pub fn unexported() -> Result<Self, MetricsError> {
+        let resource = Resource(opentelemetry_sdk::Resource::builder_empty().build());
+        let metrics = Metrics::new(&resource, None, &otlp::Exports::default())?;
+        let (traces, notices) = (Traces::default(), Notices::default());
+        Ok(Self { metrics: Arc::new(metrics), traces, refusals: Arc::default(), notices })
     }
 
     pub fn notices(&self) -> &Notices {
@@ -34,8 +74,67 @@ impl Telemetry {
         &self.metrics
     }
 
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
+    pub fn refusals(&self) -> &Refusals {
+        &self.refusals
+    }
+
+    pub fn sts_calls(&self) -> StsCalls {
+        StsCalls::of(&self.metrics, &self.traces)
+    }
+
+    pub fn imds_requests(&self) -> ImdsRequests {
+        ImdsRequests::of(&self.metrics)
+    }
+
     /// A request's record; it is written when it is dropped, however the request ends.
     pub fn record(&self, origin: &Origin, parts: &Parts) -> Record {
         Record::begin(self.clone(), origin, parts)
     }
+
+    /// Exports what was not exported yet, if that takes no longer than a few seconds.
+    pub async fn flush(&self) {
+        let (metrics, traces) = (Arc::clone(&self.metrics), self.traces.clone());
+        flush(move || {
+            let spans = traces.provider().map_or(Ok(()), |provider| provider.shutdown_with_timeout(FLUSH));
+            spans.and(metrics.provider().shutdown_with_timeout(FLUSH))
+        })
+        .await;
+    }
+}
+
+/// On a thread of its own: it blocks, and one that hangs must not keep the process.
+async fn flush(work: impl FnOnce() -> OTelSdkResult + Send + 'static) {
+    let (done, told) = oneshot::channel();
+    let spawned = std::thread::Builder::new().name("flush".into()).spawn(move || drop(done.send(work())));
+    let ended = match spawned {
+        Ok(_) => tokio::time::timeout(FLUSH, told).await.unwrap_or(Ok(Err(OTelSdkError::Timeout(FLUSH)))),
+        Err(error) => Ok(Err(OTelSdkError::InternalFailure(error.to_string()))),
+    };
+    if let Ok(Err(error)) = ended {
+        tracing::warn!(%error, "not all telemetry was exported");
+    }
+}
+
+impl Resource {
+    /// OpenTelemetry's names; `OTEL_RESOURCE_ATTRIBUTES` adds to them.
+    pub(crate) fn of(config: &Config) -> Self {
+        let named = [("k8s.node.name", &config.roster.node), ("k8s.cluster.name", &config.telemetry.cluster)];
+        let named = named.into_iter().filter(|(_, value)| !value.is_empty());
+        let builder = opentelemetry_sdk::Resource::builder()
+            .with_service_name("metagate")
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attribute(KeyValue::new("service.instance.id", instance()))
+            .with_attributes(named.map(|(name, value)| KeyValue::new(name, value.clone())));
+        Self(builder.build())
+    }
+}
+
+/// The same for all that this process exports.
+fn instance() -> &'static str {
+    static INSTANCE: OnceLock<String> = OnceLock::new();
+    INSTANCE.get_or_init(|| format!("{:032x}", rand::random::<u128>()))
 }

@@ -1,15 +1,25 @@
 //! What is known of one request when it ends.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{Method, request::Parts};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Status, TraceContextExt},
+};
 
-use super::Telemetry;
+use super::{Refused, Telemetry, metrics::Answered};
 use crate::{
-    caller::Origin,
+    caller::{Identified, Origin, Unidentified},
     credential::Credential,
     dialect::{Answer, Ask},
     events::Notice,
+    explain::rfc3339,
     policy::Grant,
     refusal::Refusal,
     workload::Workload,
@@ -20,18 +30,20 @@ pub struct Record {
     began: Instant,
     id: RequestId,
     peer: IpAddr,
-    method: Method,
-    ask: &'static str,
+    method: &'static str,
+    route: &'static str,
     protocol: Option<Protocol>,
     workload: Option<Arc<Workload>>,
-    /// The access key id joins this line with CloudTrail; it is no secret.
+    /// The access key id joins this record with CloudTrail; it is no secret.
     credential: Option<(Arc<Grant>, Arc<Credential>)>,
     ended: Option<Ended>,
+    /// Of the request's span, where it is traced.
+    context: Option<Context>,
 }
 
 /// What a pod's owner quotes and an operator searches for. Written out only where somebody reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestId(u64);
+pub struct RequestId(pub(super) u64);
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -56,13 +68,16 @@ const OK: &str = "ok";
 
 impl Record {
     pub(super) fn begin(telemetry: Telemetry, origin: &Origin, parts: &Parts) -> Self {
+        telemetry.metrics.traffic().began();
+        let id = RequestId(rand::random());
         Self {
+            context: telemetry.traces.request(id),
             telemetry,
             began: Instant::now(),
-            id: RequestId(rand::random()),
+            id,
             peer: origin.address(),
-            method: parts.method.clone(),
-            ask: "malformed",
+            method: method(&parts.method),
+            route: "malformed",
             protocol: None,
             workload: None,
             credential: None,
@@ -74,16 +89,27 @@ impl Record {
         self.id
     }
 
+    /// What is done for the request is traced within this, where it is traced.
+    pub fn context(&self) -> Option<&Context> {
+        self.context.as_ref()
+    }
+
     pub fn ask(&mut self, ask: &Ask<'_>) {
-        self.ask = ask.label();
+        self.route = ask.route();
     }
 
     pub fn protocol(&mut self, protocol: Protocol) {
         self.protocol = Some(protocol);
     }
 
-    pub fn workload(&mut self, workload: &Arc<Workload>) {
-        self.workload = Some(Arc::clone(workload));
+    pub fn caller(&mut self, identified: Identified) -> Result<Arc<Workload>, Unidentified> {
+        let Identified { caller, waited } = identified;
+        if let Some(waited) = waited {
+            self.telemetry.metrics.waited(caller.as_ref().err().copied(), waited);
+        }
+        let workload = caller?;
+        self.workload = Some(Arc::clone(&workload));
+        Ok(workload)
     }
 
     pub fn credential(&mut self, grant: &Arc<Grant>, credential: &Arc<Credential>) {
@@ -96,47 +122,180 @@ impl Record {
             Err(refusal) => Ended::Refused { refusal: refusal.clone() },
         });
     }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match &self.ended {
+            Some(Ended::Refused { refusal }) => Some(refusal),
+            Some(Ended::Answered) | None => None,
+        }
+    }
+
+    /// Whether this workload is given this credential for the first time.
+    fn is_first(&self) -> bool {
+        let Some((workload, (_, credential))) = self.workload.as_ref().zip(self.credential.as_ref()) else {
+            return false;
+        };
+        workload.memo.is_handed(credential.issued_at)
+    }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let took = self.began.elapsed();
         let (status, outcome) = match &self.ended {
             Some(Ended::Answered) => (200, OK),
             Some(Ended::Refused { refusal }) => (refusal.status().as_u16(), refusal.label()),
             // The client left before there was an answer. 499 is nginx's word for it; HTTP has none.
             None => (499, "client-left"),
         };
-        self.telemetry.metrics.request(self.ask, status, outcome, self.began.elapsed());
+        let refused = (status >= 400).then_some(outcome);
+        let answered = Answered { method: self.method, route: self.route, status, refused };
+        self.telemetry.metrics.request(&answered, took);
         if self.protocol == Some(Protocol::V1) {
-            self.telemetry.metrics.v1_request();
+            self.telemetry.metrics.traffic().v1_request();
+            self.tell_of_v1();
         }
-        if let (Some(workload), Some(Ended::Refused { refusal })) = (&self.workload, &self.ended) {
+        if let Some(refusal) = self.refusal() {
+            self.tell(status, refusal);
+        }
+        // What it logs is of this trace.
+        let attached = self.context.clone().map(Context::attach);
+        if refused.is_some() || self.is_first() {
+            self.write(status, outcome, took);
+        } else {
+            self.write_every(status, outcome, took);
+        }
+        drop(attached);
+        self.end_span(&answered);
+    }
+}
+
+impl Record {
+    /// Once for each workload: who must be given another SDK before a token is required.
+    fn tell_of_v1(&self) {
+        if let Some(workload) = self.workload.as_deref().filter(|workload| workload.memo.is_news_of_v1()) {
+            tracing::info!(
+                target: "metagate::imds",
+                namespace = workload.namespace,
+                pod = workload.pod,
+                request_id = %self.id,
+                "this pod asks without a session token (IMDSv1)"
+            );
+        }
+    }
+
+    /// Those who look on.
+    fn tell(&self, status: u16, refusal: &Refusal) {
+        if let Some(workload) = &self.workload {
             self.telemetry.notices.tell(|| Notice::of_refusal(workload, refusal));
         }
-        let cause = match &self.ended {
-            Some(Ended::Refused { refusal }) => refusal.cause(),
-            _ => None,
-        };
+        self.telemetry.refusals.add(Refused {
+            at: Instant::now(),
+            times: 1,
+            request_id: self.id,
+            peer: self.peer,
+            pod: self.workload.as_ref().map(|workload| workload.title()),
+            route: self.route,
+            status,
+            reason: refusal.label(),
+            cause: refusal.cause().unwrap_or_else(|| refusal.text()),
+        });
+    }
+
+    /// The decision record: of every refusal, and of a workload's first use of each credential. CloudTrail shows the same
+    /// access key id and session name.
+    fn write(&self, status: u16, outcome: &'static str, took: Duration) {
         let workload = self.workload.as_deref();
+        let (grant, credential) = self.credential.as_ref().map(|(grant, credential)| (&**grant, &**credential)).unzip();
+        // A refusal of what policy had granted names the role all the same: that is what AWS refused.
+        let granted = workload.and_then(|workload| workload.memo.last());
+        let role = grant.or_else(|| granted.as_ref()?.outcome.grant()).map(Grant::role);
+        let trace_id = self.context.as_ref().map(|context| context.span().span_context().trace_id());
         tracing::info!(
-            target: "metagate::access",
+            target: "metagate::decision",
+            decision = if status < 400 { "granted" } else { "refused" },
             request_id = %self.id,
+            trace_id = trace_id.map(tracing::field::display),
             peer = %self.peer,
-            method = %self.method,
-            ask = self.ask,
+            method = self.method,
+            route = self.route,
             status,
             outcome,
             imds = self.protocol.map(Protocol::label),
             namespace = workload.map(|workload| workload.namespace.as_str()),
             pod = workload.map(|workload| workload.pod.as_str()),
-            role = self.credential.as_ref().map(|(grant, _)| grant.role().arn.as_str()),
-            session_name = self.credential.as_ref().map(|(grant, _)| grant.role().session_name.as_str()),
+            uid = workload.map(|workload| workload.uid.as_str()),
+            service_account = workload.map(|workload| workload.service_account.as_str()),
+            role = role.map(|role| role.arn.as_str()),
+            session_name = role.map(|role| role.session_name.as_str()),
+            access_key_id = credential.map(|credential| credential.access_key_id.as_str()),
+            expires = credential.map(|credential| rfc3339(credential.expires_at)),
+            by = granted.as_ref().map(|decision| decision.ended_by()),
+            cause = self.refusal().and_then(Refusal::cause),
+            duration_us = microseconds(took),
+            "decision"
+        );
+    }
+
+    fn write_every(&self, status: u16, outcome: &'static str, took: Duration) {
+        let workload = self.workload.as_deref();
+        tracing::debug!(
+            target: "metagate::access",
+            request_id = %self.id,
+            peer = %self.peer,
+            method = self.method,
+            route = self.route,
+            status,
+            outcome,
+            imds = self.protocol.map(Protocol::label),
+            namespace = workload.map(|workload| workload.namespace.as_str()),
+            pod = workload.map(|workload| workload.pod.as_str()),
             access_key_id = self.credential.as_ref().map(|(_, credential)| credential.access_key_id.as_str()),
-            cause,
-            duration_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+            duration_us = microseconds(took),
             "request"
         );
     }
+
+    fn end_span(&self, answered: &Answered) {
+        let Some(context) = &self.context else { return };
+        let span = context.span();
+        span.update_name(format!("{} {}", answered.method, answered.route));
+        for label in answered.labels() {
+            span.set_attribute(label);
+        }
+        span.set_attribute(KeyValue::new("metagate.request_id", self.id.to_string()));
+        span.set_attribute(KeyValue::new("client.address", self.peer.to_string()));
+        if let Some(workload) = &self.workload {
+            span.set_attribute(KeyValue::new("k8s.namespace.name", workload.namespace.clone()));
+            span.set_attribute(KeyValue::new("k8s.pod.name", workload.pod.clone()));
+            span.set_attribute(KeyValue::new("k8s.pod.uid", workload.uid.as_str().to_owned()));
+        }
+        // Of a server's span, only what is the server's own fault is an error (OpenTelemetry, HTTP spans).
+        if answered.status >= 500 {
+            span.set_status(Status::error(answered.refused.unwrap_or_default()));
+        }
+        span.end();
+    }
+}
+
+/// What a client may make up is one (OpenTelemetry, HTTP: `_OTHER`).
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        Method::CONNECT => "CONNECT",
+        Method::TRACE => "TRACE",
+        _ => "_OTHER",
+    }
+}
+
+fn microseconds(took: Duration) -> u64 {
+    u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Protocol {

@@ -84,7 +84,7 @@ fn says(folder: &TempDir, state: &Value, metrics: &str) -> Server {
 }
 
 fn state(credentials: &Value) -> Value {
-    json!({ "version": env!("CARGO_PKG_VERSION"), "waits_for": [], "roster_synced_at": "2026-01-01T00:00:00Z",
+    json!({ "version": env!("CARGO_PKG_VERSION"), "waits_for": [], "roster": { "synced_at": "2026-01-01T00:00:00Z" },
             "workloads": [{}], "credentials": credentials, "plugins": [] })
 }
 

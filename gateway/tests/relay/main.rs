@@ -9,14 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metagate::relay::{AllowList, Catalogue, ContentType, Document, Entry, HttpUpstream, Relay, RelayError, Upstream};
+use metagate::{
+    relay::{AllowList, Catalogue, ContentType, Document, Entry, HttpUpstream, Relay, RelayError, Upstream},
+    telemetry::ImdsRequests,
+};
 use metagate_testkit::{
     FakeImds,
     imds::{Fault, NODE_SECRET, Received},
 };
 
 fn upstream(imds: &FakeImds) -> HttpUpstream {
-    HttpUpstream::new(imds.endpoint().parse().unwrap())
+    HttpUpstream::new(imds.endpoint().parse().unwrap(), ImdsRequests::default())
 }
 
 fn relay(imds: &FakeImds) -> Relay {

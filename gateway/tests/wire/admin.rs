@@ -38,11 +38,16 @@ async fn requests_are_counted_by_what_they_asked_and_how_they_ended() {
     }
     assert_eq!(get(&gateway, VISITOR, CREDENTIAL).await.status, 403);
     for counted in [
-        "http_server_request_duration_seconds_count{http_response_status_code=\"200\",http_route=\"credential\"} 3",
-        "http_server_request_duration_seconds_count{http_response_status_code=\"200\",http_route=\"token\"} 1",
+        "http_server_request_duration_seconds_count{http_request_method=\"GET\",http_response_status_code=\"200\",\
+         http_route=\"/latest/meta-data/iam/security-credentials/{role}\",url_scheme=\"http\"} 3",
+        "http_server_request_duration_seconds_count{http_request_method=\"PUT\",http_response_status_code=\"200\",\
+         http_route=\"/latest/api/token\",url_scheme=\"http\"} 1",
         "metagate_refusals_total{reason=\"denied\"} 1",
         "metagate_imds_v1_requests_total 1",
-        "metagate_policy_decisions_total{outcome=\"granted\"}",
+        "metagate_policy_decisions_total{outcome=\"granted\",phase=\"authorize\",plugin=\"annotations\",\
+         reason=\"none\"}",
+        "metagate_policy_decisions_total{outcome=\"denied\",phase=\"authorize\",plugin=\"namespace-regex\",\
+         reason=\"role-not-permitted\"} 1",
         "metagate_credential_reads_total{result=\"hit\"}",
         "metagate_roster_workloads 8",
     ] {
@@ -53,7 +58,7 @@ async fn requests_are_counted_by_what_they_asked_and_how_they_ended() {
         (metrics.status, metrics.header("Content-Type")),
         (200, Some("text/plain; version=0.0.4; charset=utf-8"))
     );
-    assert!(metrics.text().contains("http_route=\"credential\""));
+    assert!(metrics.text().contains("http_route=\"/latest/api/token\""));
 }
 
 #[tokio::test]

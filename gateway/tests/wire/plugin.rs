@@ -29,8 +29,8 @@ async fn on_paths(deed: &str) -> TestGateway {
 fn failed_decisions(gateway: &TestGateway) -> usize {
     let text = gateway.gateway().telemetry.metrics().text().unwrap();
     let text = String::from_utf8(text).unwrap();
-    let count = text.lines().find_map(|line| line.strip_prefix("metagate_policy_decisions_total{outcome=\"failed\"} "));
-    count.map_or(0, |count| count.parse().unwrap())
+    let failed = text.lines().filter(|line| line.starts_with("metagate_policy_decisions_total{outcome=\"failed\","));
+    failed.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ impl Checker<'_> {
         let at = |name| Key::dotted("intercept").name(name);
         let interfaces = self.interfaces(&at("interfaces"), &raw.interfaces);
         let node_ips = self.node_ips(&at("node_ips"), &raw.node_ips);
-        Some(Intercept { interfaces: interfaces?, node_ips: node_ips? })
+        Some(Intercept { interfaces: interfaces?, node_ips: node_ips?, status_file: raw.status_file.clone().into() })
     }
 
     fn interfaces(&mut self, key: &Key, written: &[String]) -> Option<Interfaces> {

@@ -1,9 +1,14 @@
 //! What is logged and where telemetry goes.
 
+use std::time::Duration;
+
 use tracing_subscriber::EnvFilter;
 
-use super::{Checker, Key, nearest, quote, raw};
-use crate::config::{LogFormat, Telemetry};
+use super::{Bounds, Checker, Key, bounds, nearest, quote, raw};
+use crate::config::{LogFormat, Otlp, OtlpProtocol, Telemetry};
+
+const METRICS_INTERVAL: Bounds<Duration> =
+    bounds(Duration::from_secs(1)..=Duration::from_secs(3600), "half a minute is what dashboards show");
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -13,8 +18,31 @@ impl Checker<'_> {
         let log_format =
             self.choice(&at("log_format"), &raw.log_format, [("json", LogFormat::Json), ("text", LogFormat::Text)]);
         let log_level = self.log_level(&at("log_level"), &raw.log_level);
-        let otlp_endpoint = self.optional_url(&at("otlp_endpoint"), &raw.otlp_endpoint);
-        Some(Telemetry { log_format: log_format?, log_level: log_level?, otlp_endpoint: otlp_endpoint? })
+        let otlp = self.otlp(raw);
+        Some(Telemetry { log_format: log_format?, log_level: log_level?, cluster: raw.cluster.clone(), otlp: otlp? })
+    }
+
+    fn otlp(&mut self, raw: &raw::Telemetry) -> Option<Option<Otlp>> {
+        let at = |name| Key::dotted("telemetry").name(name);
+        let endpoint = self.optional_url(&at("otlp_endpoint"), &raw.otlp_endpoint);
+        let protocols = [("http", OtlpProtocol::Http), ("grpc", OtlpProtocol::Grpc)];
+        let protocol = self.choice(&at("otlp_protocol"), &raw.otlp_protocol, protocols);
+        let interval = self.duration(&at("metrics_interval"), &raw.metrics_interval, &METRICS_INTERVAL);
+        let trace_ratio = self.ratio(&at("trace_ratio"), raw.trace_ratio);
+        let (protocol, metrics_interval, trace_ratio) = (protocol?, interval?, trace_ratio?);
+        Some(endpoint?.map(|endpoint| Otlp { endpoint, protocol, metrics_interval, trace_ratio }))
+    }
+
+    fn ratio(&mut self, key: &Key, written: f64) -> Option<f64> {
+        if (0.0..=1.0).contains(&written) {
+            return Some(written);
+        }
+        self.refuse(
+            key,
+            format!("expected a share from 0.0 to 1.0, found {written}"),
+            "0.01 traces one request of a hundred",
+        );
+        None
     }
 
     fn log_level(&mut self, key: &Key, written: &str) -> Option<String> {

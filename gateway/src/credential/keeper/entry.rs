@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use opentelemetry::Context;
 use tokio::{sync::oneshot, time::Instant};
 use tokio_util::time::delay_queue;
 
@@ -24,6 +25,8 @@ pub(super) struct Entry {
     pub(super) wanted: bool,
     /// When a request last asked the keeper for it.
     pub(super) asked_at: Option<Instant>,
+    /// The trace that the next fetch is a part of.
+    pub(super) asked_within: Context,
     held: Option<Held>,
     /// Since the last success.
     fault: Option<Fault>,

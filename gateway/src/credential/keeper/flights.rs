@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use opentelemetry::{Context, context::FutureExt};
 use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, timeout},
@@ -44,13 +45,13 @@ impl Flights {
         self.tasks.len() < self.limit
     }
 
-    pub(super) fn launch(&mut self, source: Arc<dyn Source>, key: CredentialKey) {
+    pub(super) fn launch(&mut self, source: Arc<dyn Source>, key: CredentialKey, within: Context) {
         let (deadline, asked) = (self.deadline, key.clone());
         let fetch = async move {
             let answered = timeout(deadline, source.fetch(&asked)).await;
             answered.unwrap_or_else(|_| Err(unavailable(format!("the source has not answered within {deadline:?}"))))
         };
-        let task = self.tasks.spawn(fetch);
+        let task = self.tasks.spawn(fetch.with_context(within));
         self.aloft.insert(task.id(), Flight { key, since: Instant::now(), task });
     }
 

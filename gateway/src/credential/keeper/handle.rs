@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use opentelemetry::Context;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -18,8 +19,16 @@ use crate::{
 pub(in crate::credential) type Answer = Result<Arc<Credential>, CredentialError>;
 
 pub(in crate::credential) enum Message {
-    Ask { key: CredentialKey, answer: oneshot::Sender<Answer> },
-    Keep { as_of: Instant, wanted: Vec<Arc<Grant>> },
+    /// `within`: the trace of the request that asks.
+    Ask {
+        key: CredentialKey,
+        answer: oneshot::Sender<Answer>,
+        within: Context,
+    },
+    Keep {
+        as_of: Instant,
+        wanted: Vec<Arc<Grant>>,
+    },
     State(oneshot::Sender<Vec<KeyState>>),
 }
 

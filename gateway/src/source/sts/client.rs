@@ -10,7 +10,7 @@ use aws_sdk_sts::{
     Client, Config,
     config::{
         AppName, BehaviorVersion, IdentityCache, Region, SharedCredentialsProvider, SharedHttpClient,
-        retry::RetryConfig, timeout::TimeoutConfig,
+        SharedInterceptor, retry::RetryConfig, timeout::TimeoutConfig,
     },
 };
 use aws_smithy_http_client::{
@@ -18,7 +18,7 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
-use super::{Call, credential, fault};
+use super::{Call, credential, fault, propagate::Propagate};
 use crate::{clock::Clock, role::RoleArn, source::FetchError};
 
 /// The SDK's name for the legacy endpoint `https://sts.amazonaws.com` (STS endpoint rules).
@@ -72,6 +72,7 @@ impl Transport {
             .retry_config(self.retries.clone())
             .identity_cache(identities)
             .region(region);
+        config.push_interceptor(SharedInterceptor::new(Propagate));
         config.set_endpoint_url(endpoint.map(str::to_owned));
         config.set_credentials_provider(identity);
         // What CloudTrail shows as the user agent; the name is a valid one.

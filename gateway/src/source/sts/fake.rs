@@ -27,6 +27,8 @@ pub(in crate::source) struct Ask {
     /// The signature's header, where the request was signed.
     pub(in crate::source) authorization: Option<String>,
     pub(in crate::source) user_agent: String,
+    /// W3C Trace Context.
+    pub(in crate::source) traceparent: Option<String>,
 }
 
 impl Ask {
@@ -93,9 +95,10 @@ async fn respond(
 ) -> Response<Full<Bytes>> {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let (authorization, user_agent) = (header("authorization"), header("user-agent").unwrap_or_default());
+    let traceparent = header("traceparent");
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let ask = Ask { path, form: fields(std::str::from_utf8(&body).unwrap()), authorization, user_agent };
+    let ask = Ask { path, form: fields(std::str::from_utf8(&body).unwrap()), authorization, user_agent, traceparent };
     log.lock().unwrap().push(ask.clone());
     match answer(&ask) {
         Reply::Answer(status, body) => Response::builder()

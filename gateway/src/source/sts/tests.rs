@@ -15,6 +15,7 @@ use super::{
 use crate::source::{Token, TokenError};
 
 mod faults;
+mod trace;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -38,6 +39,7 @@ fn transport() -> Transport {
 
 fn settings(endpoint: &str) -> StsSettings {
     StsSettings {
+        calls: StsCalls::default(),
         region: "eu-central-1".into(),
         endpoint: Some(endpoint.into()),
         identity: SharedCredentialsProvider::new(Keys::new("AKIANODE", "node-secret", None, None, "test")),

@@ -1,12 +1,20 @@
 //! "Why was my pod denied?", answered.
 
-use std::{sync::Arc, time::SystemTime};
+mod next_step;
+
+pub use next_step::NextStep;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    credential::Credential,
-    policy::{Decision, Outcome, Policy, Rejection, Step},
+    credential::{Credential, KeyState},
+    plugin::Interest,
+    policy::{Decision, Grant, Outcome, Policy, Rules, Step},
     refusal::Refusal,
     relay::{AllowList, Catalogue},
     workload::Workload,
@@ -20,6 +28,9 @@ pub struct Explanation {
     pub uid: String,
     pub ips: Vec<String>,
     pub service_account: String,
+    pub node: String,
+    /// Labels, annotations and images that plugins read of it: what each is, and what it says.
+    pub known: Vec<(String, String)>,
     /// The role or path that was asked about, if one was.
     pub asked: Option<String>,
     /// Each plugin's answer, in order.
@@ -29,13 +40,37 @@ pub struct Explanation {
     /// What a pod's request would be answered with.
     pub status: u16,
     pub reason: Option<String>,
+    /// What was resolved, granted or not.
     pub role_arn: Option<String>,
     pub session_name: Option<String>,
     pub source: Option<String>,
-    /// RFC 3339; None while no credential is held.
-    pub credential_expires: Option<String>,
+    /// None while none is held, and nothing was tried.
+    pub credential: Option<Life>,
     /// What to do about it.
-    pub next_step: Option<String>,
+    pub next_step: Option<NextStep>,
+}
+
+/// The life of the credential that is held for a grant.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Life {
+    /// None while none is held; CloudTrail shows the same.
+    pub access_key_id: Option<String>,
+    /// RFC 3339, like what follows.
+    pub issued: Option<String>,
+    pub expires: Option<String>,
+    /// Such as `41m`.
+    pub remaining: Option<String>,
+    /// When the source is asked again.
+    pub renews: Option<String>,
+    /// Since the last success.
+    pub last_error: Option<String>,
+}
+
+/// What the keeper has for a grant.
+#[derive(Clone, Debug, Default)]
+pub struct Keeping {
+    pub held: Option<Arc<Credential>>,
+    pub key: Option<KeyState>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -56,17 +91,19 @@ pub struct Question<'a> {
 }
 
 impl Explanation {
-    /// Works the decision out anew. `held` finds the credential of a grant, where there is one.
+    /// Works the decision out anew. `keeping` finds what is kept for a grant, where anything is.
     pub async fn of(
         policy: &Policy,
         allow: &AllowList,
         workload: &Arc<Workload>,
         question: Question<'_>,
-        held: impl Fn(&crate::policy::Grant) -> Option<Arc<Credential>>,
+        keeping: impl Fn(&Grant) -> Keeping,
+        now: SystemTime,
     ) -> Self {
         let path = question.path.map(canonical);
         let decision = policy.explain(workload, path.as_deref()).await;
-        let mut explanation = Self::told(workload, &decision);
+        let rules = policy.rules();
+        let mut explanation = Self::told(workload, &decision, &rules);
         explanation.asked = question.role.or(question.path).map(str::to_owned);
         if let Some(path) = &path {
             explanation.judge_path(path, allow);
@@ -75,29 +112,33 @@ impl Explanation {
             explanation.role_arn = Some(role.arn.to_string());
             explanation.session_name = Some(role.session_name.to_string());
             explanation.source = Some(role.source.to_string());
-            explanation.credential_expires = held(grant).map(|held| rfc3339(held.expires_at));
+            let keeping = keeping(grant);
+            explanation.next_step = next_step::of_source(workload, grant, &keeping);
+            explanation.credential = Life::of(&keeping, now);
             explanation.judge_role(question.role, &role.arn);
         }
         explanation
     }
 
-    fn told(workload: &Workload, decision: &Decision) -> Self {
+    fn told(workload: &Workload, decision: &Decision, rules: &Rules) -> Self {
         let refusal = decision.outcome.rejection().cloned().map(Refusal::from);
         Self {
             pod: workload.title(),
             uid: workload.uid.as_str().to_owned(),
             ips: workload.ips.iter().map(ToString::to_string).collect(),
             service_account: workload.service_account.clone(),
+            node: workload.node.clone(),
+            known: known(workload, &rules.interest),
             asked: None,
             steps: decision.steps.iter().map(Answer::from).collect(),
             outcome: decision.outcome.label().to_owned(),
             status: refusal.as_ref().map_or(200, |refusal| refusal.status().as_u16()),
             reason: refusal.map(|refusal| refusal.cause().unwrap_or_else(|| refusal.text())),
-            role_arn: None,
+            role_arn: decision.role.as_ref().map(ToString::to_string),
             session_name: None,
             source: None,
-            credential_expires: None,
-            next_step: next_step(&decision.outcome),
+            credential: None,
+            next_step: next_step::of_decision(workload, decision, rules),
         }
     }
 
@@ -106,8 +147,8 @@ impl Explanation {
             self.outcome = "other-role".into();
             self.status = 404;
             self.reason = Some(format!("the pod asks for {asked}, but its role is {own}"));
-            self.next_step =
-                Some("change the pod's role annotation, or ask for the role that the service lists".into());
+            let say = "change the pod's role annotation, or ask for the role that the service lists";
+            self.next_step = Some(NextStep::say(say));
         }
     }
 
@@ -123,7 +164,7 @@ impl Explanation {
                     "{path} is {}",
                     if known { "not in imds.allow" } else { "not a path that any pod may read" }
                 ));
-                self.next_step = known.then(|| format!("add \"{path}\" to imds.allow"));
+                self.next_step = known.then(|| NextStep::say(format!("add \"{path}\" to imds.allow")));
             }
         }
     }
@@ -135,26 +176,38 @@ fn canonical(path: &str) -> String {
     path.strip_prefix("latest/").unwrap_or(path).to_owned()
 }
 
-fn next_step(outcome: &Outcome) -> Option<String> {
-    Some(match outcome.rejection()? {
-        Rejection::NoRole => {
-            "annotate the pod with iam.amazonaws.com/role, or its service account with eks.amazonaws.com/role-arn".into()
+impl Life {
+    fn of(keeping: &Keeping, now: SystemTime) -> Option<Self> {
+        let Keeping { held, key } = keeping;
+        if held.is_none() && key.is_none() {
+            return None;
         }
-        Rejection::Denied(denial) => match denial.code.as_str() {
-            "namespace-not-permitted" => {
-                "annotate the namespace with iam.amazonaws.com/permitted: a regular expression that matches the whole role ARN".into()
-            }
-            "role-not-permitted" => {
-                "give the pod a role that its namespace permits, or widen the namespace's annotation".into()
-            }
-            "nobody-allowed" => "add a plugin whose `authorize` allows this role, such as namespace-regex".into(),
-            "bad-annotation" | "invalid-role" => "correct the annotation that the reason names".into(),
-            _ => format!("ask who owns the policy `{}`", denial.by),
-        },
-        Rejection::Failed(fault) => format!("see the gateway's log for plugin {}; the request may be tried again", fault.plugin),
-        Rejection::Unread => "wait until the roster is listed anew: these plugins read more than was kept of the pod".into(),
-        Rejection::BaseUnknown => "set credentials.base_role_arn, or wait until the node's metadata service answers".into(),
-    })
+        let whole_seconds = |life: Duration| Duration::from_secs(life.as_secs());
+        let remaining = held.as_ref().map(|held| whole_seconds(held.remaining(now)));
+        Some(Self {
+            access_key_id: held.as_ref().map(|held| held.access_key_id.clone()),
+            issued: held.as_ref().map(|held| rfc3339(held.issued_at)),
+            expires: held.as_ref().map(|held| rfc3339(held.expires_at)),
+            remaining: remaining.map(|life| humantime::format_duration(life).to_string()),
+            renews: key.as_ref().and_then(|key| key.next_fetch).map(rfc3339),
+            last_error: key.as_ref().and_then(|key| key.last_error).map(|class| class.label().to_owned()),
+        })
+    }
+}
+
+/// What plugins see of the workload, each pair with where it stands.
+fn known(workload: &Workload, interest: &Interest) -> Vec<(String, String)> {
+    let groups = [
+        ("label", &interest.labels, &workload.labels),
+        ("annotation", &interest.annotations, &workload.annotations),
+        ("namespace label", &interest.namespace_labels, &workload.namespace_labels),
+        ("namespace annotation", &interest.namespace_annotations, &workload.namespace_annotations),
+        ("service account annotation", &interest.service_account_annotations, &workload.service_account_annotations),
+    ];
+    let pairs = groups.into_iter().flat_map(|(what, keys, pairs)| {
+        keys.of(pairs).map(move |(key, value)| (format!("{what} {key}"), value.clone()))
+    });
+    pairs.collect()
 }
 
 pub(crate) fn rfc3339(moment: SystemTime) -> String {

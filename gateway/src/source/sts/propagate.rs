@@ -1,0 +1,50 @@
+//! The trace of a call: its context goes along, and AWS's request id comes back into its span.
+
+use aws_sdk_sts::{
+    config::{
+        ConfigBag, Intercept, RuntimeComponents,
+        interceptors::{BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
+    },
+    error::BoxError,
+};
+use opentelemetry::{Context, KeyValue, propagation::TextMapPropagator, trace::TraceContextExt};
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+
+#[derive(Debug)]
+pub(super) struct Propagate;
+
+/// What AWS support asks for; CloudTrail has it too.
+const REQUEST_ID: &str = "x-amzn-requestid";
+
+impl Intercept for Propagate {
+    fn name(&self) -> &'static str {
+        "Propagate"
+    }
+
+    /// After signing, so that it is no part of what the signature is of.
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let mut fields = std::collections::HashMap::<String, String>::new();
+        TraceContextPropagator::new().inject_context(&Context::current(), &mut fields);
+        for (name, value) in fields {
+            context.request_mut().headers_mut().insert(name, value);
+        }
+        Ok(())
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(id) = context.response().headers().get(REQUEST_ID) {
+            Context::current().span().set_attribute(KeyValue::new("aws.request_id", id.to_owned()));
+        }
+        Ok(())
+    }
+}

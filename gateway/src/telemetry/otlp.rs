@@ -1,0 +1,256 @@
+//! Exports by OTLP, over HTTP or gRPC.
+//!
+//! The SDK exports on threads of its own, which have no reactor: hyper and tonic panic there. So every poll of an export
+//! enters the gateway's runtime, which is also what bounds it in time. A collector that hangs holds up these threads and
+//! nobody else; what comes meanwhile waits in bounded queues, and what does not fit is dropped.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task,
+    time::Duration,
+};
+
+use hyper_rustls::HttpsConnectorBuilder;
+use opentelemetry::{KeyValue, metrics::Meter};
+use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_otlp::{
+    ExporterBuildError, LogExporter, MetricExporter, Protocol, SpanExporter, WithExportConfig, WithHttpConfig,
+    WithTonicConfig, tonic_types::transport::ClientTlsConfig,
+};
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    logs::{BatchConfigBuilder as LogBatches, BatchLogProcessor, LogBatch, SdkLoggerProvider},
+    metrics::{PeriodicReader, Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
+    trace::{BatchConfigBuilder as SpanBatches, BatchSpanProcessor, SdkTracerProvider, SpanData},
+};
+use tokio::runtime::Handle;
+
+use super::metrics::MetricsError;
+use crate::config::{Otlp, OtlpProtocol};
+
+/// One attempt, and all of them together; OTLP's own default (OpenTelemetry specification, "Exporter", timeout).
+const WITHIN: Duration = Duration::from_secs(10);
+/// Spans and log records that wait to be exported, each kind by itself: some 2 MiB at most.
+const QUEUE: usize = 2048;
+const BATCH: usize = 512;
+/// How long one waits for others.
+const DELAY: Duration = Duration::from_secs(2);
+
+/// How the exports of each signal have ended, in the order of [`Signal::ALL`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Exports(Arc<[Ended; 3]>);
+
+#[derive(Debug, Default)]
+struct Ended {
+    ok: AtomicU64,
+    failed: AtomicU64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Signal {
+    Metrics,
+    Traces,
+    Logs,
+}
+
+impl Signal {
+    const ALL: [Self; 3] = [Self::Metrics, Self::Traces, Self::Logs];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Traces => "traces",
+            Self::Logs => "logs",
+        }
+    }
+
+    /// OTLP/HTTP, "OTLP/HTTP Request": each signal's own path below the endpoint.
+    fn path(self) -> &'static str {
+        match self {
+            Self::Metrics => "v1/metrics",
+            Self::Traces => "v1/traces",
+            Self::Logs => "v1/logs",
+        }
+    }
+}
+
+impl Exports {
+    /// As a counter of `meter`.
+    pub(super) fn watch(&self, meter: &Meter) {
+        let exports = self.clone();
+        meter
+            .u64_observable_counter("metagate.telemetry.exports")
+            .with_description("Exports to the collector, by signal and result.")
+            .with_callback(move |observer| {
+                for (signal, ended) in Signal::ALL.into_iter().zip(exports.0.iter()) {
+                    for (result, count) in [("ok", &ended.ok), ("failed", &ended.failed)] {
+                        let count = count.load(Ordering::Relaxed);
+                        if count > 0 {
+                            let labels = [KeyValue::new("signal", signal.label()), KeyValue::new("result", result)];
+                            observer.observe(count, &labels);
+                        }
+                    }
+                }
+            })
+            .build();
+    }
+
+    fn count(&self, signal: Signal, result: &OTelSdkResult) {
+        let [metrics, traces, logs] = &*self.0;
+        let ended = match signal {
+            Signal::Metrics => metrics,
+            Signal::Traces => traces,
+            Signal::Logs => logs,
+        };
+        let count = if result.is_ok() { &ended.ok } else { &ended.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An exporter whose exports run on the gateway's runtime, and end in time.
+#[derive(Debug)]
+struct Hosted<E> {
+    exporter: E,
+    signal: Signal,
+    runtime: Handle,
+    exports: Exports,
+}
+
+impl<E> Hosted<E> {
+    /// Must be called within a tokio runtime.
+    fn new(exporter: E, signal: Signal, exports: &Exports) -> Self {
+        Self { exporter, signal, runtime: Handle::current(), exports: exports.clone() }
+    }
+
+    async fn export(&self, export: impl Future<Output = OTelSdkResult> + Send) -> OTelSdkResult {
+        let bounded = async {
+            let ended = tokio::time::timeout(WITHIN, export).await;
+            ended.unwrap_or(Err(OTelSdkError::Timeout(WITHIN)))
+        };
+        let result = Entered { runtime: &self.runtime, inner: Box::pin(bounded) }.await;
+        self.exports.count(self.signal, &result);
+        result
+    }
+}
+
+/// A future that finds the runtime's reactor and timer wherever it is polled.
+struct Entered<'a, F> {
+    runtime: &'a Handle,
+    inner: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Entered<'_, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<F::Output> {
+        let Self { runtime, inner } = self.get_mut();
+        let _entered = runtime.enter();
+        inner.as_mut().poll(cx)
+    }
+}
+
+impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter for Hosted<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.export(self.exporter.export(batch)).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl<E: opentelemetry_sdk::logs::LogExporter> opentelemetry_sdk::logs::LogExporter for Hosted<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        self.export(self.exporter.export(batch)).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl<E: PushMetricExporter> PushMetricExporter for Hosted<E> {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        self.export(self.exporter.export(metrics)).await
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.exporter.temporality()
+    }
+}
+
+/// Must be called within a tokio runtime, like those below.
+pub(super) fn metrics(otlp: &Otlp, exports: &Exports) -> Result<PeriodicReader<impl PushMetricExporter>, MetricsError> {
+    let exporter = match otlp.protocol {
+        OtlpProtocol::Http => http(MetricExporter::builder().with_http(), otlp, Signal::Metrics)?.build(),
+        OtlpProtocol::Grpc => grpc(MetricExporter::builder().with_tonic(), otlp).build(),
+    };
+    let exporter = Hosted::new(exporter.map_err(unbuilt)?, Signal::Metrics, exports);
+    Ok(PeriodicReader::builder(exporter).with_interval(otlp.metrics_interval).build())
+}
+
+pub(super) fn traces(otlp: &Otlp, resource: Resource, exports: &Exports) -> Result<SdkTracerProvider, MetricsError> {
+    let exporter = match otlp.protocol {
+        OtlpProtocol::Http => http(SpanExporter::builder().with_http(), otlp, Signal::Traces)?.build(),
+        OtlpProtocol::Grpc => grpc(SpanExporter::builder().with_tonic(), otlp).build(),
+    };
+    let exporter = Hosted::new(exporter.map_err(unbuilt)?, Signal::Traces, exports);
+    let batches = SpanBatches::default().with_max_queue_size(QUEUE).with_max_export_batch_size(BATCH);
+    let batches = batches.with_scheduled_delay(DELAY).build();
+    let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
+    Ok(SdkTracerProvider::builder().with_resource(resource).with_span_processor(processor).build())
+}
+
+pub(super) fn logs(otlp: &Otlp, resource: Resource, exports: &Exports) -> Result<SdkLoggerProvider, MetricsError> {
+    let exporter = match otlp.protocol {
+        OtlpProtocol::Http => http(LogExporter::builder().with_http(), otlp, Signal::Logs)?.build(),
+        OtlpProtocol::Grpc => grpc(LogExporter::builder().with_tonic(), otlp).build(),
+    };
+    let exporter = Hosted::new(exporter.map_err(unbuilt)?, Signal::Logs, exports);
+    let batches = LogBatches::default().with_max_queue_size(QUEUE).with_max_export_batch_size(BATCH);
+    let batches = batches.with_scheduled_delay(DELAY).build();
+    let processor = BatchLogProcessor::builder(exporter).with_batch_config(batches).build();
+    Ok(SdkLoggerProvider::builder().with_resource(resource).with_log_processor(processor).build())
+}
+
+fn http<B: WithExportConfig + WithHttpConfig>(builder: B, otlp: &Otlp, signal: Signal) -> Result<B, MetricsError> {
+    let roots = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| MetricsError(error.to_string()))?;
+    let client = HyperClient::new(roots.https_or_http().enable_http1().build(), WITHIN, None);
+    let endpoint = format!("{}/{}", otlp.endpoint.trim_end_matches('/'), signal.path());
+    let builder = builder.with_protocol(Protocol::HttpBinary).with_endpoint(endpoint).with_timeout(WITHIN);
+    Ok(builder.with_http_client(client))
+}
+
+fn grpc<B: WithExportConfig + WithTonicConfig>(builder: B, otlp: &Otlp) -> B {
+    let builder = builder.with_endpoint(&otlp.endpoint).with_timeout(WITHIN);
+    if otlp.endpoint.starts_with("https:") {
+        builder.with_tls_config(ClientTlsConfig::new().with_native_roots())
+    } else {
+        builder
+    }
+}
+
+fn unbuilt(error: ExporterBuildError) -> MetricsError {
+    MetricsError(format!("telemetry.otlp_endpoint: {error}"))
+}

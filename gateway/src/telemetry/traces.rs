@@ -1,0 +1,89 @@
+//! Traces: one span for a request of a pod, one for each decision that was worked out on its behalf, and one for each call
+//! of AWS STS.
+//!
+//! No pod's trace context is taken over: it could make us sample everything, or stand in somebody else's trace. The
+//! context of a call is sent to STS.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
+};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+
+use super::{RequestId, metrics::SCOPE};
+use crate::policy::Decision;
+
+/// Cheap to clone. Without a collector, costs nothing.
+#[derive(Clone, Default)]
+pub struct Traces(Option<Arc<Sampled>>);
+
+struct Sampled {
+    tracer: SdkTracer,
+    provider: SdkTracerProvider,
+    /// Requests whose id is not above this are traced: ids are random, so this many of all are.
+    threshold: u64,
+}
+
+impl Traces {
+    pub(crate) fn new(provider: SdkTracerProvider, ratio: f64) -> Self {
+        // Saturates, so that 1.0 is every id.
+        let threshold = (ratio * u64::MAX as f64) as u64;
+        Self(Some(Arc::new(Sampled { tracer: provider.tracer(SCOPE), provider, threshold })))
+    }
+
+    pub(super) fn provider(&self) -> Option<&SdkTracerProvider> {
+        self.0.as_deref().map(|sampled| &sampled.provider)
+    }
+
+    /// The context of a request that is traced.
+    pub(super) fn request(&self, id: RequestId) -> Option<Context> {
+        let sampled = self.0.as_deref().filter(|sampled| sampled.threshold > 0 && id.0 <= sampled.threshold)?;
+        let builder = sampled.tracer.span_builder("request").with_kind(SpanKind::Server);
+        let span = sampled.tracer.build_with_context(builder, &Context::new());
+        Some(Context::new().with_span(span))
+    }
+
+    /// The context of a call of another service, within the request that it is made for, if that is traced.
+    pub(super) fn call(&self, method: &'static str) -> Context {
+        let Some(sampled) = &self.0 else { return Context::new() };
+        let builder = sampled.tracer.span_builder(method).with_kind(SpanKind::Client);
+        Context::current_with_span(sampled.tracer.build_with_context(builder, &Context::current()))
+    }
+
+    /// A decision that was just worked out, as a part of the request that waits for it.
+    pub fn decision(&self, decision: &Decision) {
+        let Some(sampled) = &self.0 else { return };
+        let parent = Context::current();
+        if !parent.span().span_context().is_sampled() {
+            return;
+        }
+        let ended = SystemTime::now();
+        let took: Duration = decision.steps.iter().map(|step| step.took).sum();
+        let builder = sampled.tracer.span_builder("policy.decision").with_start_time(ended - took);
+        let span = parent.with_span(sampled.tracer.build_with_context(builder, &parent));
+        let span = span.span();
+        span.set_attribute(KeyValue::new("metagate.decision.outcome", decision.outcome.label()));
+        for step in &decision.steps {
+            let microseconds = i64::try_from(step.took.as_micros()).unwrap_or(i64::MAX);
+            span.add_event(
+                "plugin.call",
+                vec![
+                    KeyValue::new("metagate.plugin", step.plugin.clone()),
+                    KeyValue::new("metagate.phase", step.phase.label()),
+                    KeyValue::new("metagate.answer", step.said.text()),
+                    KeyValue::new("metagate.audited", step.audited),
+                    KeyValue::new("metagate.microseconds", microseconds),
+                ],
+            );
+        }
+        if let Some(rejection) = decision.outcome.rejection() {
+            span.set_status(Status::error(crate::refusal::Refusal::from(rejection.clone()).label()));
+        }
+        span.end_with_timestamp(ended);
+    }
+}

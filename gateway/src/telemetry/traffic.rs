@@ -1,0 +1,198 @@
+//! What pods have asked lately, for the status page's plot: totals that cost a request one addition each, and how they stood
+//! every few seconds.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use opentelemetry::{KeyValue, metrics::Meter};
+use tokio_util::sync::CancellationToken;
+
+use crate::source::FaultClass;
+
+/// Ten minutes, at a pace that shows a burst and costs nothing.
+const EVERY: Duration = Duration::from_secs(5);
+const SAMPLES: usize = 120;
+
+#[derive(Clone, Default)]
+pub struct Traffic(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    totals: Totals,
+    active: AtomicI64,
+    misses: AtomicU64,
+    v1_requests: AtomicU64,
+    /// Totals as they stood, oldest first.
+    samples: Mutex<VecDeque<Sample>>,
+    source: Mutex<SourceHealth>,
+}
+
+#[derive(Default)]
+struct Totals {
+    requests: AtomicU64,
+    hits: AtomicU64,
+    refusals: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+struct Sample {
+    at: Instant,
+    requests: u64,
+    hits: u64,
+    refusals: u64,
+}
+
+/// What came within one interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// How long ago it began.
+    pub ago: Duration,
+    pub lasted: Duration,
+    pub requests: u64,
+    /// Credentials answered from what was held.
+    pub hits: u64,
+    pub refusals: u64,
+}
+
+/// When the source last answered, and when it last failed and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SourceHealth {
+    pub succeeded: Option<Instant>,
+    pub failed: Option<(Instant, FaultClass)>,
+}
+
+impl Traffic {
+    /// Its totals are counters of `meter` too.
+    pub(super) fn watched(meter: &Meter) -> Self {
+        let traffic = Self::default();
+        let shared = Arc::clone(&traffic.0);
+        meter
+            .i64_observable_up_down_counter("http.server.active_requests")
+            .with_unit("{request}")
+            .with_description("Requests of pods that are being answered.")
+            .with_callback(move |observer| observer.observe(shared.active.load(Ordering::Relaxed), &[]))
+            .build();
+        let shared = Arc::clone(&traffic.0);
+        meter
+            .u64_observable_counter("metagate.credential.reads")
+            .with_description("Reads of the credential store: hit or miss.")
+            .with_callback(move |observer| {
+                for (result, count) in [("hit", &shared.totals.hits), ("miss", &shared.misses)] {
+                    observer.observe(count.load(Ordering::Relaxed), &[KeyValue::new("result", result)]);
+                }
+            })
+            .build();
+        let shared = Arc::clone(&traffic.0);
+        meter
+            .u64_observable_counter("metagate.imds.v1_requests")
+            .with_description("Requests without a session token (IMDSv1).")
+            .with_callback(move |observer| observer.observe(shared.v1_requests.load(Ordering::Relaxed), &[]))
+            .build();
+        traffic
+    }
+
+    pub(super) fn began(&self) {
+        self.0.active.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn request(&self, refused: bool) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.0.totals.requests.fetch_add(1, Ordering::Relaxed);
+        if refused {
+            self.0.totals.refusals.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn v1_request(&self) {
+        self.0.v1_requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn hit(&self) {
+        self.0.totals.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn miss(&self) {
+        self.0.misses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn fetched(&self, outcome: Result<(), FaultClass>) {
+        let mut source = self.0.source.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(()) => source.succeeded = Some(Instant::now()),
+            Err(class) => source.failed = Some((Instant::now(), class)),
+        }
+    }
+
+    pub fn source(&self) -> SourceHealth {
+        *self.0.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last ten minutes, oldest first.
+    pub fn intervals(&self) -> Vec<Interval> {
+        let samples = self.0.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        let pairs = samples.iter().zip(samples.iter().skip(1));
+        let interval = |(before, after): (&Sample, &Sample)| Interval {
+            ago: before.at.elapsed(),
+            lasted: after.at.duration_since(before.at),
+            requests: after.requests.saturating_sub(before.requests),
+            hits: after.hits.saturating_sub(before.hits),
+            refusals: after.refusals.saturating_sub(before.refusals),
+        };
+        pairs.map(interval).collect()
+    }
+
+    /// Looks every few seconds, until `stop`.
+    pub async fn follow(self, stop: CancellationToken) {
+        let mut ticks = tokio::time::interval(EVERY);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => self.sample(Instant::now()),
+            }
+        }
+    }
+
+    fn sample(&self, at: Instant) {
+        let read = |total: &AtomicU64| total.load(Ordering::Relaxed);
+        let Totals { requests, hits, refusals } = &self.0.totals;
+        let sample = Sample { at, requests: read(requests), hits: read(hits), refusals: read(refusals) };
+        let mut samples = self.0.samples.lock().unwrap_or_else(PoisonError::into_inner);
+        if samples.len() > SAMPLES {
+            samples.pop_front();
+        }
+        samples.push_back(sample);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_between_two_looks_is_in_one_interval_and_ten_minutes_are_kept() {
+        let (traffic, start) = (Traffic::default(), Instant::now());
+        assert!(traffic.intervals().is_empty());
+        traffic.sample(start);
+        assert!(traffic.intervals().is_empty());
+        for refused in [true, false, false] {
+            traffic.began();
+            traffic.request(refused);
+        }
+        traffic.hit();
+        traffic.sample(start + EVERY);
+        let [interval] = traffic.intervals()[..] else { panic!("one interval") };
+        assert_eq!((interval.requests, interval.hits, interval.refusals, interval.lasted), (3, 1, 1, EVERY));
+        for looked in 2..1000 {
+            traffic.sample(start + looked * EVERY);
+        }
+        let kept = traffic.intervals();
+        assert_eq!(kept.len(), SAMPLES);
+        assert!(kept.iter().all(|interval| interval.requests == 0), "what is old is gone");
+    }
+}

@@ -1,0 +1,131 @@
+//! The program's log: decision records, on standard error and at a collector.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, ChildStderr, Command, Stdio},
+};
+
+use metagate_testkit::{Client, Collector, collector::attribute};
+use serde_json::Value;
+use tokio::task::block_in_place;
+
+use super::{CHECKOUT, CREDENTIAL, VISITOR, in_time};
+
+const SANDBOX: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/sandbox.toml");
+
+struct Program {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    pods: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Program {
+    /// The sandbox's configuration as a file, and `set` from the environment.
+    async fn start(set: &[(&str, &str)]) -> Self {
+        let pods = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_metagate"))
+            .args(["run", "--config"])
+            .arg(Path::new(SANDBOX))
+            .env_clear()
+            .env("METAGATE_PODS__LISTEN", pods.to_string())
+            .env("METAGATE_ADMIN__LISTEN", format!("unix:{}", folder.path().join("admin.sock").display()))
+            .env("METAGATE_TELEMETRY__LOG_FORMAT", "json")
+            .envs(set.iter().copied())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("metagate listens") {
+            line.clear();
+            let read = block_in_place(|| log.read_line(&mut line)).unwrap();
+            assert_ne!(read, 0, "it ended before it listened");
+        }
+        Self { child, log, pods, _folder: folder }
+    }
+
+    async fn ask(&self, pod: [u8; 4]) {
+        let mut client = Client::connect(pod, self.pods).await.unwrap();
+        client.ask(format!("GET {CREDENTIAL} HTTP/1.1\r\nHost: {}\r\n\r\n", self.pods)).await.unwrap();
+    }
+
+    /// What it logged until its end, as SIGTERM brings it about.
+    async fn ended(mut self) -> Vec<Value> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let mut rest = String::new();
+        block_in_place(|| self.log.read_to_string(&mut rest)).unwrap();
+        assert!(self.child.wait().unwrap().success());
+        rest.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}
+
+/// Killed when a test ends before it did.
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn decisions(log: &[Value]) -> Vec<&Value> {
+    log.iter().filter(|line| line["target"] == "metagate::decision").collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_grant_of_a_credential_and_every_refusal_leave_a_record_that_cloudtrail_can_be_joined_with() {
+    let program = Program::start(&[]).await;
+    for pod in [CHECKOUT, CHECKOUT, CHECKOUT, VISITOR, VISITOR] {
+        program.ask(pod).await;
+    }
+    let log = in_time("end", program.ended()).await;
+    let decisions = decisions(&log);
+    let told: Vec<_> = decisions.iter().map(|record| (&record["decision"], &record["pod"])).collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    let granted = decisions.iter().find(|record| record["decision"] == "granted").unwrap();
+    assert_eq!(granted["namespace"], "payments");
+    assert_eq!(granted["role"], "arn:aws:iam::123456789012:role/payments-checkout");
+    assert_eq!(granted["session_name"], "payments.checkout-0");
+    assert!(granted["access_key_id"].as_str().unwrap().starts_with("ASIA"), "{granted}");
+    assert!(granted["expires"].is_string() && granted["by"] == "annotations", "{granted}");
+    let refused = decisions.iter().find(|record| record["decision"] == "refused").unwrap();
+    assert_eq!(
+        (&refused["pod"], &refused["by"], &refused["status"]),
+        (&"visitor-0".into(), &"namespace-regex".into(), &403.into())
+    );
+    assert!(refused["cause"].as_str().unwrap().contains("role-not-permitted"));
+    assert!(refused["access_key_id"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_reach_a_collector_with_the_trace_that_they_are_of() {
+    for protocol in ["http", "grpc"] {
+        let collector = if protocol == "grpc" { Collector::grpc().await } else { Collector::http().await }.unwrap();
+        let set = [
+            ("METAGATE_TELEMETRY__OTLP_ENDPOINT", &*collector.endpoint()),
+            ("METAGATE_TELEMETRY__OTLP_PROTOCOL", protocol),
+            ("METAGATE_TELEMETRY__TRACE_RATIO", "1.0"),
+        ];
+        let program = Program::start(&set).await;
+        program.ask(VISITOR).await;
+        let log = in_time("end", program.ended()).await;
+        let record = decisions(&log)[0].clone();
+        let received = collector.received();
+        let exported = received.records();
+        let outcome = |record: &&opentelemetry_proto::tonic::logs::v1::LogRecord| {
+            attribute(&record.attributes, "outcome") == "denied"
+        };
+        let same = exported.iter().find(outcome).unwrap_or_else(|| panic!("{protocol}: {exported:#?}"));
+        assert_eq!(attribute(&same.attributes, "request_id"), record["request_id"].as_str().unwrap());
+        let trace_id = same.trace_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        assert_eq!(trace_id, record["trace_id"].as_str().unwrap(), "{protocol}");
+        assert!(received.spans().iter().any(|span| span.trace_id == same.trace_id), "{protocol}");
+        // What an export logs would be exported for ever.
+        assert!(exported.iter().all(|record| !record.event_name.contains("hyper")));
+    }
+}
