@@ -53,6 +53,19 @@ class Rendered(unittest.TestCase):
         self.assertIn("name: second-metagate", rendered["metagate/templates/cluster-role.yaml"])
 
 
+class Monitors(unittest.TestCase):
+    def test_series_bear_the_nodes_name_and_a_job_that_the_alerts_know(self):
+        found = chart.of_case("metrics")
+        pods = chart.one(found, "PodMonitor")
+        services = chart.one(found, "ServiceMonitor")
+        for endpoint in pods["spec"]["podMetricsEndpoints"] + services["spec"]["endpoints"]:
+            (relabeling,) = endpoint["relabelings"]
+            self.assertEqual(relabeling, {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "instance"})
+        # The job of a PodMonitor is NAMESPACE/NAME, that of a ServiceMonitor its service's name.
+        for name in pods["metadata"]["name"], chart.one(found, "Service")["metadata"]["name"]:
+            self.assertRegex(name, "metagate")
+
+
 class Refused(unittest.TestCase):
     def refused(self, values, *fragments):
         with self.assertRaises(helm_python.HelmError) as caught:
