@@ -20,6 +20,7 @@ use crate::{
     lifecycle::{Followed, FollowedFiles, Refused},
     plugin::{Plugin, signature_beside},
     policy::{Policy, Rules},
+    role::BaseArn,
     roster::Feed,
 };
 
@@ -34,8 +35,15 @@ pub struct Reload {
     config: Option<Followed>,
     plugins: FollowedFiles,
     hangups: Signal,
+    base: Base,
     /// Of a reload that was refused: why there was one, and when it is tried again.
     refused: Option<(Cause, ExponentialBackoff)>,
+}
+
+/// The account that short role names belong to: what the configuration that runs says of it, and what the node said.
+struct Base {
+    written: Option<BaseArn>,
+    found: Option<BaseArn>,
 }
 
 /// Why there was a reload.
@@ -61,12 +69,13 @@ const READ_ANEW: Duration = Duration::from_secs(30);
 /// may have time. Each try may compile something anew, so ever more rarely.
 const TRY_AGAIN: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(600);
 
+const BASE: &str = "credentials.base_role_arn";
 /// Takes effect without a restart.
 const LIVE: [&str; 7] = [
     "plugin",
     "plugin_files",
     "policy",
-    "credentials.base_role_arn",
+    BASE,
     "credentials.session_name",
     "credentials.session_duration",
     "credentials.session_tags",
@@ -97,6 +106,7 @@ impl Reload {
             config,
             plugins: FollowedFiles::new(files(&loaded.config)),
             hangups: signal(SignalKind::hangup())?,
+            base: Base { written: loaded.config.credentials.base_role_arn.clone(), found: None },
             refused: None,
         })
     }
@@ -147,14 +157,23 @@ impl Reload {
         let next = build::rules(policy.host(), &loaded.config, &running.plugins).await?;
         let text = self.sources.file.as_ref().map(|(_, text)| text.clone());
         let is_new = text != self.running || !same(&next.plugins, &running.plugins);
+        if self.base.written.is_none() {
+            self.base.found.clone_from(&running.defaults.base);
+        }
+        let written = loaded.config.credentials.base_role_arn.clone();
+        // The node is asked at the start only, where the configuration leaves it to the node then.
+        let unasked = written.is_none() && self.base.written.is_some() && self.base.found.is_none();
         if is_new {
-            replace(policy, &gateway.feed, &next).await?;
+            replace(policy, &gateway.feed, &next, self.base.found.as_ref()).await?;
             self.running = text;
+            if !unasked {
+                self.base.written = written;
+            }
         }
         self.plugins.follow(wanted).await;
         let changed = loaded.effective.changed_since(&self.started);
-        let restart_for = changed.into_iter().filter(|key| !LIVE.iter().any(|live| is_under(key, live))).collect();
-        Ok(Reloaded { is_new, restart_for })
+        let waits = |key: &String| !LIVE.iter().any(|live| is_under(key, live)) || unasked && key == BASE;
+        Ok(Reloaded { is_new, restart_for: changed.into_iter().filter(waits).collect() })
     }
 }
 
@@ -228,12 +247,12 @@ fn tell(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<R
 
 /// At once for everybody, and only once enough is known of every workload: none may be refused because its rules came
 /// before what they read.
-async fn replace(policy: &Policy, feed: &Feed, next: &Rules) -> Result<(), NotReloaded> {
+async fn replace(policy: &Policy, feed: &Feed, next: &Rules, found: Option<&BaseArn>) -> Result<(), NotReloaded> {
     policy.announce(Some(next));
     let read = timeout(READ_ANEW, read_for(next, feed)).await;
     if read.is_ok() {
-        policy.replace(|rules| match (&next.defaults.base, &rules.defaults.base) {
-            // The node's account, as it was found.
+        policy.replace(|rules| match (&next.defaults.base, found.or(rules.defaults.base.as_ref())) {
+            // The node's account, as it was found, perhaps just now.
             (None, Some(found)) => next.with_base(found.clone()),
             _ => Rules::clone(next),
         });

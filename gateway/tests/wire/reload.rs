@@ -331,3 +331,33 @@ async fn what_was_refused_is_tried_again_without_a_change_of_any_file() {
     lab.reloads("refused", "config", 1).await;
     assert_eq!(look(&lab.gateway, "/readyz").await.text(), "ok\n");
 }
+
+#[tokio::test]
+async fn an_account_that_was_written_and_taken_back_is_the_nodes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    replace(&folder.path().join("own.wasm"), allowing());
+    let with_base = |base: &str| {
+        let text = config_with(&format!("{}[policy]\nmode = 'audit'\n", own("")));
+        text.replace("'arn:aws:iam::123456789012:role/'", base).into_bytes()
+    };
+    let config = folder.path().join("metagate.toml");
+    replace(&config, &with_base("'auto'"));
+    let source = Arc::new(FakeSource::default());
+    let gateway = setup().file(&config).source(Arc::clone(&source) as _).start().await.unwrap();
+    let lab = Lab { folder, gateway, source };
+    let account = async || {
+        let told: serde_json::Value =
+            serde_json::from_slice(&look(&lab.gateway, "/api/v1/explain?pod=payments/checkout-0").await.body).unwrap();
+        told["role_arn"].as_str().unwrap_or_default().split(':').nth(4).unwrap_or_default().to_owned()
+    };
+    // The sandbox's instance says so, a moment after the start.
+    while account().await != "123456789012" {
+        tokio::task::yield_now().await;
+    }
+    replace(&lab.path("metagate.toml"), &with_base("'arn:aws:iam::210987654321:role/'"));
+    lab.reloads("accepted", "config", 1).await;
+    assert_eq!(account().await, "210987654321");
+    replace(&lab.path("metagate.toml"), &with_base("'auto'"));
+    lab.reloads("accepted", "config", 2).await;
+    assert_eq!(account().await, "123456789012");
+}
