@@ -4,6 +4,7 @@ pub mod bare;
 pub mod crowd;
 pub mod load;
 pub mod node;
+pub mod pairs;
 pub mod threads;
 
 pub use node::Node;
