@@ -21,7 +21,7 @@ use crate::{
 pub(crate) const PORT: u16 = 8181;
 pub(crate) const STARTUP_TAINT: &str = "metagate.io/agent-not-ready";
 /// As in the image.
-const USER: u32 = 65532;
+pub(crate) const USER: u32 = 65532;
 
 pub(crate) struct Gateway<'a> {
     node: &'a Namespace,
@@ -63,6 +63,29 @@ impl<'a> Gateway<'a> {
             command.args(["--bounding-set=-all", "--inh-caps=-all"]);
             command.arg(self.binary()).args(["run", "--config"]).arg(self.configuration());
         }));
+    }
+
+    /// Writes its configuration anew, as an editor does, and returns what it was.
+    pub(crate) fn configure(&self, change: impl FnOnce(&str) -> String) -> String {
+        let before = fs::read_to_string(self.configuration()).unwrap();
+        let next = self.folder.path().join("metagate.next");
+        fs::write(&next, change(&before)).unwrap();
+        chown(&next, Some(USER), Some(USER)).unwrap();
+        fs::rename(&next, self.configuration()).unwrap();
+        before
+    }
+
+    /// `metagate intercept install --watch`, as the chart's container does it.
+    pub(crate) fn watch_redirect(&self, status_file: &Path) -> Process {
+        self.node.start("intercept-watch", &self.binary(), |command| {
+            command.args(["intercept", "install", "--watch", "--interval", "1s", "--status-file"]).arg(status_file);
+            command.arg("--config").arg(self.configuration());
+        })
+    }
+
+    /// All that it may read.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// At once, as the kernel kills what takes too much memory. The redirect stays.

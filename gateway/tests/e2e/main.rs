@@ -22,6 +22,7 @@ mod pod;
 #[path = "../clients/process.rs"]
 mod process;
 mod programs;
+mod prometheus;
 mod size;
 mod smoke;
 mod socket;

@@ -204,6 +204,23 @@ impl<'a> Inside<'a> {
         token
     }
 
+    /// As IMDSv1 does it.
+    pub(crate) async fn get_without_token(&self, path: &str) -> Option<(u16, String)> {
+        curl(&self.namespace, &format!("{IMDS}{path}"), &[]).await
+    }
+
+    /// So many connections at once, for a moment.
+    pub(crate) async fn hold_connections(&self, count: usize) {
+        let script = format!(
+            "import socket, time\n\
+             held = [socket.create_connection(('169.254.169.254', 80)) for _ in range({count})]\n\
+             time.sleep(1)"
+        );
+        let ended = self.namespace.run("python", &self.programs.python, |command| _ = command.args(["-c", &script]));
+        let ended = ended.await;
+        assert!(ended.status.success(), "{ended:?}");
+    }
+
     /// A GET of the metadata service: its status and text, or None where nobody answers.
     pub(crate) async fn get(&self, path: &str, token: &str) -> Option<(u16, String)> {
         let header = format!("X-aws-ec2-metadata-token: {token}");

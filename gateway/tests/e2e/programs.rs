@@ -11,6 +11,7 @@ pub(crate) struct Programs {
     pub(crate) kube_apiserver: PathBuf,
     pub(crate) etcd: PathBuf,
     pub(crate) kubectl: PathBuf,
+    pub(crate) prometheus: PathBuf,
     pub(crate) aws: PathBuf,
     pub(crate) moto_server: PathBuf,
     /// The one that moto runs with: it has boto3.
@@ -29,6 +30,7 @@ impl Programs {
             kube_apiserver: cluster.join("kube-apiserver"),
             etcd: cluster.join("etcd"),
             kubectl: cluster.join("kubectl"),
+            prometheus: cluster.join("prometheus"),
             aws: clients.join("aws-cli/bin/aws"),
             moto_server: clients.join("moto/bin/moto_server"),
             python: clients.join("moto/bin/python"),
