@@ -112,7 +112,6 @@ class Contract(unittest.TestCase):
                 "rpc_client_call_duration_seconds_count": {
                     "rpc_system_name",
                     "rpc_method",
-                    "rpc_response_status_code",
                     "error_type",
                 },
             }.items(),

@@ -85,7 +85,9 @@ impl Log {
                 observer.observe(dropped.dropped_lines() as u64, &[KeyValue::new("signal", "log-lines")]);
             })
             .build();
-        self.exports.watch(meter);
+        if self.exported.is_some() {
+            self.exports.watch(meter, &[otlp::Signal::Logs]);
+        }
     }
 
     /// Exports what was not exported yet, if that takes no longer than a few seconds.

@@ -68,12 +68,14 @@ impl Metrics {
             .build()
             .map_err(|error| MetricsError(error.to_string()))?;
         let mut provider = SdkMeterProvider::builder().with_resource(resource.0.clone()).with_reader(scraped);
-        if let Some(otlp) = otlp {
-            provider = provider.with_reader(otlp::metrics(otlp, exports)?);
+        if let Some(to) = otlp {
+            provider = provider.with_reader(otlp::metrics(to, exports)?);
         }
         let provider = provider.build();
         let meter = provider.meter(SCOPE);
-        exports.watch(&meter);
+        if otlp.is_some() {
+            exports.watch(&meter, &[otlp::Signal::Metrics, otlp::Signal::Traces]);
+        }
         process::watch(&meter);
         Ok(Self::of(registry, provider))
     }

@@ -1,4 +1,5 @@
-//! All metric, span and field names. Logic fills a record; telemetry turns it into counters, spans and one line.
+//! The names of metrics, spans and fields. Logic fills a record; telemetry turns it into counters, spans and one line. What
+//! parts are asked for when somebody looks is in `app::gauges`.
 
 mod log;
 mod metrics;

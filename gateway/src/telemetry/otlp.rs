@@ -41,7 +41,7 @@ const BATCH: usize = 512;
 /// How long one waits for others.
 const DELAY: Duration = Duration::from_secs(2);
 
-/// How the exports of each signal have ended, in the order of [`Signal::ALL`].
+/// How the exports of each signal have ended, in the order of [`Signal`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exports(Arc<[Ended; 3]>);
 
@@ -52,15 +52,13 @@ struct Ended {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Signal {
+pub(super) enum Signal {
     Metrics,
     Traces,
     Logs,
 }
 
 impl Signal {
-    const ALL: [Self; 3] = [Self::Metrics, Self::Traces, Self::Logs];
-
     fn label(self) -> &'static str {
         match self {
             Self::Metrics => "metrics",
@@ -80,33 +78,35 @@ impl Signal {
 }
 
 impl Exports {
-    /// As a counter of `meter`.
-    pub(super) fn watch(&self, meter: &Meter) {
+    /// Of these signals, as a counter of `meter`.
+    pub(super) fn watch(&self, meter: &Meter, signals: &'static [Signal]) {
         let exports = self.clone();
         meter
             .u64_observable_counter("metagate.telemetry.exports")
             .with_description("Exports to the collector, by signal and result.")
             .with_callback(move |observer| {
-                for (signal, ended) in Signal::ALL.into_iter().zip(exports.0.iter()) {
+                for signal in signals {
+                    let ended = exports.of(*signal);
                     for (result, count) in [("ok", &ended.ok), ("failed", &ended.failed)] {
-                        let count = count.load(Ordering::Relaxed);
-                        if count > 0 {
-                            let labels = [KeyValue::new("signal", signal.label()), KeyValue::new("result", result)];
-                            observer.observe(count, &labels);
-                        }
+                        let labels = [KeyValue::new("signal", signal.label()), KeyValue::new("result", result)];
+                        observer.observe(count.load(Ordering::Relaxed), &labels);
                     }
                 }
             })
             .build();
     }
 
-    fn count(&self, signal: Signal, result: &OTelSdkResult) {
+    fn of(&self, signal: Signal) -> &Ended {
         let [metrics, traces, logs] = &*self.0;
-        let ended = match signal {
+        match signal {
             Signal::Metrics => metrics,
             Signal::Traces => traces,
             Signal::Logs => logs,
-        };
+        }
+    }
+
+    fn count(&self, signal: Signal, result: &OTelSdkResult) {
+        let ended = self.of(signal);
         let count = if result.is_ok() { &ended.ok } else { &ended.failed };
         count.fetch_add(1, Ordering::Relaxed);
     }
