@@ -1,0 +1,220 @@
+//! Why a pod has what it has: what is known of it, what each plugin answered, and what to do next.
+
+use std::time::SystemTime;
+
+use maud::{Markup, html};
+
+use super::{
+    Masthead, Sheet, Wish, columns,
+    icon::{Tone, badge, icon},
+    layout,
+    life::{Life, bar},
+    when,
+    words::{Path, Shown, microseconds, until},
+};
+use crate::explain::{Answer, Explanation, NextStep};
+
+/// The life of a credential, from what an explanation tells of it.
+struct Held<'a> {
+    access_key_id: Option<&'a str>,
+    issued: Option<SystemTime>,
+    expires: Option<SystemTime>,
+    renews: Option<SystemTime>,
+    last_error: Option<&'a str>,
+}
+
+/// `/explain?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]`
+pub(in crate::admin) fn explain(masthead: &Masthead<'_>, wish: &Wish, explanation: &Explanation) -> Markup {
+    let title = format!("{}: {}", explanation.pod, explanation.outcome);
+    let main = html! {
+        (verdict(explanation))
+        (grant(explanation, masthead.now))
+        (answers(&explanation.steps))
+        (known(explanation))
+        (ask(wish))
+    };
+    layout(masthead, &Sheet { title: &title, live: false }, &main)
+}
+
+/// Nobody on this node is called so, or it was not said who is meant.
+pub(in crate::admin) fn no_such_pod(masthead: &Masthead<'_>, wish: &Wish) -> Markup {
+    let title = if wish.pod.is_empty() { "Which pod?" } else { "No such pod" };
+    let main = html! {
+        section {
+            h1 { (icon(Tone::Wait)) (title) }
+            @if wish.pod.is_empty() {
+                p { "Name the pod to explain." }
+            } @else if wish.pod().is_none() {
+                p { bdi { (Shown(&wish.pod)) } " is not a pod's name: it is NAMESPACE/NAME." }
+            } @else {
+                p {
+                    "No pod " bdi { strong { (Shown(&wish.pod)) } } " is known on this node. "
+                    "It may run on another, have ended, or share the node's network."
+                }
+            }
+        }
+        (ask(wish))
+    };
+    layout(masthead, &Sheet { title, live: false }, &main)
+}
+
+fn verdict(explanation: &Explanation) -> Markup {
+    let tone = Tone::of_outcome(Some(&explanation.outcome));
+    html! {
+        section.verdict.(tone.name()) {
+            p.back { a href="/" { "All pods of this node" } }
+            h1 { (icon(tone)) span { bdi { (Path(&explanation.pod)) } ": " (Shown(&explanation.outcome)) } }
+            p {
+                @match &explanation.asked {
+                    Some(asked) => { "Asked for " code { (Shown(asked)) } ", it " }
+                    None => { "Its request for credentials " }
+                }
+                "would be answered with status " strong { (explanation.status) } "."
+            }
+            @if let Some(reason) = &explanation.reason { p.say { (Shown(reason)) } }
+            @if let Some(next) = &explanation.next_step { (next_step(next)) }
+        }
+    }
+}
+
+fn next_step(next: &NextStep) -> Markup {
+    html! {
+        div.next {
+            h2 { "Next step" }
+            p.first { (Shown(&next.say)) }
+            @if let Some(command) = &next.command { pre { code { (Shown(command)) } } }
+        }
+    }
+}
+
+fn grant(explanation: &Explanation, now: SystemTime) -> Markup {
+    let facts = [
+        ("Role", &explanation.role_arn),
+        ("Session name", &explanation.session_name),
+        ("Fetched by", &explanation.source),
+    ];
+    let held = Held::of(explanation);
+    html! {
+        @if facts.iter().any(|(_, fact)| fact.is_some()) || held.is_some() {
+            section aria-labelledby="grant-title" {
+                h2 #grant-title { "Role and credential" }
+                dl {
+                    @for (term, fact) in facts {
+                        @if let Some(fact) = fact { div { dt { (term) } dd { (Path(fact)) } } }
+                    }
+                    @match &held {
+                        Some(held) => { (credential(held, now)) }
+                        None => { div { dt { "Credential" } dd { "none held" } } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<'a> Held<'a> {
+    /// The one place that knows how an explanation words it.
+    fn of(explanation: &'a Explanation) -> Option<Self> {
+        let life = explanation.credential.as_ref()?;
+        let moment = |text: &Option<String>| text.as_deref().and_then(|text| humantime::parse_rfc3339(text).ok());
+        Some(Self {
+            access_key_id: life.access_key_id.as_deref(),
+            issued: moment(&life.issued),
+            expires: moment(&life.expires),
+            renews: moment(&life.renews),
+            last_error: life.last_error.as_deref(),
+        })
+    }
+}
+
+fn credential(held: &Held<'_>, now: SystemTime) -> Markup {
+    html! {
+        div {
+            dt { "Credential" }
+            dd {
+                @match held.expires {
+                    Some(expires) => { (bar(Life::of(held.issued, expires, now), now)) }
+                    None => { "none held" }
+                }
+            }
+        }
+        @if let Some(id) = held.access_key_id {
+            div { dt { "Access key, as CloudTrail shows it" } dd { code { (Shown(id)) } } }
+        }
+        @if let Some(issued) = held.issued { div { dt { "Issued" } dd { (when(now, issued)) } } }
+        @if let Some(renews) = held.renews { div { dt { "Next fetch" } dd { (until(now, renews)) } } }
+        @if let Some(error) = held.last_error {
+            div { dt { "Last error" } dd { (icon(Tone::Fault)) (Shown(error)) } }
+        }
+    }
+}
+
+fn answers(steps: &[Answer]) -> Markup {
+    html! {
+        section aria-labelledby="answers-title" {
+            h2 #answers-title { "Plugins' answers" }
+            @if steps.is_empty() {
+                p.none { "No plugin was asked." }
+            } @else {
+                table.cards.answers {
+                    caption { "In the order in which they were asked" }
+                    (columns(&["Plugin", "Question", "Answer", "Time"]))
+                    tbody { @for (place, step) in (1u32..).zip(steps) { (answer(place, step)) } }
+                }
+            }
+        }
+    }
+}
+
+fn answer(place: u32, step: &Answer) -> Markup {
+    html! {
+        tr {
+            th scope="row" { (place) ". " bdi { (Shown(&step.plugin)) } }
+            td data-label="Question" { (Shown(&step.phase)) }
+            td data-label="Answer" {
+                p { (Shown(&step.answer)) }
+                @if step.audited { (badge(Tone::Plain, "audit: not acted on")) }
+            }
+            td data-label="Time" { (microseconds(step.microseconds)) }
+        }
+    }
+}
+
+fn known(explanation: &Explanation) -> Markup {
+    html! {
+        section aria-labelledby="known-title" {
+            h2 #known-title { "The pod, as known" }
+            dl {
+                div { dt { "Addresses" } dd { (Shown(&explanation.ips.join(" "))) } }
+                div { dt { "Service account" } dd { (Shown(&explanation.service_account)) } }
+                div { dt { "UID" } dd { code { (Shown(&explanation.uid)) } } }
+                @for (key, value) in &explanation.known { div { dt { (Shown(key)) } dd { (Path(value)) } } }
+            }
+            p.note { "Of labels and annotations only those that a plugin reads." }
+        }
+    }
+}
+
+fn ask(wish: &Wish) -> Markup {
+    html! {
+        section aria-labelledby="ask-title" {
+            h2 #ask-title { "Ask about another" }
+            form.ask role="search" action="/explain" method="get" aria-labelledby="ask-title" {
+                (field("pod", "Pod", "NAMESPACE/NAME", Some(&wish.pod)))
+                (field("role", "Role, if not its own", "name or ARN", wish.role.as_deref()))
+                (field("path", "Or a path", "meta-data/placement/region", wish.path.as_deref()))
+                button type="submit" { "Explain" }
+            }
+        }
+    }
+}
+
+fn field(name: &str, label: &str, hint: &str, value: Option<&str>) -> Markup {
+    html! {
+        div {
+            label for={ "ask-" (name) } { (label) }
+            input id={ "ask-" (name) } name=(name) type="text" value=[value] placeholder=(hint) required[name == "pod"]
+                autocomplete="off" spellcheck="false" autocapitalize="none";
+        }
+    }
+}

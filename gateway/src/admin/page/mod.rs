@@ -1,0 +1,198 @@
+//! The status page: what an operator sees of a running gateway in a browser. Each answer is whole, and read without a
+//! script; `live.js` only fetches it again and again.
+//!
+//! What comes of cluster objects is text to maud, which escapes it; nothing here is said to be markup already. A page
+//! asks for two files, both the gateway's own, and [`CONTENT_SECURITY_POLICY`] has the browser refuse any other.
+
+mod credentials;
+mod explain;
+mod health;
+mod icon;
+mod life;
+mod plugins;
+mod query;
+mod refusals;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod tests;
+mod traffic;
+mod verdict;
+mod words;
+mod workloads;
+
+pub(super) use explain::{explain, no_such_pod};
+pub(super) use query::{Filter, Wish};
+
+use std::time::SystemTime;
+
+use maud::{DOCTYPE, Markup, html};
+
+use self::{
+    verdict::Verdict,
+    words::{Shown, ago, clock_time, rfc3339, span_between},
+};
+use super::state::State;
+
+/// Of every page: what the browser may load and where a form may go, which is here.
+pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+    connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// `/status.css`, as text/css.
+pub(super) const STYLE: &str = include_str!("style.css");
+/// `/status.js`, as text/javascript.
+pub(super) const SCRIPT: &str = include_str!("live.js");
+
+/// A gate, drawn in the address itself: a browser asks for an icon, and this one needs no answer.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+    %3Cpath fill='%233b6ea5' d='M1 3h14v2h-1v9h-3V8a3 3 0 0 0-6 0v6H2V5H1z'/%3E%3C/svg%3E";
+
+/// Which gateway it is that speaks, for the head of every page.
+pub(super) struct Masthead<'a> {
+    pub(super) version: &'a str,
+    pub(super) node: &'a str,
+    /// May be empty.
+    pub(super) cluster: &'a str,
+    pub(super) started_at: SystemTime,
+    pub(super) now: SystemTime,
+}
+
+/// What a page is about, besides its contents.
+struct Sheet<'a> {
+    title: &'a str,
+    /// Whether it is fetched again by itself.
+    live: bool,
+}
+
+/// `/`: the gateway at one look, then part by part.
+pub(super) fn status(state: &State, filter: &Filter) -> Markup {
+    let verdict = Verdict::of(state);
+    let title = format!("{} – {}", verdict.headline(), state.node);
+    let main = html! {
+        (verdict::section(&verdict, state))
+        (traffic::section(&state.traffic, state.now))
+        (workloads::section(state, filter))
+        (refusals::section(state, filter))
+        (plugins::section(state))
+        (credentials::section(state))
+        (health::section(state))
+    };
+    layout(&Masthead::from(state), &Sheet { title: &title, live: true }, &main)
+}
+
+/// Any other answer that is a sentence: a wrong question, a page that does not exist.
+pub(super) fn message(masthead: &Masthead<'_>, title: &str, sentence: &str) -> Markup {
+    let main = html! {
+        section {
+            h1 { (Shown(title)) }
+            p { (Shown(sentence)) }
+            p { a href="/" { "To the status page" } }
+        }
+    };
+    layout(masthead, &Sheet { title, live: false }, &main)
+}
+
+fn layout(masthead: &Masthead<'_>, sheet: &Sheet<'_>, main: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                title { (Shown(sheet.title)) " – Metagate" }
+                link rel="icon" href=(ICON);
+                link rel="stylesheet" href="/status.css";
+                @if sheet.live { script src="/status.js" defer {} }
+            }
+            body data-version=(masthead.version) {
+                (icon::sprite())
+                a.skip href="#main" { "Skip to the content" }
+                (header(masthead, sheet.live))
+                main #main tabindex="-1" { (main) }
+                footer { (footer()) }
+            }
+        }
+    }
+}
+
+fn header(masthead: &Masthead<'_>, live: bool) -> Markup {
+    html! {
+        header {
+            div.bar {
+                p.brand { a href="/" { "Metagate" } }
+                dl #facts {
+                    div { dt { "Node" } dd { (Shown(masthead.node)) } }
+                    @if !masthead.cluster.is_empty() { div { dt { "Cluster" } dd { (Shown(masthead.cluster)) } } }
+                    div { dt { "Version" } dd { (masthead.version) } }
+                    div {
+                        dt { "Up" }
+                        dd {
+                            time datetime=(rfc3339(masthead.started_at)) title=(rfc3339(masthead.started_at)) {
+                                (span_between(masthead.started_at, masthead.now))
+                            }
+                        }
+                    }
+                }
+                @if live { (indicator(masthead.now)) }
+            }
+            @if live { (sections()) }
+        }
+    }
+}
+
+/// What is shown, and how old it is. The script says here whether it goes on; aloud only when that changes.
+fn indicator(now: SystemTime) -> Markup {
+    html! {
+        div #live {
+            p { span #live-say { "As of" } " " time #live-at datetime=(rfc3339(now)) { (clock_time(now)) } }
+            button #live-pause type="button" hidden { "Pause" }
+            p #live-aloud .aloud role="status" {}
+        }
+    }
+}
+
+fn sections() -> Markup {
+    let names = ["Traffic", "Workloads", "Refusals", "Plugins", "Credentials", "Health"];
+    html! {
+        nav aria-label="Sections" {
+            ul { @for name in names { li { a href={ "#" (name.to_ascii_lowercase()) } { (name) } } } }
+        }
+    }
+}
+
+fn footer() -> Markup {
+    html! {
+        nav aria-label="For programs" {
+            ul {
+                li { a href="/api/v1/state" { "State as JSON" } }
+                li { a href="/metrics" { "Metrics" } }
+                li { a href="/readyz" { "Readiness" } }
+            }
+        }
+        p { "Nothing here is a secret. Times are UTC; hold the pointer on one to read it in full." }
+    }
+}
+
+/// The head of a table.
+fn columns(titles: &[&str]) -> Markup {
+    html! { thead { tr { @for title in titles { th scope="col" { (title) } } } } }
+}
+
+/// A moment in words that a person compares, with the moment itself for those who need it.
+fn when(now: SystemTime, at: SystemTime) -> Markup {
+    html! { time datetime=(rfc3339(at)) title=(rfc3339(at)) { (ago(now, at)) } }
+}
+
+impl<'a> From<&'a State> for Masthead<'a> {
+    fn from(state: &'a State) -> Self {
+        Self {
+            version: state.version,
+            node: &state.node,
+            cluster: &state.cluster,
+            started_at: state.started_at,
+            now: state.now,
+        }
+    }
+}

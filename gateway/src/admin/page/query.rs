@@ -1,0 +1,110 @@
+//! What the address of a page asks for. A browser sends each field of a form, whether it was filled in or not.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+
+use crate::admin::state::{RefusalState, WorkloadState};
+
+/// RFC 3986's unreserved characters, and the slash, which a query may hold.
+const LITERAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// `?pod=`: part of a pod's namespace and name, or an address of it. Empty: all.
+#[derive(Default)]
+pub(in crate::admin) struct Filter {
+    pub(super) pod: String,
+    /// As it is compared: names of Kubernetes are lower case.
+    wanted: String,
+}
+
+/// `?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]`: what to explain. An empty field was not asked about.
+#[derive(Default)]
+pub(in crate::admin) struct Wish {
+    pub(in crate::admin) pod: String,
+    pub(in crate::admin) role: Option<String>,
+    pub(in crate::admin) path: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Fields {
+    pod: String,
+    role: String,
+    path: String,
+}
+
+impl Filter {
+    pub(in crate::admin) fn parse(query: &str) -> Self {
+        Self::of(Fields::parse(query).pod.trim())
+    }
+
+    pub(super) fn of(pod: &str) -> Self {
+        Self { pod: pod.to_owned(), wanted: pod.to_lowercase() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.wanted.is_empty()
+    }
+
+    pub(super) fn keeps(&self, workload: &WorkloadState) -> bool {
+        self.names(&format!("{}/{}", workload.namespace, workload.pod)) || workload.ips.contains(&self.wanted)
+    }
+
+    pub(super) fn keeps_refusal(&self, refusal: &RefusalState) -> bool {
+        refusal.pod.as_ref().is_some_and(|pod| self.names(pod)) || self.is_empty() || refusal.peer == self.wanted
+    }
+
+    fn names(&self, title: &str) -> bool {
+        title.to_lowercase().contains(&self.wanted)
+    }
+}
+
+impl Wish {
+    pub(in crate::admin) fn parse(query: &str) -> Self {
+        let Fields { pod, role, path } = Fields::parse(query);
+        let filled = |field: String| Some(field.trim().to_owned()).filter(|field| !field.is_empty());
+        Self { pod: pod.trim().to_owned(), role: filled(role), path: filled(path) }
+    }
+
+    /// As the address has it.
+    pub(in crate::admin) fn pod(&self) -> Option<(&str, &str)> {
+        self.pod.split_once('/').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
+    }
+}
+
+impl Fields {
+    /// A query that cannot be read asks for nothing.
+    fn parse(query: &str) -> Self {
+        serde_urlencoded::from_str(query).unwrap_or_default()
+    }
+}
+
+/// Where it is said why a pod has what it has.
+pub(super) fn explain_link(pod: &str) -> String {
+    format!("/explain?pod={}", utf8_percent_encode(pod, LITERAL))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leads_to_the_very_pod_it_names() {
+        for pod in ["payments/checkout-0", "a/b&role=c#d", "ä/\u{202e}% +\"'<>", "a/b/c?d=e"] {
+            let link = explain_link(pod);
+            let query = link.strip_prefix("/explain?").unwrap();
+            assert!(query.is_ascii() && !query.contains(['"', '\'', '<', '>', '#', ' ', '+']), "{query}");
+            assert_eq!(Wish::parse(query).pod, pod);
+            assert!(Wish::parse(query).role.is_none());
+        }
+    }
+
+    #[test]
+    fn an_empty_field_was_not_asked_about() {
+        let wish = Wish::parse("pod=+payments%2Fcheckout-0&role=&path=%20");
+        assert_eq!(wish.pod(), Some(("payments", "checkout-0")));
+        assert_eq!((wish.role, wish.path), (None, None));
+        for odd in ["", "pod=x", "pod=/x", "pod=x/", "pod=a%2Fb&pod=c%2Fd", "%ff=%", "role=r"] {
+            assert_eq!(Wish::parse(odd).pod(), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What was refused lately, and to whom.
+
+use std::time::SystemTime;
+
+use maud::{Markup, html};
+
+use super::{
+    Filter, columns,
+    icon::{Tone, badge},
+    query::explain_link,
+    when,
+    words::{Path, Shown, counted_len, number},
+};
+use crate::admin::state::{RefusalState, State};
+
+/// As many as a person reads; `/api/v1/state` has the rest.
+const SHOWN: usize = 50;
+
+pub(super) fn section(state: &State, filter: &Filter) -> Markup {
+    let refusals: Vec<_> = state.refusals.iter().filter(|refusal| filter.keeps_refusal(refusal)).collect();
+    let left_out = refusals.len().saturating_sub(SHOWN);
+    html! {
+        section #refusals aria-labelledby="refusals-title" {
+            h2 #refusals-title { "Recent refusals" }
+            @if refusals.is_empty() {
+                p.none { @if filter.is_empty() { "None since the start." } @else { "None of what matches." } }
+            } @else {
+                table.cards {
+                    caption { "Newest first; the same refusal of the same pod stands once" }
+                    (columns(&["Pod", "Refused", "Asked for", "Last", "Request"]))
+                    tbody { @for refusal in refusals.iter().take(SHOWN) { (row(refusal, state.now)) } }
+                }
+                @if left_out > 0 {
+                    p {
+                        (counted_len(left_out, "older one is", "older ones are")) " left out: filter by pod, or read "
+                        a href="/api/v1/state" { "the state" } "."
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(refusal: &RefusalState, now: SystemTime) -> Markup {
+    // No is the gateway's answer; a 503 is that it had none.
+    let tone = if refusal.status >= 500 { Tone::Fault } else { Tone::No };
+    html! {
+        tr data-key={ (refusal.pod.as_deref().unwrap_or(&refusal.peer)) " " (refusal.route) " " (refusal.cause) } {
+            th scope="row" {
+                @match &refusal.pod {
+                    Some(pod) => { bdi { a href=(explain_link(pod)) { (Shown(pod)) } } }
+                    None => { "nobody known" }
+                }
+                small { (Shown(&refusal.peer)) }
+            }
+            td data-label="Refused" {
+                p { (badge(tone, refusal.reason)) " " span.note { "status " (refusal.status) } }
+                p { (Shown(&refusal.cause)) }
+            }
+            td data-label="Asked for" { (Path(refusal.route)) }
+            td data-label="Last" {
+                (when(now, refusal.at))
+                @if refusal.times > 1 { small { (number(refusal.times)) " times" } }
+            }
+            td data-label="Request" { code { (Shown(&refusal.request_id)) } }
+        }
+    }
+}
