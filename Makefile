@@ -17,10 +17,10 @@ METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m un
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test lint docs clients manifests languages e2e churn fuzz install bench clean wasm-target
+.PHONY: help demo run build test lint docs clients manifests languages e2e screenshots churn fuzz install bench clean wasm-target
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## See it work: no AWS, no cluster, no root
 	@target/debug/metagate demo
@@ -49,12 +49,18 @@ languages: wasm-target install-npm install-wheels ## Plugins in JavaScript and P
 e2e: wasm-target languages install-aws-cli install-moto ## A node of a real cluster: API server, network namespaces as pods (root)
 	$(say) 'what the end-to-end tests need'
 	@gateway/tests/e2e/install.sh '$(E2E)' || case $$? in 3) exit 0;; *) exit 1;; esac; \
-	printf '\n==> end-to-end tests\n'; \
+	deploy/tests/prometheus.sh '$(E2E)' && \
+	$(MAKE) --no-print-directory screenshots && \
+	printf '\n==> end-to-end tests\n' && \
 	cargo test --package metagate --test intercept --test e2e --no-run && \
 	METAGATE_E2E='$(E2E)' METAGATE_CLIENTS='$(CLIENTS)' \
 	unshare --mount --pid --mount-proc --fork --kill-child sh -ec ' \
 		mkdir -p /run/netns; mount -t tmpfs none /run/netns; \
 		exec cargo test --package metagate --test intercept --test e2e -- --test-threads=2'
+
+screenshots: build ## Pictures of the status page in target/screenshots, with chromium
+	$(say) 'the status page in a browser'
+	gateway/tests/screenshots/run.sh target/debug/metagate target/screenshots
 
 # Optimizes the gateway alone, not the crates below it: the cheapest build in which ten million take minutes.
 churn: wasm-target ## Ten million requests under churn: nobody gets another's

@@ -1,8 +1,9 @@
-//! Health, metrics, state. Never reachable by pods by default; holds no secret all the same.
+//! Status page, health, metrics, state. Never reachable by pods by default; holds no secret all the same.
 
 mod client;
 mod listen;
 mod observe;
+mod page;
 mod state;
 
 pub use client::{AskError, ask, exchange};
@@ -13,16 +14,18 @@ use std::{convert::Infallible, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, HOST},
+    header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, X_CONTENT_TYPE_OPTIONS},
     uri::Authority,
 };
 use http_body_util::Full;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use maud::Markup;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use self::page::{Filter, Masthead, Wish};
 use crate::{
     config::{Config, CredentialsSource, RosterSource},
     credential::{KeeperHandle, KeyState},
@@ -111,13 +114,17 @@ impl Admin {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n");
         }
+        let query = request.uri().query().unwrap_or_default();
         match request.uri().path() {
-            "/" => text(StatusCode::OK, INDEX),
+            "/" => html(StatusCode::OK, page::status(&self.state().await, &Filter::parse(query))),
+            "/explain" => self.explain_page(&Wish::parse(query)).await,
+            "/status.css" => asset("text/css; charset=utf-8", page::STYLE),
+            "/status.js" => asset("text/javascript; charset=utf-8", page::SCRIPT),
             "/livez" => text(StatusCode::OK, "ok\n"),
             "/readyz" => self.readyz(),
             "/metrics" => self.metrics(),
             "/api/v1/state" => json(StatusCode::OK, &self.state().await),
-            "/api/v1/explain" => self.explain(request.uri().query().unwrap_or_default()).await,
+            "/api/v1/explain" => self.explain(query).await,
             _ => text(StatusCode::NOT_FOUND, "no such page; see /\n"),
         }
     }
@@ -167,9 +174,29 @@ impl Admin {
         let question = Question { role: asked.role.as_deref(), path: asked.path.as_deref() };
         json(StatusCode::OK, &self.explanation(&workload, question).await)
     }
-}
 
-impl Admin {
+    /// The same for a person.
+    async fn explain_page(&self, wish: &Wish) -> Response<Full<Bytes>> {
+        let masthead = self.masthead();
+        let named = wish.pod().and_then(|(namespace, pod)| self.gateway.feed.current().named(namespace, pod).cloned());
+        let Some(workload) = named else {
+            return html(StatusCode::NOT_FOUND, page::no_such_pod(&masthead, wish));
+        };
+        let question = Question { role: wish.role.as_deref(), path: wish.path.as_deref() };
+        let explanation = self.explanation(&workload, question).await;
+        html(StatusCode::OK, page::explain(&masthead, wish, &explanation))
+    }
+
+    fn masthead(&self) -> Masthead<'_> {
+        Masthead {
+            version: env!("CARGO_PKG_VERSION"),
+            node: &self.about.node,
+            cluster: &self.about.cluster,
+            started_at: self.started_at,
+            now: self.gateway.clock.now(),
+        }
+    }
+
     async fn explanation(&self, workload: &Arc<Workload>, question: Question<'_>) -> Explanation {
         let (gateway, keys) = (&self.gateway, self.keeper.state().await);
         let keeping = |grant: &Grant| {
@@ -189,15 +216,6 @@ struct Asked {
     path: Option<String>,
 }
 
-const INDEX: &str = "\
-Metagate\n\
-\n\
-/livez           the process answers\n\
-/readyz          ready, or what is waited for; and why the last reload was refused, if it was\n\
-/metrics         Prometheus text\n\
-/api/v1/state    workloads, grants, credential lives, plugins\n\
-/api/v1/explain  ?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]: what would be decided, and why\n";
-
 /// A page of a foreign origin can make a browser ask here; it cannot make it name this host. Absent on a socket.
 fn is_local(request: &Request<Incoming>) -> bool {
     let Some(host) = request.headers().get(HOST) else { return true };
@@ -213,6 +231,21 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn html(status: StatusCode, page: Markup) -> Response<Full<Bytes>> {
+    let mut response = text(status, page.into_string());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(page::CONTENT_SECURITY_POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn asset(kind: &'static str, text_of: &'static str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::OK, text_of);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 

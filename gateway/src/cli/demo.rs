@@ -127,7 +127,7 @@ impl Tour {
             .await?;
         self.node_credentials_are_blocked(&token).await?;
         self.instance_path(&token).await?;
-        print(&format!("\nStatus: {}/api/v1/state   why: {0}/api/v1/explain?pod={}", self.admin, VISITOR.name));
+        print(&format!("\nStatus page: {}/   why: {0}/explain?pod={}", self.admin, VISITOR.name));
         Ok(())
     }
 

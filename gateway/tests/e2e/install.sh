@@ -143,6 +143,7 @@ main() {
     want iptables iptables
     want sysctl procps
     want curl curl
+    want chromium chromium
     want openssl openssl
     want setpriv util-linux
     if [ -z "$apiserver" ] && [ -z "$(built_apiserver)" ]; then

@@ -93,6 +93,8 @@ async fn no_page_holds_a_secret() {
     assert!(secrets[0].starts_with("secret-of-payments-checkout-"));
     for page in [
         "/",
+        "/",
+        "/explain?pod=payments/checkout-0",
         "/livez",
         "/readyz",
         "/metrics",
@@ -111,6 +113,33 @@ async fn no_page_holds_a_secret() {
     }
     let state = look(&gateway, "/api/v1/state").await.text();
     assert!(state.contains("payments-checkout"), "what was searched is the state of this very credential");
+}
+
+#[tokio::test]
+async fn the_status_page_shows_who_has_what_and_leads_to_why_and_loads_nothing_from_elsewhere() {
+    let gateway = gateway().await;
+    assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 200);
+    assert_eq!(get(&gateway, VISITOR, CREDENTIAL).await.status, 403);
+    let page = look(&gateway, "/").await;
+    assert_eq!((page.status, page.header("Content-Type")), (200, Some("text/html; charset=utf-8")));
+    let policy = page.header("Content-Security-Policy").unwrap().to_owned();
+    assert!(policy.starts_with("default-src 'none';") && !policy.contains("unsafe"), "{policy}");
+    let page = page.text();
+    for part in ["payments/checkout-0", "role/payments-checkout", "role-not-permitted", "/explain?pod=guests/visitor-0"]
+    {
+        assert!(page.contains(part), "{part} is not in: {page}");
+    }
+    for (path, kind) in [("/status.css", "text/css; charset=utf-8"), ("/status.js", "text/javascript; charset=utf-8")] {
+        assert_eq!(look(&gateway, path).await.header("Content-Type"), Some(kind));
+    }
+    let why = look(&gateway, "/explain?pod=guests/visitor-0").await.text();
+    assert!(why.contains("kubectl annotate namespace guests"), "{why}");
+    let filtered = look(&gateway, "/?pod=visitor").await.text();
+    assert!(
+        filtered.contains("guests/visitor-0") && !filtered.contains("/explain?pod=payments/checkout-0"),
+        "{filtered}"
+    );
+    assert_eq!(look(&gateway, "/explain?pod=%3Cscript%3E/x").await.status, 404);
 }
 
 #[tokio::test]
@@ -136,7 +165,14 @@ async fn a_foreign_host_and_another_method_are_refused() {
 #[tokio::test]
 async fn pods_reach_no_page_of_it() {
     let gateway = gateway().await;
-    for path in ["/livez", "/metrics", "/api/v1/state", "/api/v1/explain?pod=payments/checkout-0"] {
+    for path in [
+        "/explain?pod=payments/checkout-0",
+        "/status.css",
+        "/livez",
+        "/metrics",
+        "/api/v1/state",
+        "/api/v1/explain?pod=payments/checkout-0",
+    ] {
         assert_eq!(get(&gateway, CHECKOUT, path).await.status, 404, "{path}");
     }
 }

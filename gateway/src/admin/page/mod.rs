@@ -80,18 +80,6 @@ pub(super) fn status(state: &State, filter: &Filter) -> Markup {
     layout(&Masthead::from(state), &Sheet { title: &title, live: true }, &main)
 }
 
-/// Any other answer that is a sentence: a wrong question, a page that does not exist.
-pub(super) fn message(masthead: &Masthead<'_>, title: &str, sentence: &str) -> Markup {
-    let main = html! {
-        section {
-            h1 { (Shown(title)) }
-            p { (Shown(sentence)) }
-            p { a href="/" { "To the status page" } }
-        }
-    };
-    layout(masthead, &Sheet { title, live: false }, &main)
-}
-
 fn layout(masthead: &Masthead<'_>, sheet: &Sheet<'_>, main: &Markup) -> Markup {
     html! {
         (DOCTYPE)

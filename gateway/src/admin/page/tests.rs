@@ -3,7 +3,7 @@
 use maud::Markup;
 
 use super::{
-    CONTENT_SECURITY_POLICY, Filter, Masthead, SCRIPT, STYLE, Wish, explain, message, no_such_pod,
+    CONTENT_SECURITY_POLICY, Filter, Masthead, SCRIPT, STYLE, Wish, explain, no_such_pod,
     sample::{self, HOSTILE},
     status,
 };
@@ -14,7 +14,7 @@ fn pages() -> Vec<(&'static str, String)> {
     let (masthead, wish) = (Masthead::from(&state), Wish::default());
     let hostile_wish = Wish::parse(&format!("pod={0}&role={0}&path={0}", encoded(&HOSTILE.concat())));
     let of = |state, filter: &str| status(&state, &Filter::of(filter));
-    let pages: [(&'static str, Markup); 12] = [
+    let pages: [(&'static str, Markup); 11] = [
         ("empty", of(sample::empty(), "")),
         ("sandbox", of(sample::sandbox(), "")),
         ("many", of(sample::many(110), "")),
@@ -26,7 +26,6 @@ fn pages() -> Vec<(&'static str, String)> {
         ("failed", explain(&masthead, &wish, &sample::failed_explanation())),
         ("hostile explanation", explain(&masthead, &hostile_wish, &sample::hostile_explanation())),
         ("no such pod", no_such_pod(&masthead, &hostile_wish)),
-        ("message", message(&masthead, HOSTILE[0], HOSTILE[1])),
     ];
     pages.map(|(name, page)| (name, page.into_string())).into()
 }
