@@ -255,7 +255,8 @@ fn explain_of_a_denied_pod_is_3_and_says_by_whom_and_why() {
     // What it asked for, so that it can be permitted; and how.
     assert_eq!(json["role_arn"], "arn:aws:iam::123456789012:role/payments-checkout");
     let permit = "kubectl annotate namespace guests --overwrite \
-                  'iam.amazonaws.com/permitted=arn:aws:iam::123456789012:role/payments\\-checkout'";
+                  'iam.amazonaws.com/permitted=arn:aws:iam::123456789012:role/guests-.*|\
+                  arn:aws:iam::123456789012:role/payments\\-checkout'";
     assert_eq!(json["next_step"]["command"], permit);
     assert!(text.contains(permit) && text.contains("annotation iam.amazonaws.com/role: payments-checkout"), "{text}");
 }

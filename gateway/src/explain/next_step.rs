@@ -55,7 +55,7 @@ fn of_denial(workload: &Workload, decision: &Decision, denial: &Denial, rules: &
     let namespace = &workload.namespace;
     match denial.code.as_str() {
         code @ ("namespace-not-permitted" | "role-not-permitted") => {
-            let (key, value) = permission(rules, decision);
+            let (key, value) = permission(workload, rules, decision);
             let (say, overwrite) = match code {
                 "role-not-permitted" => (
                     format!("give the pod a role that namespace {namespace} permits, or add its role to {key} there"),
@@ -63,7 +63,8 @@ fn of_denial(workload: &Workload, decision: &Decision, denial: &Denial, rules: &
                 ),
                 _ => (format!("add annotation {key} to namespace {namespace}: what its pods may have"), ""),
             };
-            NextStep::say(say).with(format!("kubectl annotate namespace {namespace}{overwrite} '{key}={value}'"))
+            let pair = format!("{key}={value}").replace('\'', r"'\''");
+            NextStep::say(say).with(format!("kubectl annotate namespace {namespace}{overwrite} '{pair}'"))
         }
         "nobody-allowed" => NextStep::say("add a plugin whose `authorize` allows this role, such as namespace-regex"),
         "bad-annotation" | "invalid-role" => NextStep::say("correct the annotation that the reason names"),
@@ -71,8 +72,8 @@ fn of_denial(workload: &Workload, decision: &Decision, denial: &Denial, rules: &
     }
 }
 
-/// The namespace's annotation that permits the role, in the dialect that is configured.
-fn permission(rules: &Rules, decision: &Decision) -> (String, String) {
+/// The namespace's annotation that permits the role beside what it permits already, in the dialect that is configured.
+fn permission(workload: &Workload, rules: &Rules, decision: &Decision) -> (String, String) {
     const PLUGIN: &str = "namespace-regex";
     let arn = decision.role.as_ref().map_or("ROLE_ARN", |arn| arn.as_str());
     let dialect = setting(rules, PLUGIN, "dialect").unwrap_or_default();
@@ -82,7 +83,17 @@ fn permission(rules: &Rules, decision: &Decision) -> (String, String) {
         false => ("permitted_key", "iam.amazonaws.com/permitted"),
     };
     let key = setting(rules, PLUGIN, name).unwrap_or(default.into());
-    let value = if of_list { format!("[\"{arn}\"]") } else { regex_lite::escape(arn) };
+    let permits = workload.namespace_annotations.get(&key);
+    let value = match (of_list, permits) {
+        (true, permits) => {
+            // What is no list permits nothing.
+            let mut list: Vec<String> = permits.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+            list.push(arn.to_owned());
+            serde_json::json!(list).to_string()
+        }
+        (false, Some(permits)) if !permits.is_empty() => format!("{permits}|{}", regex_lite::escape(arn)),
+        (false, _) => regex_lite::escape(arn),
+    };
     (key, value)
 }
 
