@@ -1,6 +1,10 @@
 //! Every query of the dashboards and every rule, against a Prometheus that scraped a gateway to which everything happened.
 
-use std::{fs, os::unix::fs::chown, path::Path};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt as _, chown},
+    path::Path,
+};
 
 use metagate_plugin_artifacts::testing::HOSTILE;
 
@@ -48,7 +52,7 @@ config = {{ on = "authorize", do = "deny", code = "not-now" }}
 }
 
 /// As it runs on a node, but for what this test needs to see of it.
-async fn start<'a>(lab: &'a Lab) -> Gateway<'a> {
+async fn start<'a>(lab: &'a Lab, redirect: &Path) -> Gateway<'a> {
     let mut gateway = lab.guard_unready().await;
     let folder = gateway.folder().to_owned();
     fs::write(folder.join("hostile.wasm"), HOSTILE).unwrap();
@@ -57,7 +61,7 @@ async fn start<'a>(lab: &'a Lab) -> Gateway<'a> {
         let text = text.replace(&format!("unix:{}/admin.sock", folder.display()), ADMIN);
         let text = text.replace(STS, &format!("http://{FAULTY_STS}"));
         let text = text.replace("[pods]\n", "[pods]\nmax_connections_per_pod = 4\n");
-        let status = format!("[intercept]\nstatus_file = \"{}/redirect.json\"\n", folder.display());
+        let status = format!("[intercept]\nstatus_file = \"{}\"\n", redirect.display());
         text.replace("[intercept]\n", &status) + &more(&folder)
     });
     gateway.start_unready();
@@ -135,8 +139,12 @@ async fn every_query_of_the_dashboards_and_every_rule_has_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let mut sts = start_sts(&lab);
     sts.says(|line| (line == "sts listens").then_some(())).await;
-    let gateway = start(&lab).await;
-    let _watch = gateway.watch_redirect(&gateway.folder().join("redirect.json"));
+    // The watcher's own, as it may write nowhere else, and the gateway reads it.
+    let watched = tempfile::tempdir().unwrap();
+    fs::set_permissions(watched.path(), Permissions::from_mode(0o755)).unwrap();
+    let redirect = watched.path().join("redirect.json");
+    let gateway = start(&lab, &redirect).await;
+    let _watch = gateway.watch_redirect(&redirect);
     let _prometheus = start_prometheus(&lab, folder.path());
     all_happens(&lab, &gateway).await;
 

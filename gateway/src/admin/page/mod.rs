@@ -111,7 +111,7 @@ fn header(masthead: &Masthead<'_>, live: bool) -> Markup {
             div.bar {
                 p.brand { a href="/" { "Metagate" } }
                 dl #facts {
-                    div { dt { "Node" } dd { (Shown(masthead.node)) } }
+                    @if !masthead.node.is_empty() { div { dt { "Node" } dd { (Shown(masthead.node)) } } }
                     @if !masthead.cluster.is_empty() { div { dt { "Cluster" } dd { (Shown(masthead.cluster)) } } }
                     div { dt { "Version" } dd { (masthead.version) } }
                     div {
