@@ -157,6 +157,18 @@ async fn every_query_of_the_dashboards_and_every_rule_has_an_answer() {
         if asked.status.success() { Vec::new() } else { lines(&asked.stdout, &asked.stderr) }
     };
     until_equal("queries without an answer", Vec::<String>::new(), look).await;
+    take_pictures(&lab).await;
+}
+
+/// Of a status page with a plugin that fails, calls of STS that do, and a watched redirect: in target/screenshots/node.
+async fn take_pictures(lab: &Lab) {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let taken = lab.node.namespace.run("screenshots", Path::new("node"), |command| {
+        command.arg(tests.join("tests/screenshots/screenshots.mjs"));
+        command.arg(format!("http://{ADMIN}")).arg(tests.join("../target/screenshots/node"));
+    });
+    let taken = taken.await;
+    assert!(taken.status.success(), "{taken:?}");
 }
 
 fn lines(out: &str, err: &str) -> Vec<String> {
