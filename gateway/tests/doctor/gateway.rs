@@ -69,7 +69,7 @@ async fn who_asks_without_a_token_is_counted_and_told() {
     };
     let report = tokio::time::timeout(Duration::from_secs(60), counted).await.unwrap();
     report.expect("imds-v1", Warn, "1 requests came without a session token");
-    report.expect("imds-v1", Warn, "imds=v1");
+    report.expect("imds-v1", Warn, "metagate::imds");
     assert_eq!(report.of("gateway").verdict, Pass);
 }
 
