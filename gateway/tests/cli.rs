@@ -255,7 +255,7 @@ fn explain_of_a_denied_pod_is_3_and_says_by_whom_and_why() {
     // What it asked for, so that it can be permitted; and how.
     assert_eq!(json["role_arn"], "arn:aws:iam::123456789012:role/payments-checkout");
     let permit = "kubectl annotate namespace guests --overwrite \
-                  'iam.amazonaws.com/permitted=arn:aws:iam::123456789012:role/guests-.*|\
+                  'iam.amazonaws.com/permitted=(?:arn:aws:iam::123456789012:role/guests-.*)|\
                   arn:aws:iam::123456789012:role/payments\\-checkout'";
     assert_eq!(json["next_step"]["command"], permit);
     assert!(text.contains(permit) && text.contains("annotation iam.amazonaws.com/role: payments-checkout"), "{text}");
@@ -484,4 +484,71 @@ fn a_roster_of_kubernetes_needs_an_api_server_and_the_node_s_name() {
         assert_eq!(ran.code, code, "{command}: {}", ran.err);
         assert!(ran.err.contains(words), "{command}: {}", ran.err);
     }
+}
+
+/// The command is carried out on the roster's file, and the pod asked about again.
+#[test]
+fn what_explain_says_to_do_permits_the_role_and_takes_none_away() {
+    let permitted = ("iam.amazonaws.com/permitted", "arn:aws:iam::123456789012:role/web\n");
+    let list = ("iam.amazonaws.com/allowed-roles", r#"["web"]"#);
+    for dialect in ["strict", "kiam-v4", "kube2iam-glob", "kube2iam-regexp"] {
+        for annotations in [vec![permitted], vec![list], vec![permitted, list], vec![]] {
+            let mut annotations: std::collections::BTreeMap<String, String> =
+                annotations.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+            let had_web = !annotations.is_empty();
+            let ask = |annotations: &std::collections::BTreeMap<String, String>, pod: &str| {
+                let folder = permitting(dialect, annotations);
+                let ran = run(&[
+                    "explain",
+                    "--config",
+                    &folder.path("metagate.toml"),
+                    "--workload",
+                    &folder.path("roster.toml"),
+                    "--pod",
+                    pod,
+                    "--output",
+                    "json",
+                ]);
+                serde_json::from_str::<Value>(&ran.out).unwrap_or_else(|_| panic!("{}", ran.err))
+            };
+            let denied = ask(&annotations, "shop/api-0");
+            assert_eq!(denied["outcome"], "denied", "{dialect}: {annotations:?}");
+            // The shell's own reading of the pairs.
+            let command = denied["next_step"]["command"].as_str().unwrap();
+            let pairs = command.split_once("--overwrite ").unwrap().1;
+            let echoed = Command::new("sh").args(["-c", &format!("printf '%s\\0' {pairs}")]).output().unwrap();
+            for pair in String::from_utf8(echoed.stdout).unwrap().split_terminator('\0') {
+                let (key, value) = pair.split_once('=').unwrap();
+                annotations.insert(key.to_owned(), value.to_owned());
+            }
+            assert_eq!(ask(&annotations, "shop/api-0")["outcome"], "granted", "{dialect}: {annotations:?}");
+            if had_web {
+                assert_eq!(ask(&annotations, "shop/web-0")["outcome"], "granted", "{dialect}: {annotations:?}");
+            }
+        }
+    }
+}
+
+/// Pods with the roles `web` and `pay.api`, in a namespace with these annotations.
+fn permitting(dialect: &str, annotations: &std::collections::BTreeMap<String, String>) -> Folder {
+    let pairs: Vec<String> = annotations.iter().map(|(key, value)| format!("{key:?} = {value:?}")).collect();
+    let pod = |name: &str, address: &str, role: &str| {
+        format!(
+            "[[workload]]\nnamespace = 'shop'\npod = '{name}'\nips = ['{address}']\n\
+             annotations = {{ 'iam.amazonaws.com/role' = '{role}' }}\n"
+        )
+    };
+    let roster = format!(
+        "[[namespace]]\nname = 'shop'\nannotations = {{ {} }}\n{}{}",
+        pairs.join(", "),
+        pod("web-0", "127.0.0.2", "web"),
+        pod("api-0", "127.0.0.3", "pay.api")
+    );
+    let config = format!(
+        "imds.endpoint = 'sandbox'\nroster = {{ source = 'fixed', file = 'roster.toml' }}\n\
+         credentials = {{ source = 'sandbox', base_role_arn = 'arn:aws:iam::123456789012:role/', region = 'eu-west-1' }}\n\
+         [[plugin]]\nname = 'annotations'\nbuiltin = 'annotations'\n\
+         [[plugin]]\nname = 'namespace-regex'\nbuiltin = 'namespace-regex'\nconfig = {{ dialect = '{dialect}' }}\n"
+    );
+    Folder::with("metagate.toml", &config).and("roster.toml", &roster)
 }

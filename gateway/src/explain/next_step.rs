@@ -6,7 +6,8 @@ use super::Keeping;
 use crate::{
     config::PluginCode,
     events::trust,
-    policy::{Decision, Denial, Grant, Rejection, Rules},
+    plugin::Plugin,
+    policy::{Decision, Denial, Grant, Rejection, Rules, Said},
     source::FaultClass,
     workload::Workload,
 };
@@ -31,12 +32,13 @@ impl NextStep {
 pub(super) fn of_decision(workload: &Workload, decision: &Decision, rules: &Rules) -> Option<NextStep> {
     Some(match decision.outcome.rejection()? {
         Rejection::NoRole => {
-            let key = setting(rules, "annotations", "role_key").unwrap_or("iam.amazonaws.com/role".into());
+            let reader = rules.plugins.iter().find(|plugin| is_builtin(plugin, "annotations"));
+            let key = reader.and_then(|plugin| setting(plugin, "role_key")).unwrap_or("iam.amazonaws.com/role".into());
             let say = format!(
                 "annotate the pod with {key}, in the template of whatever made it, or its service account with \
                  eks.amazonaws.com/role-arn"
             );
-            NextStep::say(say).with(annotate_pod(workload, &format!("{key}=ROLE")))
+            NextStep::say(say).with(annotate_pod(workload, &key))
         }
         Rejection::Denied(denial) => of_denial(workload, decision, denial, rules),
         Rejection::Failed(fault) => {
@@ -52,60 +54,106 @@ pub(super) fn of_decision(workload: &Workload, decision: &Decision, rules: &Rule
 }
 
 fn of_denial(workload: &Workload, decision: &Decision, denial: &Denial, rules: &Rules) -> NextStep {
-    let namespace = &workload.namespace;
-    match denial.code.as_str() {
-        code @ ("namespace-not-permitted" | "role-not-permitted") => {
-            let (key, value) = permission(workload, rules, decision);
-            let (say, overwrite) = match code {
-                "role-not-permitted" => (
-                    format!("give the pod a role that namespace {namespace} permits, or add its role to {key} there"),
-                    " --overwrite",
-                ),
-                _ => (format!("add annotation {key} to namespace {namespace}: what its pods may have"), ""),
-            };
-            let pair = format!("{key}={value}").replace('\'', r"'\''");
-            NextStep::say(say).with(format!("kubectl annotate namespace {namespace}{overwrite} '{pair}'"))
+    let said_by = rules.plugins.iter().find(|plugin| plugin.name() == denial.by);
+    let permits = said_by.filter(|plugin| is_builtin(plugin, "namespace-regex")).map(Permits::of);
+    match (denial.code.as_str(), permits) {
+        ("namespace-not-permitted" | "role-not-permitted", Some(permits)) => permits.step(workload, decision),
+        ("nobody-allowed", _) => {
+            NextStep::say("add a plugin whose `authorize` allows this role, such as namespace-regex")
         }
-        "nobody-allowed" => NextStep::say("add a plugin whose `authorize` allows this role, such as namespace-regex"),
-        "bad-annotation" | "invalid-role" => NextStep::say("correct the annotation that the reason names"),
+        ("bad-annotation" | "invalid-role", _) => NextStep::say("correct the annotation that the reason names"),
         _ => NextStep::say(format!("ask who owns the policy `{}`", denial.by)),
     }
 }
 
-/// The namespace's annotation that permits the role beside what it permits already, in the dialect that is configured.
-fn permission(workload: &Workload, rules: &Rules, decision: &Decision) -> (String, String) {
-    const PLUGIN: &str = "namespace-regex";
-    let arn = decision.role.as_ref().map_or("ROLE_ARN", |arn| arn.as_str());
-    let dialect = setting(rules, PLUGIN, "dialect").unwrap_or_default();
-    let of_list = dialect.starts_with("kube2iam");
-    let (name, default) = match of_list {
-        true => ("allowed_roles_key", "iam.amazonaws.com/allowed-roles"),
-        false => ("permitted_key", "iam.amazonaws.com/permitted"),
-    };
-    let key = setting(rules, PLUGIN, name).unwrap_or(default.into());
-    let permits = workload.namespace_annotations.get(&key);
-    let value = match (of_list, permits) {
-        (true, permits) => {
-            // What is no list permits nothing.
-            let mut list: Vec<String> = permits.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
-            list.push(arn.to_owned());
-            serde_json::json!(list).to_string()
+/// Where and how a namespace permits roles: the plugin's own keys, None where one is switched off, and dialect.
+struct Permits {
+    permitted: Option<String>,
+    allowed_roles: Option<String>,
+    dialect: String,
+}
+
+impl Permits {
+    fn of(plugin: &Plugin) -> Self {
+        let key = |name, default: &str| {
+            let key = setting(plugin, name).unwrap_or(default.into());
+            (!key.is_empty()).then_some(key)
+        };
+        Self {
+            permitted: key("permitted_key", "iam.amazonaws.com/permitted"),
+            allowed_roles: key("allowed_roles_key", "iam.amazonaws.com/allowed-roles"),
+            dialect: setting(plugin, "dialect").unwrap_or_default(),
         }
-        (false, Some(permits)) if !permits.is_empty() => format!("{permits}|{}", regex_lite::escape(arn)),
-        (false, _) => regex_lite::escape(arn),
-    };
-    (key, value)
+    }
+
+    /// Adds the role to each annotation that is there, as each must allow; without any, to the one that the dialect is named
+    /// after.
+    fn step(&self, workload: &Workload, decision: &Decision) -> NextStep {
+        let namespace = &workload.namespace;
+        let stands = |key: &&String| workload.namespace_annotations.contains_key(*key);
+        let (permitted, list) = (self.permitted.as_ref(), self.allowed_roles.as_ref());
+        let mut chosen = (permitted.filter(stands), list.filter(stands));
+        let say = match chosen {
+            (None, None) => {
+                let of_list = self.dialect.starts_with("kube2iam") && list.is_some() || permitted.is_none();
+                chosen = if of_list { (None, list) } else { (permitted, None) };
+                format!("annotate namespace {namespace} with what its pods may have")
+            }
+            _ => format!("give the pod a role that namespace {namespace} permits, or permit its own there too"),
+        };
+        let expression = chosen.0.map(|key| format!("{key}={}", self.expression(workload, key, decision)));
+        let list = chosen.1.map(|key| format!("{key}={}", self.list(workload, key, decision)));
+        let quoted = |pair: String| format!(" '{}'", pair.replace('\'', r"'\''"));
+        let pairs: String = expression.into_iter().chain(list).map(quoted).collect();
+        if pairs.is_empty() {
+            return NextStep::say(say);
+        }
+        NextStep::say(say).with(format!("kubectl annotate namespace {namespace} --overwrite{pairs}"))
+    }
+
+    /// The group keeps flags and alternatives of the present expression to itself.
+    fn expression(&self, workload: &Workload, key: &str, decision: &Decision) -> String {
+        let written = decision.steps.iter().find_map(|step| match &step.said {
+            // kiam v3 compares the role as the pod wrote it.
+            Said::Role(written) if self.dialect == "kiam-v3" => Some(written.as_str()),
+            _ => None,
+        });
+        let role = regex_lite::escape(written.unwrap_or(arn(decision)));
+        match workload.namespace_annotations.get(key).map(|text| text.trim()) {
+            None | Some("") => role,
+            Some(present) => format!("(?:{present})|{role}"),
+        }
+    }
+
+    fn list(&self, workload: &Workload, key: &str, decision: &Decision) -> String {
+        let present = workload.namespace_annotations.get(key);
+        // What is no list permits nothing.
+        let mut list: Vec<String> = present.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
+        list.push(match self.dialect.as_str() {
+            "kube2iam-regexp" => regex_lite::escape(arn(decision)),
+            _ => arn(decision).to_owned(),
+        });
+        serde_json::json!(list).to_string()
+    }
 }
 
-/// What a built-in's configuration says, where it says it.
-fn setting(rules: &Rules, builtin: &str, key: &str) -> Option<String> {
-    let is_it = |code: &PluginCode| matches!(code, PluginCode::Builtin(name) if name == builtin);
-    let plugin = rules.plugins.iter().find(|plugin| is_it(&plugin.settings().code))?;
-    plugin.settings().config.get(key)?.as_str().filter(|value| !value.is_empty()).map(str::to_owned)
+fn arn(decision: &Decision) -> &str {
+    decision.role.as_ref().map_or("ROLE_ARN", |arn| arn.as_str())
 }
 
-fn annotate_pod(workload: &Workload, pair: &str) -> String {
-    format!("kubectl --namespace {} annotate pod {} {pair}", workload.namespace, workload.pod)
+fn is_builtin(plugin: &Plugin, name: &str) -> bool {
+    matches!(&plugin.settings().code, PluginCode::Builtin(builtin) if builtin == name)
+}
+
+/// What the plugin's configuration says, where it says it.
+fn setting(plugin: &Plugin, key: &str) -> Option<String> {
+    plugin.settings().config.get(key)?.as_str().map(str::to_owned)
+}
+
+fn annotate_pod(workload: &Workload, key: &str) -> String {
+    // One that is there may be empty, which says that the pod has none.
+    let overwrite = if workload.annotations.contains_key(key) { " --overwrite" } else { "" };
+    format!("kubectl --namespace {} annotate pod {}{overwrite} {key}=ROLE", workload.namespace, workload.pod)
 }
 
 /// Policy has granted the role, but AWS gives no credentials for it.
