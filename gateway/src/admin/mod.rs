@@ -202,7 +202,10 @@ impl Admin {
         let keeping = |grant: &Grant| {
             let role = grant.role();
             let is_its = |key: &&KeyState| key.role_arn == role.arn && key.session_name == role.session_name;
-            Keeping { held: gateway.credentials.peek(grant), key: keys.iter().find(is_its).cloned() }
+            Keeping {
+                held: gateway.credentials.peek(grant),
+                key: keys.iter().filter(is_its).max_by_key(|key| key.wanted).cloned(),
+            }
         };
         Explanation::of(&gateway.policy, &gateway.allow, workload, question, keeping, gateway.clock.now()).await
     }

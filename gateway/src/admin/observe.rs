@@ -79,7 +79,7 @@ impl Admin {
     }
 
     fn redirect_state(&self, now: SystemTime) -> Option<RedirectState> {
-        let status = Status::read(&self.gateway.redirect_status).ok()?;
+        let status = Status::look(&self.gateway.redirect_status)?;
         Some(RedirectState {
             present: status.present && !status.is_stale(now),
             redirected_connections: status.redirected_connections,

@@ -78,7 +78,7 @@ fn of_redirect(meter: &Meter, gateway: &Arc<Gateway>) {
         let gateway = Arc::downgrade(gateway);
         move || {
             let gateway = gateway.upgrade()?;
-            Some(read(&Status::read(&gateway.redirect_status).ok()?, &gateway))
+            Some(read(&Status::look(&gateway.redirect_status)?, &gateway))
         }
     };
     gauge(

@@ -95,6 +95,9 @@ fn install(args: &Install) -> Result<ExitCode, Failure> {
     }
     let status_file = args.status_file.clone();
     block_on(async {
+        // A process with CAP_NET_ADMIN speaks to nobody, and does not depend on anybody: its log is on standard error.
+        let mut config = config;
+        config.telemetry.otlp = None;
         let log = init_log(&config).context("cannot log")?;
         let mut signals = Signals::listen().context("cannot listen for signals")?;
         let watch = Watch { nft, redirect, every: args.interval, status_file, clock: Clock::system() };

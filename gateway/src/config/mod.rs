@@ -15,7 +15,7 @@ mod nearest;
 mod origin;
 mod quote;
 pub mod raw;
-mod redact;
+pub(crate) mod redact;
 mod sources;
 mod units;
 

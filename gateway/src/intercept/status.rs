@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, Permissions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::PermissionsExt,
     path::Path,
     time::{Duration, SystemTime},
@@ -14,6 +14,9 @@ use super::ForeignRule;
 
 /// Where the chart has a watcher write it, and everybody look for it.
 pub const STATUS_FILE: &str = "/run/metagate-intercept/status.json";
+
+/// A few rules of others are some hundred bytes each.
+const LONGEST: u64 = 64 << 10;
 
 /// A watcher looks every 30 s: one that has not for four times that has ended.
 const STALE: Duration = Duration::from_secs(120);
@@ -52,7 +55,23 @@ impl Status {
     }
 
     pub fn read(path: &Path) -> io::Result<Self> {
-        Ok(serde_json::from_str(&fs::read_to_string(path)?)?)
+        Ok(serde_json::from_reader(fs::File::open(path)?.take(LONGEST))?)
+    }
+
+    /// None where nobody watches. One that cannot be read says so, and that nobody knows of a redirect.
+    pub fn look(path: &Path) -> Option<Self> {
+        match Self::read(path) {
+            Ok(status) => Some(status),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => Some(Self {
+                present: false,
+                checked_at: String::new(),
+                redirected_connections: 0,
+                rejected_packets: 0,
+                foreign_rules: Vec::new(),
+                error: Some(format!("{}: {error}", path.display())),
+            }),
+        }
     }
 }
 

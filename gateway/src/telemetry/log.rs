@@ -47,7 +47,11 @@ pub fn init(config: &Config) -> Result<Log, LogError> {
         None => None,
     };
     let dropped = writer.error_counter();
-    let filter = EnvFilter::builder().parse(&config.telemetry.log_level)?;
+    let mut filter = EnvFilter::builder().parse(&config.telemetry.log_level)?;
+    // Below that an exporter logs its URL, which may hold a password, and what a collector answers.
+    for exporter in ["opentelemetry-otlp", "opentelemetry-http", "opentelemetry-sdk"] {
+        filter = filter.add_directive(format!("{exporter}=info").parse()?);
+    }
     let bridge = exported.as_ref().map(|provider| {
         OpenTelemetryTracingBridge::new(provider).with_filter(FilterFn::new(|metadata| !is_of_an_export(metadata)))
     });

@@ -31,7 +31,7 @@ use opentelemetry_sdk::{
 use tokio::runtime::Handle;
 
 use super::metrics::MetricsError;
-use crate::config::{Otlp, OtlpProtocol};
+use crate::config::{Otlp, OtlpProtocol, redact};
 
 /// One attempt, and all of them together; OTLP's own default (OpenTelemetry specification, "Exporter", timeout).
 const WITHIN: Duration = Duration::from_secs(10);
@@ -206,7 +206,7 @@ pub(super) fn metrics(otlp: &Otlp, exports: &Exports) -> Result<PeriodicReader<i
         OtlpProtocol::Http => http(MetricExporter::builder().with_http(), otlp, Signal::Metrics)?.build(),
         OtlpProtocol::Grpc => grpc(MetricExporter::builder().with_tonic(), otlp).build(),
     };
-    let exporter = Hosted::new(exporter.map_err(unbuilt)?, Signal::Metrics, exports);
+    let exporter = Hosted::new(exporter.map_err(|error| unbuilt(otlp, &error))?, Signal::Metrics, exports);
     Ok(PeriodicReader::builder(exporter).with_interval(otlp.metrics_interval).build())
 }
 
@@ -215,7 +215,7 @@ pub(super) fn traces(otlp: &Otlp, resource: Resource, exports: &Exports) -> Resu
         OtlpProtocol::Http => http(SpanExporter::builder().with_http(), otlp, Signal::Traces)?.build(),
         OtlpProtocol::Grpc => grpc(SpanExporter::builder().with_tonic(), otlp).build(),
     };
-    let exporter = Hosted::new(exporter.map_err(unbuilt)?, Signal::Traces, exports);
+    let exporter = Hosted::new(exporter.map_err(|error| unbuilt(otlp, &error))?, Signal::Traces, exports);
     let batches = SpanBatches::default().with_max_queue_size(QUEUE).with_max_export_batch_size(BATCH);
     let batches = batches.with_scheduled_delay(DELAY).build();
     let processor = BatchSpanProcessor::builder(exporter).with_batch_config(batches).build();
@@ -227,7 +227,7 @@ pub(super) fn logs(otlp: &Otlp, resource: Resource, exports: &Exports) -> Result
         OtlpProtocol::Http => http(LogExporter::builder().with_http(), otlp, Signal::Logs)?.build(),
         OtlpProtocol::Grpc => grpc(LogExporter::builder().with_tonic(), otlp).build(),
     };
-    let exporter = Hosted::new(exporter.map_err(unbuilt)?, Signal::Logs, exports);
+    let exporter = Hosted::new(exporter.map_err(|error| unbuilt(otlp, &error))?, Signal::Logs, exports);
     let batches = LogBatches::default().with_max_queue_size(QUEUE).with_max_export_batch_size(BATCH);
     let batches = batches.with_scheduled_delay(DELAY).build();
     let processor = BatchLogProcessor::builder(exporter).with_batch_config(batches).build();
@@ -235,11 +235,14 @@ pub(super) fn logs(otlp: &Otlp, resource: Resource, exports: &Exports) -> Result
 }
 
 fn http<B: WithExportConfig + WithHttpConfig>(builder: B, otlp: &Otlp, signal: Signal) -> Result<B, MetricsError> {
-    let roots = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| MetricsError(error.to_string()))?;
-    let client = HyperClient::new(roots.https_or_http().enable_http1().build(), WITHIN, None);
     let endpoint = format!("{}/{}", otlp.endpoint.trim_end_matches('/'), signal.path());
     let builder = builder.with_protocol(Protocol::HttpBinary).with_endpoint(endpoint).with_timeout(WITHIN);
-    Ok(builder.with_http_client(client))
+    if !otlp.endpoint.starts_with("https:") {
+        return Ok(builder.with_http_client(HyperClient::with_default_connector(WITHIN, None)));
+    }
+    // Only here: an image without certificates can speak to a collector of its cluster.
+    let roots = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| MetricsError(error.to_string()))?;
+    Ok(builder.with_http_client(HyperClient::new(roots.https_only().enable_http1().build(), WITHIN, None)))
 }
 
 fn grpc<B: WithExportConfig + WithTonicConfig>(builder: B, otlp: &Otlp) -> B {
@@ -251,6 +254,7 @@ fn grpc<B: WithExportConfig + WithTonicConfig>(builder: B, otlp: &Otlp) -> B {
     }
 }
 
-fn unbuilt(error: ExporterBuildError) -> MetricsError {
-    MetricsError(format!("telemetry.otlp_endpoint: {error}"))
+fn unbuilt(otlp: &Otlp, error: &ExporterBuildError) -> MetricsError {
+    let shown = error.to_string().replace(&otlp.endpoint, &redact::url(&otlp.endpoint));
+    MetricsError(format!("telemetry.otlp_endpoint: {shown}"))
 }

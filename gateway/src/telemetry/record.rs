@@ -148,7 +148,7 @@ impl Drop for Record {
             // The client left before there was an answer. 499 is nginx's word for it; HTTP has none.
             None => (499, "client-left"),
         };
-        let refused = (status >= 400).then_some(outcome);
+        let refused = self.refusal().map(Refusal::label);
         let answered = Answered { method: self.method, route: self.route, status, refused };
         self.telemetry.metrics.request(&answered, took);
         if self.protocol == Some(Protocol::V1) {

@@ -30,7 +30,7 @@ impl Intercept for Propagate {
     ) -> Result<(), BoxError> {
         let mut fields = std::collections::HashMap::<String, String>::new();
         TraceContextPropagator::new().inject_context(&Context::current(), &mut fields);
-        for (name, value) in fields {
+        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
             context.request_mut().headers_mut().insert(name, value);
         }
         Ok(())
