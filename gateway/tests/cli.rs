@@ -461,6 +461,7 @@ fn each_refusal_leaves_one_record_without_a_secret() {
         ("token-not-genuine".into(), "/latest/meta-data/iam/info".into(), "127.0.0.1".into())
     );
     assert_eq!(line["status"], 401);
+    assert!(line["by"].is_null(), "policy was not asked: {line}");
     assert!(!line.to_string().contains("c2VjcmV0"));
 }
 

@@ -230,7 +230,13 @@ impl Record {
             session_name = role.map(|role| role.session_name.as_str()),
             access_key_id = credential.map(|credential| credential.access_key_id.as_str()),
             expires = credential.map(|credential| rfc3339(credential.expires_at)),
-            by = granted.as_ref().map(|decision| decision.ended_by()),
+            by = match self.refusal() {
+                None => granted.as_ref().map(|decision| decision.ended_by()),
+                Some(Refusal::Denied(denial)) => Some(&*denial.by),
+                Some(Refusal::PluginFailed(fault)) => Some(&*fault.plugin),
+                // Not policy's word.
+                Some(_) => None,
+            },
             cause = self.refusal().and_then(Refusal::cause),
             duration_us = microseconds(took),
             "decision"

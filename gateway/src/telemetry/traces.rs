@@ -4,10 +4,7 @@
 //! No pod's trace context is taken over: it could make us sample everything, or stand in somebody else's trace. The
 //! context of a call is sent to STS.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use opentelemetry::{
     Context, KeyValue,
@@ -62,9 +59,8 @@ impl Traces {
         if !parent.span().span_context().is_sampled() {
             return;
         }
-        let ended = SystemTime::now();
         let took: Duration = decision.steps.iter().map(|step| step.took).sum();
-        let builder = sampled.tracer.span_builder("policy.decision").with_start_time(ended - took);
+        let builder = sampled.tracer.span_builder("policy.decision").with_start_time(decision.decided_at);
         let span = parent.with_span(sampled.tracer.build_with_context(builder, &parent));
         let span = span.span();
         span.set_attribute(KeyValue::new("metagate.decision.outcome", decision.outcome.label()));
@@ -84,6 +80,6 @@ impl Traces {
         if let Some(rejection) = decision.outcome.rejection() {
             span.set_status(Status::error(crate::refusal::Refusal::from(rejection.clone()).label()));
         }
-        span.end_with_timestamp(ended);
+        span.end_with_timestamp(decision.decided_at + took);
     }
 }
