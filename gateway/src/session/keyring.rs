@@ -2,26 +2,31 @@
 
 use std::path::Path;
 
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use hmac::{Hmac, KeyInit};
+use sha2::Sha256;
+use zeroize::Zeroizing;
 
 use crate::key_file::{self, Key, KeyFile, KeyFileError};
 
+/// HMAC-SHA256 (RFC 2104): the key is hashed in once, here, and not for every token.
+pub(super) type Sealer = Hmac<Sha256>;
+
 /// The first key seals; all of them open. Put a new line on top of the file to change the key, and drop the old one six
 /// hours later, when no token of it can still be alive.
-pub struct Keyring(Vec<XChaCha20Poly1305>);
+pub struct Keyring(Vec<Sealer>);
 
 impl Keyring {
     /// A key that dies with the process: clients mint anew after a restart.
     pub fn ephemeral() -> Self {
-        Self(vec![cipher(&key_file::fresh())])
+        Self(vec![sealer(&key_file::fresh())])
     }
 
     /// The keys in `path`; one is made, readable by this user only, where there is no such file.
     pub fn of_file(path: &Path) -> Result<Self, KeyFileError> {
-        Ok(Self(KeyFile::read_or_make(path)?.keys.iter().map(cipher).collect()))
+        Ok(Self(KeyFile::read_or_make(path)?.keys.iter().map(sealer).collect()))
     }
 
-    pub(super) fn sealing(&self) -> Option<&XChaCha20Poly1305> {
+    pub(super) fn sealing(&self) -> Option<&Sealer> {
         self.0.first()
     }
 
@@ -31,13 +36,18 @@ impl Keyring {
         first
     }
 
-    pub(super) fn opening(&self) -> impl Iterator<Item = &XChaCha20Poly1305> {
+    pub(super) fn opening(&self) -> impl Iterator<Item = &Sealer> {
         self.0.iter()
     }
 }
 
-fn cipher(key: &Key) -> XChaCha20Poly1305 {
-    XChaCha20Poly1305::new((&**key).into())
+fn sealer(key: &Key) -> Sealer {
+    // As HMAC itself pads a key that is shorter than a block.
+    let mut block = Zeroizing::new([0; 64]);
+    for (to, from) in block.iter_mut().zip(&**key) {
+        *to = *from;
+    }
+    Sealer::new((&*block).into())
 }
 
 #[cfg(test)]

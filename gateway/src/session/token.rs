@@ -1,6 +1,8 @@
-//! One token: sealed expiry and owner, bound to the address that asked.
+//! One token: expiry and owner under a seal, which is also over the address that asked.
 //!
-//! XChaCha20-Poly1305, because its 24-byte nonce may be drawn at random for ever, on every node that shares a key file.
+//! The seal is HMAC-SHA256. What it is over can be read by whoever holds the token, and is nothing that they do not know: when
+//! it was minted, for how long, and a digest of their own UID. A seal takes no nonce, so every node that shares a key file may
+//! mint for ever, and one block of SHA-256 is all that the message is.
 
 use std::{
     fmt,
@@ -9,18 +11,22 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce, aead::AeadInOut};
+use hmac::Mac;
 
-use super::{Keyring, Ttl};
+use super::{Keyring, Ttl, keyring::Sealer};
 use crate::workload::{Uid, Workload};
 
-const VERSION: u8 = 1;
-const NONCE: usize = 24;
-const SEALED: usize = 8 + 8 + 16;
-const TAG: usize = 16;
-const TOKEN: usize = NONCE + SEALED + TAG;
+const VERSION: u8 = 2;
+/// Two tokens of one second are not the same.
+const SALT: usize = 8;
+const OWNER: usize = 16;
+const CLAIMS: usize = SALT + 8 + 4 + OWNER;
+const TAG: usize = 32;
+const TOKEN: usize = CLAIMS + TAG;
 /// Base64 without padding: 4 characters for 3 bytes. Below the 128 that every SDK's header buffer is known to take.
-const TOKEN_CHARS: usize = TOKEN.div_ceil(3) * 4;
+const TOKEN_CHARS: usize = (TOKEN * 4).div_ceil(3);
+/// A block of SHA-256 holds 55 bytes beside its padding (FIPS 180-4, 5.1.1); a longer message would take a second one.
+const _: () = assert!(1 + 16 + CLAIMS <= 55);
 
 /// Seconds in which a workload may first be seen at an address whose token was minted before anyone was known there:
 /// an API server that answers late must not cost a pod its token.
@@ -55,20 +61,16 @@ pub enum SessionError {
 impl Token {
     /// `owner` is None where the roster does not know the caller yet; minting never waits.
     pub fn mint(keys: &Keyring, ttl: Ttl, address: IpAddr, owner: Option<&Uid>, now: SystemTime) -> Option<Self> {
-        let minted = seconds(now);
-        let expires = minted.saturating_add(u64::from(ttl.seconds()));
         let mut bytes = [0u8; TOKEN];
-        let (nonce, rest) = bytes.split_first_chunk_mut::<NONCE>()?;
-        let (sealed, tag) = rest.split_first_chunk_mut::<SEALED>()?;
-        rand::fill(nonce);
-        let (minted_at, rest) = sealed.split_first_chunk_mut::<8>()?;
-        let (expires_at, owner_at) = rest.split_first_chunk_mut::<8>()?;
-        *minted_at = minted.to_be_bytes();
-        *expires_at = expires.to_be_bytes();
+        let (claims, tag) = bytes.split_first_chunk_mut::<CLAIMS>()?;
+        let (salt, rest) = claims.split_first_chunk_mut::<SALT>()?;
+        let (minted_at, rest) = rest.split_first_chunk_mut::<8>()?;
+        let (life, owner_at) = rest.split_first_chunk_mut::<4>()?;
+        rand::fill(salt);
+        *minted_at = seconds(now).to_be_bytes();
+        *life = ttl.seconds().to_be_bytes();
         owner_at.copy_from_slice(&owner.map_or(UNKNOWN, |uid| *uid.digest()));
-        let nonce = XNonce::from(*nonce);
-        let made = keys.sealing()?.encrypt_inout_detached(&nonce, &bound_to(address), sealed.as_mut_slice().into());
-        tag.copy_from_slice(&made.ok()?);
+        tag.copy_from_slice(&sealed(keys.sealing()?, address, claims).finalize().into_bytes());
         Some(Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
     }
 
@@ -82,12 +84,12 @@ const UNKNOWN: [u8; 16] = [0; 16];
 
 impl Session {
     pub fn open(keys: &Keyring, token: &[u8], address: IpAddr, now: SystemTime) -> Result<Self, SessionError> {
-        let sealed = unseal(keys, token, address).ok_or(SessionError::NotGenuine)?;
-        if seconds(now) >= sealed.expires {
+        let Claims { minted, life, owner } = unseal(keys, token, address).ok_or(SessionError::NotGenuine)?;
+        if seconds(now) >= minted.saturating_add(u64::from(life)) {
             return Err(SessionError::Expired);
         }
-        let minted_at = UNIX_EPOCH + Duration::from_secs(sealed.minted);
-        Ok(Self { minted_at, owner: (sealed.owner != UNKNOWN).then_some(sealed.owner) })
+        let minted_at = UNIX_EPOCH + Duration::from_secs(minted);
+        Ok(Self { minted_at, owner: (owner != UNKNOWN).then_some(owner) })
     }
 
     /// Whether the workload that now has the address is the one that the token was minted for.
@@ -99,52 +101,41 @@ impl Session {
     }
 }
 
-/// What a token holds; times in seconds since the Unix epoch.
-struct Sealed {
+/// What a token says: seconds since the Unix epoch, and from then on.
+struct Claims {
     minted: u64,
-    expires: u64,
-    owner: [u8; 16],
+    life: u32,
+    owner: [u8; OWNER],
 }
 
-fn unseal(keys: &Keyring, token: &[u8], address: IpAddr) -> Option<Sealed> {
+fn unseal(keys: &Keyring, token: &[u8], address: IpAddr) -> Option<Claims> {
     if token.len() != TOKEN_CHARS {
         return None;
     }
     let mut bytes = [0u8; TOKEN];
     let decoded = BASE64_URL_SAFE_NO_PAD.decode_slice(token, &mut bytes).ok()?;
-    if decoded != TOKEN {
-        return None;
-    }
-    let (nonce, rest) = bytes.split_first_chunk::<NONCE>()?;
-    let (sealed, tag) = rest.split_first_chunk::<SEALED>()?;
-    let tag: &[u8; TAG] = tag.first_chunk()?;
-    let nonce = XNonce::from(*nonce);
-    let aad = bound_to(address);
-    let plain = keys.opening().find_map(|key: &XChaCha20Poly1305| {
-        let mut plain = *sealed;
-        key.decrypt_inout_detached(&nonce, &aad, plain.as_mut_slice().into(), tag.into()).ok()?;
-        Some(plain)
-    })?;
-    let (minted, rest) = plain.split_first_chunk::<8>()?;
-    let (expires, owner) = rest.split_first_chunk::<8>()?;
-    Some(Sealed {
-        minted: u64::from_be_bytes(*minted),
-        expires: u64::from_be_bytes(*expires),
-        owner: *owner.first_chunk()?,
-    })
+    let (claims, tag) = bytes.split_first_chunk::<CLAIMS>().filter(|_| decoded == TOKEN)?;
+    // In constant time, each key's whole tag.
+    keys.opening().find(|key| sealed(key, address, claims).verify_slice(tag).is_ok())?;
+    let (_salt, rest) = claims.split_first_chunk::<SALT>()?;
+    let (minted, rest) = rest.split_first_chunk::<8>()?;
+    let (life, owner) = rest.split_first_chunk::<4>()?;
+    Some(Claims { minted: u64::from_be_bytes(*minted), life: u32::from_be_bytes(*life), owner: *owner.first_chunk()? })
 }
 
-/// What the seal also covers: a token shown from another address does not open.
-fn bound_to(address: IpAddr) -> [u8; 17] {
-    let mut aad = [VERSION; 17];
-    let octets = match address {
+/// The seal of `claims` for `address`: a token that is shown from another address does not open. One write, as the hash
+/// would otherwise put the pieces together.
+fn sealed(key: &Sealer, address: IpAddr, claims: &[u8; CLAIMS]) -> Sealer {
+    let address = match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     };
-    for (to, from) in aad.iter_mut().skip(1).zip(octets) {
-        *to = from;
+    let mut message = [VERSION; 1 + 16 + CLAIMS];
+    if let Some((bound_to, said)) = message.get_mut(1..).and_then(|rest| rest.split_first_chunk_mut::<16>()) {
+        *bound_to = address;
+        said.copy_from_slice(claims);
     }
-    aad
+    key.clone().chain_update(message)
 }
 
 fn seconds(moment: SystemTime) -> u64 {
