@@ -5,9 +5,7 @@ use std::{borrow::Cow, net::SocketAddr, time::SystemTime};
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version,
-    header::{
-        ALLOW, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, SERVER, TRANSFER_ENCODING,
-    },
+    header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, SERVER},
     request::Parts,
 };
 use http_body_util::Full;
@@ -23,14 +21,13 @@ use crate::{
     telemetry::RequestId,
 };
 
-const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
-const TOKEN_TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// Two of one of these are two opinions on who asks for what.
-const SINGLE: [HeaderName; 4] = [TOKEN, TOKEN_TTL, HOST, AUTHORIZATION];
-
+const TOKEN: &str = "x-aws-ec2-metadata-token";
+const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+const FORWARDED_FOR: &str = "x-forwarded-for";
 const SERVER_NAME: HeaderValue = HeaderValue::from_static("EC2ws");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+/// The service's own address, as SDKs write it into `Host`.
+const SERVICE: &str = "169.254.169.254";
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// What the service lists at `/` (EC2 User Guide, "Get the available versions of the instance metadata").
@@ -48,16 +45,53 @@ pub fn parse<'a>(
     if ![Method::GET, Method::HEAD, Method::PUT].contains(&parts.method) {
         return Err(Refusal::Method { allow: allowed_at(parts.uri.path()) });
     }
-    if SINGLE.iter().any(|name| parts.headers.get_all(name).iter().nth(1).is_some()) {
-        return Err(Refusal::Header(HeaderFault::Repeated));
-    }
-    check_host(parts, connected_to, hosts)?;
-    if has_body || parts.headers.contains_key(TRANSFER_ENCODING) {
+    let headers = Headers::read(&parts.headers).map_err(Refusal::Header)?;
+    check_host(parts, headers.host, connected_to, hosts)?;
+    if has_body || headers.transfer_encoding {
         return Err(Refusal::Body);
     }
     let path = CanonicalPath::parse(parts.uri.path()).map_err(Refusal::Path)?;
-    let ask = if parts.method == Method::PUT { put(&path, &parts.headers)? } else { get(path)? };
-    Ok(Request { ask, token: parts.headers.get(TOKEN) })
+    let ask = if parts.method == Method::PUT { put(&path, &headers)? } else { get(path)? };
+    Ok(Request { ask, token: headers.token })
+}
+
+/// Those headers that mean something here; found in one look at all of them.
+#[derive(Default)]
+struct Headers<'a> {
+    host: Option<&'a HeaderValue>,
+    token: Option<&'a HeaderValue>,
+    token_ttl: Option<&'a HeaderValue>,
+    authorization: Option<&'a HeaderValue>,
+    forwarded_for: bool,
+    transfer_encoding: bool,
+}
+
+impl<'a> Headers<'a> {
+    fn read(all: &'a HeaderMap) -> Result<Self, HeaderFault> {
+        let mut headers = Self::default();
+        for (name, value) in all {
+            let single = match name.as_str() {
+                TOKEN => &mut headers.token,
+                TOKEN_TTL => &mut headers.token_ttl,
+                "host" => &mut headers.host,
+                "authorization" => &mut headers.authorization,
+                FORWARDED_FOR => {
+                    headers.forwarded_for = true;
+                    continue;
+                }
+                "transfer-encoding" => {
+                    headers.transfer_encoding = true;
+                    continue;
+                }
+                _ => continue,
+            };
+            // Two of one of these are two opinions on who asks for what.
+            if single.replace(value).is_some() {
+                return Err(HeaderFault::Repeated);
+            }
+        }
+        Ok(headers)
+    }
 }
 
 fn allowed_at(raw: &str) -> &'static str {
@@ -72,14 +106,20 @@ fn is_token(path: &CanonicalPath<'_>) -> bool {
 }
 
 /// Both the target's authority, where a client speaks to us as to a proxy, and `Host`.
-fn check_host(parts: &Parts, connected_to: SocketAddr, hosts: &Hosts) -> Result<(), Refusal> {
+fn check_host(
+    parts: &Parts,
+    host: Option<&HeaderValue>,
+    connected_to: SocketAddr,
+    hosts: &Hosts,
+) -> Result<(), Refusal> {
     let known = |authority: &http::uri::Authority| {
         hosts.knows(authority, connected_to).then_some(()).ok_or(Refusal::ForeignHost)
     };
     if let Some(authority) = parts.uri.authority() {
         known(authority).map_err(|_| Refusal::Header(HeaderFault::ForeignTarget))?;
     }
-    match parts.headers.get(HOST) {
+    match host {
+        Some(host) if host == SERVICE => Ok(()),
         Some(host) => {
             let malformed = Refusal::Header(HeaderFault::HostMalformed);
             known(&http::uri::Authority::try_from(host.as_bytes()).map_err(|_| malformed)?)
@@ -89,16 +129,16 @@ fn check_host(parts: &Parts, connected_to: SocketAddr, hosts: &Hosts) -> Result<
     }
 }
 
-fn put<'a>(path: &CanonicalPath<'_>, headers: &HeaderMap) -> Result<Ask<'a>, Refusal> {
+fn put<'a>(path: &CanonicalPath<'_>, headers: &Headers<'_>) -> Result<Ask<'a>, Refusal> {
     match path.0.as_slice() {
         [version, ..] if is_token(path) => {
             if version != LATEST {
                 return Err(Refusal::TokenDated);
             }
-            if headers.contains_key(FORWARDED_FOR) {
+            if headers.forwarded_for {
                 return Err(Refusal::TokenForwarded);
             }
-            let ttl = headers.get(TOKEN_TTL).and_then(|ttl| Ttl::parse(ttl.to_str().ok()?));
+            let ttl = headers.token_ttl.and_then(|ttl| Ttl::parse(ttl.to_str().ok()?));
             ttl.map(Ask::MintToken).ok_or(Refusal::TokenTtl)
         }
         _ => Err(Refusal::Method { allow: "GET, HEAD" }),
@@ -107,14 +147,11 @@ fn put<'a>(path: &CanonicalPath<'_>, headers: &HeaderMap) -> Result<Ask<'a>, Ref
 
 fn get(path: CanonicalPath<'_>) -> Result<Ask<'_>, Refusal> {
     let mut segments = path.0;
-    if segments.is_empty() {
-        return Ok(Ask::Versions);
-    }
-    let below = segments.split_off(1);
-    if !segments.first().is_some_and(|version| is_version(version)) {
+    let Some(version) = segments.first() else { return Ok(Ask::Versions) };
+    if !is_version(version) {
         return Err(Refusal::NoSuchPath);
     }
-    let names: [Option<&str>; 4] = std::array::from_fn(|index| below.get(index).map(|name| &**name));
+    let names: [Option<&str>; 4] = std::array::from_fn(|index| segments.get(index + 1).map(|name| &**name));
     Ok(match names {
         [Some("api"), Some("token"), None, _] => return Err(Refusal::Method { allow: "PUT" }),
         [Some("meta-data"), Some("iam"), Some("info"), None] => Ask::InstanceProfile,
@@ -122,26 +159,31 @@ fn get(path: CanonicalPath<'_>) -> Result<Ask<'_>, Refusal> {
             Ask::RoleName
         }
         [Some("meta-data"), Some("iam"), Some("security-credentials"), Some(_)] => {
-            Ask::Credential { form: Form::Plain, role: joined(below) }
+            Ask::Credential { form: Form::Plain, role: role(segments) }
         }
         [Some("meta-data"), Some("iam"), Some("security-credentials-extended"), Some(_)] => {
-            Ask::Credential { form: Form::Extended, role: joined(below) }
+            Ask::Credential { form: Form::Extended, role: role(segments) }
         }
-        _ => Ask::Metadata(below),
+        _ => {
+            segments.remove(0);
+            Ask::Metadata(segments)
+        }
     })
 }
 
-/// What stands behind `meta-data/iam/security-credentials/`.
-fn joined(mut below: Vec<Cow<'_, str>>) -> Cow<'_, str> {
-    let mut role = below.split_off(3);
-    match role.len() {
-        1 => role.pop().unwrap_or_default(),
-        _ => role.join("/").into(),
+/// Segments before a role: the version, `meta-data`, `iam`, `security-credentials`.
+const BEFORE_ROLE: usize = 4;
+
+/// What stands behind them.
+fn role(mut segments: Vec<Cow<'_, str>>) -> Cow<'_, str> {
+    match segments.len() - BEFORE_ROLE {
+        1 => segments.pop().unwrap_or_default(),
+        _ => segments.split_off(BEFORE_ROLE).join("/").into(),
     }
 }
 
 fn is_version(segment: &str) -> bool {
-    VERSIONS.lines().any(|version| version == segment)
+    segment == LATEST || VERSIONS.lines().any(|version| version == segment)
 }
 
 pub fn render(answer: Result<Answer, Refusal>, request_id: RequestId) -> Response<Full<Bytes>> {
@@ -155,7 +197,8 @@ fn render_answer(answer: Answer) -> Response<Full<Bytes>> {
     match answer {
         Answer::Token(token, ttl) => {
             let mut response = text(StatusCode::OK, token.as_str().to_owned());
-            response.headers_mut().insert(TOKEN_TTL, HeaderValue::from(ttl.seconds()));
+            let name = HeaderName::from_static(TOKEN_TTL);
+            response.headers_mut().insert(name, HeaderValue::from(ttl.seconds()));
             response
         }
         Answer::Versions => text(StatusCode::OK, VERSIONS),

@@ -53,7 +53,27 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
+/// What a segment may hold once it is decoded, looked up: every byte of every request's path is asked about.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        plain[byte as usize] =
+            !matches!(byte, b';' | b'?' | b'#' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' | b'%' | b'\\');
+        byte += 1;
+    }
+    plain
+};
+
+fn is_plain(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)).is_some_and(|plain| *plain)
+}
+
 fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
+    // Nearly every segment is what it looks like.
+    if raw.bytes().all(is_plain) {
+        return Ok(Cow::Borrowed(raw));
+    }
     let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| PathError::Character)?;
     if decoded.contains('%') {
         return Err(PathError::Encoding);
@@ -61,10 +81,7 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
     if decoded.contains('\\') {
         return Err(PathError::EncodedSeparator);
     }
-    if !decoded.bytes().all(|b| b.is_ascii_graphic() && !b";?#\"<>^`{|}".contains(&b)) {
-        return Err(PathError::Character);
-    }
-    Ok(decoded)
+    if decoded.bytes().all(is_plain) { Ok(decoded) } else { Err(PathError::Character) }
 }
 
 fn check_dots(part: &str) -> Result<(), PathError> {
