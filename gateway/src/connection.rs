@@ -1,19 +1,29 @@
 //! One HTTP/1 connection: limits, timeouts, drain.
 
-use std::{convert::Infallible, future::poll_fn, sync::Arc, task::Poll};
+use std::{convert::Infallible, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-use hyper::{body::Body, server::conn::http1, service::service_fn};
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep_until},
+};
 
-pub use self::pace::Timeouts;
-use self::pace::{Pace, Paced};
+pub use self::{drain::Drain, pace::Timeouts};
+use self::{
+    drain::Told,
+    pace::{Pace, Paced},
+};
 use crate::{
     caller::Origin,
     handle::{Gateway, handle},
 };
 
+mod drain;
 mod lines;
 mod pace;
 
@@ -22,52 +32,56 @@ const BUFFER_MAX: usize = 16 * 1024;
 /// SDKs send fewer than 12.
 const HEADERS_MAX: usize = 64;
 
-/// Returns when the connection has ended. `drain` lets the request under way finish, and ends the connection then.
-pub async fn serve(
-    gateway: Arc<Gateway>,
-    stream: TcpStream,
-    origin: Origin,
-    timeouts: Timeouts,
-    drain: CancellationToken,
-) {
-    let pace = Arc::new(Pace::new());
-    let seen = Arc::clone(&pace);
-    let answer = service_fn(move |request: http::Request<hyper::body::Incoming>| {
-        let (gateway, origin, seen) = (Arc::clone(&gateway), origin.clone(), Arc::clone(&seen));
-        async move {
-            seen.answering();
-            let (parts, body) = request.into_parts();
-            let response = handle(&gateway, &origin, &parts, !body.is_end_stream()).await;
-            seen.idle();
-            Ok::<_, Infallible>(response)
-        }
+/// What all connections have in common: one reference for each of them, and none for a request.
+pub struct Serving {
+    pub gateway: Arc<Gateway>,
+    pub timeouts: Timeouts,
+    pub drain: Drain,
+}
+
+/// Returns when the connection has ended. A drain lets the request under way finish, and ends the connection then.
+pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin) {
+    let Serving { gateway, timeouts, drain } = &*serving;
+    let pace = Pace::new();
+    let answer = service_fn(|request: http::Request<Incoming>| async {
+        pace.answering();
+        let (parts, body) = request.into_parts();
+        let response = handle(gateway, &origin, &parts, !body.is_end_stream()).await;
+        pace.idle();
+        Ok::<_, Infallible>(response)
     });
     let connection = http1::Builder::new()
         .max_buf_size(BUFFER_MAX)
         .max_headers(HEADERS_MAX)
         // As the real service writes them; some clients of it compare bytes.
         .title_case_headers(true)
-        .serve_connection(TokioIo::new(Paced::new(stream, Arc::clone(&pace))), answer);
-    tokio::pin!(connection);
-    let alarm = sleep_until(pace.patience_until(timeouts));
-    tokio::pin!(alarm);
-    let mut draining = false;
-    loop {
-        let ended = poll_fn(|cx| {
-            // Whatever ends it is the client's doing, and an answer that could not be written has been logged.
-            if connection.as_mut().poll(cx).is_ready() {
+        .serve_connection(TokioIo::new(Paced::new(stream, &pace)), answer);
+    let mut connection = pin!(connection);
+    let mut alarm = pin!(sleep_until(pace.patience_until(*timeouts)));
+    let beginning = pin!(drain.beginning());
+    let mut told = Told::of(drain, beginning);
+    poll_fn(|cx| {
+        if told.is_news(cx) {
+            connection.as_mut().graceful_shutdown();
+        }
+        // Whatever ends it is the client's doing, and an answer that could not be written has been logged.
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // What was just heard or answered has set another limit. A later one, which is the usual case, leaves the alarm as it
+        // is: it is set anew when it has rung too early.
+        let mut until = pace.patience_until(*timeouts);
+        if until < alarm.deadline() {
+            alarm.as_mut().reset(until);
+        }
+        while alarm.as_mut().poll(cx).is_ready() {
+            if until <= Instant::now() {
                 return Poll::Ready(());
             }
-            // What was just heard or answered has set another limit. Later is the usual case, and costs no lock.
-            alarm.as_mut().reset(pace.patience_until(timeouts));
-            alarm.as_mut().poll(cx)
-        });
-        tokio::select! {
-            () = ended => return,
-            () = drain.cancelled(), if !draining => {
-                draining = true;
-                connection.as_mut().graceful_shutdown();
-            }
+            alarm.as_mut().reset(until);
+            until = pace.patience_until(*timeouts);
         }
-    }
+        Poll::Pending
+    })
+    .await;
 }

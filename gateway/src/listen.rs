@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
@@ -20,6 +20,9 @@ use crate::{caller::Origin, workload::Uid};
 
 /// After `accept` failed for want of descriptors or memory: trying again at once would only spin.
 const BREATH: Duration = Duration::from_millis(50);
+
+/// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: u32 = 1024;
 
 /// How many connections there may be, in all and from one address.
 #[derive(Clone)]
@@ -85,8 +88,14 @@ pub struct Listener {
 
 impl Listener {
     /// `owner` is set where everybody who connects here is one workload.
-    pub async fn bind(address: SocketAddr, owner: Option<Uid>) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, owner })
+    pub fn bind(address: SocketAddr, owner: Option<Uid>) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        // Answers are one small write each; waiting to fill a segment would only add 40 ms to some. Connections have it from
+        // their listener (tcp(7)), which spares each of them a system call.
+        socket.set_nodelay(true)?;
+        socket.bind(address)?;
+        Ok(Self { socket: socket.listen(BACKLOG)?, owner })
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -120,8 +129,6 @@ impl Listener {
         permit: OwnedSemaphorePermit,
     ) -> Option<(TcpStream, Origin, Place)> {
         let connected_to = stream.local_addr().ok()?;
-        // Answers are one small write each; waiting to fill a segment would only add 40 ms to some.
-        let _ = stream.set_nodelay(true);
         let origin = Origin { peer, connected_to, listener_of: self.owner.clone() };
         let place = room.place(permit, origin.address())?;
         Some((stream, origin, place))
@@ -131,6 +138,15 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_accepted_connection_waits_for_no_full_segment() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
+        let client = TcpStream::connect(listener.address().unwrap());
+        let room = Room::new(1, 1);
+        let (client, (stream, ..)) = tokio::join!(client, listener.accept(&room));
+        assert!(client.is_ok() && stream.nodelay().unwrap());
+    }
 
     #[tokio::test]
     async fn one_address_cannot_take_every_place() {

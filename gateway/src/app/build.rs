@@ -53,7 +53,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         None => (None, Notices::default()),
     };
     let telemetry = Telemetry::new(config, notices)?;
-    let listeners = bind_pods(config, roster.fixed()).await?;
+    let listeners = bind_pods(config, roster.fixed())?;
     let admin = bind_admin(config).await?;
     let feed = parts.feed.unwrap_or_default();
     let relay = match parts.relay {
@@ -108,12 +108,12 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
     })
 }
 
-async fn bind_pods(config: &Config, roster: Option<&fixed::Watched>) -> Result<Vec<Listener>, StartError> {
+fn bind_pods(config: &Config, roster: Option<&fixed::Watched>) -> Result<Vec<Listener>, StartError> {
     let own = roster.into_iter().flat_map(fixed::Watched::listeners).map(|(address, uid)| (address, Some(uid)));
     let mut listeners = Vec::new();
     for (address, owner) in std::iter::once((config.pods.listen, None)).chain(own) {
         let failed = |source| StartError::Listen { address: address.to_string(), purpose: "pods", source };
-        listeners.push(Listener::bind(address, owner).await.map_err(failed)?);
+        listeners.push(Listener::bind(address, owner).map_err(failed)?);
     }
     Ok(listeners)
 }

@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     admin::{self, About, Admin, AdminListener},
     clock::Clock,
-    connection::{self, Timeouts},
+    connection::{self, Drain, Serving, Timeouts},
     credential::KeeperHandle,
     discovery::Discovery,
     handle::Gateway,
@@ -162,12 +162,14 @@ impl App {
         let looked_at = Admin::new(Arc::clone(&gateway), Arc::clone(&keeper), readiness, about);
         parts.spawn(admin::run(Arc::new(looked_at), admin, background.clone()));
         let connections = TaskTracker::new();
+        let drain = Drain::default();
+        let serving = Arc::new(Serving { gateway: Arc::clone(&gateway), timeouts, drain: drain.clone() });
         let mut accepting = JoinSet::new();
         for listener in listeners {
-            let (gateway, room) = (Arc::clone(&gateway), room.clone());
-            accepting.spawn(accept(gateway, listener, room, timeouts, connections.clone(), stop.clone()));
+            accepting.spawn(accept(Arc::clone(&serving), listener, room.clone(), connections.clone(), stop.clone()));
         }
         until_stopped(&mut parts, &stop).await;
+        drain.begin();
         accepting.join_all().await;
         connections.close();
         if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
@@ -196,10 +198,9 @@ async fn until_stopped(parts: &mut JoinSet<()>, stop: &CancellationToken) {
 }
 
 async fn accept(
-    gateway: Arc<Gateway>,
+    serving: Arc<Serving>,
     listener: Listener,
     room: Room,
-    timeouts: Timeouts,
     connections: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -208,9 +209,9 @@ async fn accept(
             () = stop.cancelled() => return,
             accepted = listener.accept(&room) => accepted,
         };
-        let serving = connection::serve(Arc::clone(&gateway), stream, origin, timeouts, stop.clone());
+        let served = connection::serve(Arc::clone(&serving), stream, origin);
         connections.spawn(async move {
-            serving.await;
+            served.await;
             drop(place);
         });
     }

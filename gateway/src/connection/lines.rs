@@ -4,6 +4,8 @@
 //! disagree on where a header ends are what request smuggling is made of (RFC 9112, 11.2). No request here has a body, so
 //! all that a client may send is lines.
 
+use memchr::memchr_iter;
+
 #[derive(Default)]
 pub(super) struct Lines {
     after_return: bool,
@@ -12,11 +14,15 @@ pub(super) struct Lines {
 impl Lines {
     /// Where in `bytes`, which follow on what was looked at before, a line feed stands without its carriage return.
     pub(super) fn bare_feed(&mut self, bytes: &[u8]) -> Option<usize> {
-        bytes.iter().position(|byte| {
-            let bare = *byte == b'\n' && !self.after_return;
-            self.after_return = *byte == b'\r';
-            bare
-        })
+        let after_return = |at: usize| match at.checked_sub(1) {
+            None => self.after_return,
+            Some(before) => bytes.get(before) == Some(&b'\r'),
+        };
+        let bare = memchr_iter(b'\n', bytes).find(|at| !after_return(*at));
+        if let Some(last) = bytes.last() {
+            self.after_return = *last == b'\r';
+        }
+        bare
     }
 }
 

@@ -6,10 +6,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU8, AtomicU64, Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -29,23 +26,26 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
-/// Milliseconds since the connection began, and the phase that began then in the two lowest bits.
+/// What the client is waited for, and since when. Both sides of it, the stream and the service, belong to one task.
 pub(super) struct Pace {
+    phase: AtomicU8,
+    /// When the phase was first looked at: at the end of the poll in which it began. Milliseconds since the connection began.
+    since: AtomicU64,
     began: Instant,
-    phase: AtomicU64,
 }
 
-const IDLE: u64 = 0;
-const READING: u64 = 1;
-const ANSWERING: u64 = 2;
-const PHASE: u64 = 0b11;
+const IDLE: u8 = 0;
+const READING: u8 = 1;
+const ANSWERING: u8 = 2;
+/// Nobody has looked at the phase yet.
+const NEW: u8 = 0b100;
 
 /// Answering has its own bounds in every stage; this is only when to look again.
 const WHILE_ANSWERING: Duration = Duration::from_secs(30);
 
 impl Pace {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), phase: AtomicU64::new(IDLE) }
+        Self { phase: AtomicU8::new(IDLE), since: AtomicU64::new(0), began: Instant::now() }
     }
 
     pub(super) fn answering(&self) {
@@ -57,20 +57,26 @@ impl Pace {
     }
 
     fn heard(&self) {
-        if self.phase.load(Ordering::Relaxed) & PHASE == IDLE {
+        if self.phase.load(Ordering::Relaxed) & !NEW == IDLE {
             self.enter(READING);
         }
     }
 
-    fn enter(&self, phase: u64) {
-        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX >> 2);
-        self.phase.store(millis << 2 | phase, Ordering::Relaxed);
+    fn enter(&self, phase: u8) {
+        self.phase.store(phase | NEW, Ordering::Relaxed);
     }
 
+    /// To be asked at the end of each poll. Most requests are read and answered within one, so the clock is read once for
+    /// all the phases that they go through.
     pub(super) fn patience_until(&self, timeouts: Timeouts) -> Instant {
-        let packed = self.phase.load(Ordering::Relaxed);
-        let since = self.began + Duration::from_millis(packed >> 2);
-        match packed & PHASE {
+        let phase = self.phase.load(Ordering::Relaxed);
+        if phase & NEW != 0 {
+            let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.since.store(now, Ordering::Relaxed);
+            self.phase.store(phase & !NEW, Ordering::Relaxed);
+        }
+        let since = self.began + Duration::from_millis(self.since.load(Ordering::Relaxed));
+        match phase & !NEW {
             IDLE => since + timeouts.idle,
             READING => since + timeouts.header,
             _ => Instant::now() + WHILE_ANSWERING,
@@ -79,20 +85,20 @@ impl Pace {
 }
 
 /// A stream that tells its pace when something is heard on it, and that fails at a line feed that ends no line.
-pub(super) struct Paced<S> {
+pub(super) struct Paced<'a, S> {
     stream: S,
-    pace: Arc<Pace>,
+    pace: &'a Pace,
     lines: Lines,
     broken: bool,
 }
 
-impl<S> Paced<S> {
-    pub(super) fn new(stream: S, pace: Arc<Pace>) -> Self {
+impl<'a, S> Paced<'a, S> {
+    pub(super) fn new(stream: S, pace: &'a Pace) -> Self {
         Self { stream, pace, lines: Lines::default(), broken: false }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<'_, S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.broken {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
@@ -115,7 +121,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<'_, S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -150,10 +156,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_header_that_trickles_in_is_cut_off_and_a_silent_connection_only_later() {
         let pace = Pace::new();
+        // As at the end of a poll.
         let is_out = || pace.patience_until(TIMEOUTS) <= Instant::now();
+        assert!(!is_out());
         tokio::time::advance(Duration::from_secs(50)).await;
         assert!(!is_out());
         pace.heard();
+        assert!(!is_out());
         tokio::time::advance(Duration::from_secs(4)).await;
         pace.heard();
         assert!(!is_out());
@@ -163,6 +172,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(500)).await;
         assert!(!is_out());
         pace.idle();
+        assert!(!is_out());
         tokio::time::advance(Duration::from_secs(61)).await;
         assert!(is_out());
     }
