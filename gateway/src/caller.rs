@@ -64,7 +64,8 @@ pub async fn identify(feed: &Feed, origin: &Origin, wait: Duration) -> Identifie
         Some(caller) => Identified { caller, waited: None },
         None => {
             let began = Instant::now();
-            let caller = expect(feed, origin, began + wait).await;
+            // Boxed, as few requests need it.
+            let caller = Box::pin(expect(feed, origin, began + wait)).await;
             Identified { caller, waited: Some(began.elapsed()) }
         }
     }

@@ -60,7 +60,7 @@ impl Gateway {
         origin: &Origin,
         parts: &Parts,
         has_body: bool,
-        record: &mut Record,
+        record: &mut Record<'_>,
     ) -> Result<Answer, Refusal> {
         let request = imds::parse(parts, has_body, origin.connected_to, &self.hosts)?;
         record.ask(&request.ask);
@@ -96,7 +96,8 @@ impl Gateway {
             }
             Ask::Metadata(segments) => {
                 let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
-                self.metadata(&workload, &segments).await
+                // Boxed: hyper moves a request's future, and the usual one shall be small.
+                Box::pin(self.metadata(&workload, &segments)).await
             }
         }
     }

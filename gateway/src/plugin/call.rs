@@ -6,7 +6,7 @@ use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::{
     Fault, FaultKind, Host, Interest, Resolution, Verdict,
-    bindings::{PolicyPlugin, PolicyPluginPre, host, types},
+    bindings::{self, PolicyPlugin, PolicyPluginPre, host, types},
     component::one_line,
     convert,
     engine::{CORE_INSTANCES_EACH, MEMORIES_EACH, TABLE_ELEMENTS, TABLES_EACH, TICK},
@@ -55,7 +55,9 @@ impl Instance {
         let started = started.map_err(|error| Unasked::Fault(fault(&settings.name, &error)))?;
         // Linking compared names; only this compares types.
         let guest = PolicyPlugin::new(&mut store, &started).map_err(Unasked::World)?;
-        Self { store, guest, timeout: settings.timeout }.init(config_json).await.map_err(Unasked::Fault)
+        let mut first = Self { store, guest, timeout: settings.timeout };
+        let said = first.init(config_json).await.map_err(Unasked::Fault)?;
+        convert::interest(said).map_err(|detail| Unasked::Fault(first.nonsense(detail)))
     }
 
     pub(super) async fn fresh(
@@ -67,14 +69,15 @@ impl Instance {
         let mut store = store(host, settings, settings.timeout);
         let guest = pre.instantiate_async(&mut store).await.map_err(|error| fault(&settings.name, &error))?;
         let mut instance = Self { store, guest, timeout: settings.timeout };
+        // What it wants to see was heard from the first one.
         instance.init(config_json).await?;
         Ok(instance)
     }
 
     /// In what is left of the time for starting.
-    async fn init(&mut self, config_json: &str) -> Result<Interest, Fault> {
+    async fn init(&mut self, config_json: &str) -> Result<bindings::Interest, Fault> {
         let answer = self.guest.metagate_policy_plugin().call_init(&mut self.store, config_json).await;
-        convert::interest(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
+        self.heard(answer)
     }
 
     pub async fn resolve(&mut self, workload: &types::Workload) -> Result<Resolution, Fault> {

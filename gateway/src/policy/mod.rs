@@ -136,7 +136,8 @@ impl Policy {
             return granted(&decision);
         }
         let rules = arc_swap::Guard::into_inner(rules);
-        let decision = self.decide(&rules, workload, None).await;
+        // Boxed, as few requests need it, and the future of every request would be larger by it.
+        let decision = Box::pin(self.decide(&rules, workload, None)).await;
         granted(&decision)
     }
 

@@ -92,8 +92,8 @@ impl Telemetry {
     }
 
     /// A request's record; it is written when it is dropped, however the request ends.
-    pub fn record(&self, origin: &Origin, parts: &Parts) -> Record {
-        Record::begin(self.clone(), origin, parts)
+    pub fn record(&self, origin: &Origin, parts: &Parts) -> Record<'_> {
+        Record::begin(self, origin, parts)
     }
 
     /// Exports what was not exported yet, if that takes no longer than a few seconds.

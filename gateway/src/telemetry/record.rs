@@ -25,8 +25,8 @@ use crate::{
     workload::Workload,
 };
 
-pub struct Record {
-    telemetry: Telemetry,
+pub struct Record<'a> {
+    telemetry: &'a Telemetry,
     began: Instant,
     id: RequestId,
     peer: IpAddr,
@@ -66,8 +66,8 @@ enum Ended {
 /// How an answered request is labelled.
 const OK: &str = "ok";
 
-impl Record {
-    pub(super) fn begin(telemetry: Telemetry, origin: &Origin, parts: &Parts) -> Self {
+impl<'a> Record<'a> {
+    pub(super) fn begin(telemetry: &'a Telemetry, origin: &Origin, parts: &Parts) -> Self {
         telemetry.metrics.traffic().began();
         let id = RequestId(rand::random());
         Self {
@@ -139,7 +139,7 @@ impl Record {
     }
 }
 
-impl Drop for Record {
+impl Drop for Record<'_> {
     fn drop(&mut self) {
         let took = self.began.elapsed();
         let (status, outcome) = match &self.ended {
@@ -170,7 +170,7 @@ impl Drop for Record {
     }
 }
 
-impl Record {
+impl Record<'_> {
     /// Once for each workload: who must be given another SDK before a token is required.
     fn tell_of_v1(&self) {
         if let Some(workload) = self.workload.as_deref().filter(|workload| workload.memo.is_news_of_v1()) {
