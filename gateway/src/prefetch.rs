@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, Semaphore, oneshot},
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,9 @@ use crate::{
 const AGAIN: Duration = Duration::from_secs(10);
 /// For a decision, which takes less than a millisecond in Rust and some in Python; a plugin may be given 50 ms and more.
 const IN_TIME: Duration = Duration::from_millis(100);
+/// Decisions under way at one time, as many as the plugins' instances allow of three plugins: a decision that only waits for
+/// an instance holds 20 KiB, and a node that has just started may have a thousand to make.
+const AT_ONCE: usize = 32;
 
 /// Runs until `stop`.
 pub async fn run(
@@ -54,21 +57,34 @@ pub async fn run(
 /// What policy gives to the workloads that live now. One whose decision is long in coming has what it was last given, so that
 /// a plugin that is slow for one pod keeps no other waiting; `granted_late` tells when it came after all.
 async fn grants(feed: &Feed, policy: &Arc<Policy>, notices: &Notices, granted_late: &Arc<Notify>) -> Vec<Arc<Grant>> {
-    let mut deciding = Vec::new();
+    let (mut grants, mut deciding) = (Vec::new(), Vec::new());
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
     for workload in feed.current().workloads() {
+        if let Some(remembered) = policy.remembered(workload) {
+            grants.extend(wanted(remembered, workload, notices));
+            continue;
+        }
         let (policy, notices, late) = (Arc::clone(policy), notices.clone(), Arc::clone(granted_late));
         let (asked, workload) = (Arc::clone(workload), Arc::clone(workload));
         let (tell, told) = oneshot::channel();
+        let turns = Arc::clone(&turns);
         tokio::spawn(async move {
+            // Never closed, so the turn always comes. A pod whose last decision failed has waited for one already, and keeps
+            // nobody else from theirs.
+            let turn = match asked.memo.latest() {
+                None => Some(turns.acquire().await),
+                Some(_) => None,
+            };
+            let decided = policy.grant(&asked).await;
+            drop(turn);
             // Nobody waits for it any more: what it says is kept in the workload's memo.
-            if let Err(Some(_)) = tell.send(wanted(&policy, &asked, &notices).await) {
+            if let Err(Some(_)) = tell.send(wanted(decided, &asked, &notices)) {
                 late.notify_one();
             }
         });
         deciding.push((workload, told));
     }
     let until = Instant::now() + IN_TIME;
-    let mut grants = Vec::new();
     for (workload, told) in deciding {
         grants.extend(match timeout_at(until, told).await {
             Ok(told) => told.ok().flatten(),
@@ -80,8 +96,8 @@ async fn grants(feed: &Feed, policy: &Arc<Policy>, notices: &Notices, granted_la
 
 /// A plugin that failed once must not cost a pod the credentials that are held for it: they stay until policy has spoken.
 /// What is served meanwhile is decided by the request's own decision.
-async fn wanted(policy: &Policy, workload: &Arc<Workload>, notices: &Notices) -> Option<Arc<Grant>> {
-    match policy.grant(workload).await {
+fn wanted(decided: Result<Arc<Grant>, Rejection>, workload: &Arc<Workload>, notices: &Notices) -> Option<Arc<Grant>> {
+    match decided {
         Ok(grant) => Some(grant),
         Err(rejection @ (Rejection::NoRole | Rejection::Denied(_))) => {
             notices.tell(|| Notice::of_rejection(workload, &rejection));

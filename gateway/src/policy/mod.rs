@@ -132,13 +132,22 @@ impl Policy {
     /// The grant of `workload`, or why it has none.
     pub async fn grant(&self, workload: &Arc<Workload>) -> Result<Arc<Grant>, Rejection> {
         let rules = self.rules.load();
-        if let Some(decision) = workload.memo.recall(rules.generation, &self.clock) {
-            return granted(&decision);
+        if let Some(remembered) = self.recall(&rules, workload) {
+            return remembered;
         }
         let rules = arc_swap::Guard::into_inner(rules);
         // Boxed, as few requests need it, and the future of every request would be larger by it.
         let decision = Box::pin(self.decide(&rules, workload, None)).await;
         granted(&decision)
+    }
+
+    /// What was decided for this very value of `workload`, if it still stands. Asks nobody.
+    pub fn remembered(&self, workload: &Workload) -> Option<Result<Arc<Grant>, Rejection>> {
+        self.recall(&self.rules.load(), workload)
+    }
+
+    fn recall(&self, rules: &Rules, workload: &Workload) -> Option<Result<Arc<Grant>, Rejection>> {
+        workload.memo.recall(rules.generation, &self.clock).map(|decision| granted(&decision))
     }
 
     /// Whether plugins let `workload` read `path`, which the configuration already allows.
