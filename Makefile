@@ -17,10 +17,11 @@ METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m un
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test lint docs clients manifests languages e2e screenshots churn fuzz install bench clean wasm-target
+.PHONY: help demo run build test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
+	load-smoke clean wasm-target
 
 help: ## Show these targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build ## See it work: no AWS, no cluster, no root
 	@target/debug/metagate demo
@@ -28,10 +29,11 @@ demo: build ## See it work: no AWS, no cluster, no root
 run: build ## The sandbox, until Ctrl-C
 	@target/debug/metagate run --sandbox
 
-test: lint docs install install-deploy ## Everything: lint, docs, tests, real AWS clients, manifests
+test: lint docs install install-deploy ## Everything: lint, docs, tests, real AWS clients, manifests, instructions, a little load
 	$(say) 'tests, with the AWS clients'
 	METAGATE_CLIENTS='$(CLIENTS)' cargo test --workspace
 	$(check_manifests)
+	@$(MAKE) --no-print-directory load-smoke instructions
 
 clients: wasm-target install ## Only the real AWS clients, against moto's STS
 	$(say) 'AWS clients against a gateway'
@@ -81,8 +83,45 @@ fuzz: wasm-target ## Random components and answers to the plugin host, FUZZ_SECO
 			-print_final_stats=1 -artifact_prefix="target/fuzz/$$target-" "target/fuzz/$$target"; \
 	done
 
-bench: wasm-target ## The benches of the hot path
-	cargo bench --package metagate-bench
+# The program as it is shipped, from outside; its stages from inside; what they are counted in. Each adds its rows, and the
+# last prints them all. From a fresh clone half an hour, most of it the release's link-time optimization.
+ROWS := target/bench/rows.jsonl
+bench: wasm-target instructions ## Every budget of design section 5: measured, target, pass or miss
+	$(say) 'building the release'
+	cargo build --release --package metagate
+	cargo build --release --package metagate-load
+	$(say) 'stages of the hot path, by criterion'
+	cargo bench --package metagate-bench --bench hot_path
+	@rm -f '$(ROWS)'
+	$(say) 'budgets seen from inside'
+	cargo run --release --package metagate-bench --bin inside -- '$(ROWS)'
+	$(say) 'budgets seen from outside'
+	target/release/metagate-load budgets --rows '$(ROWS)'
+	$(say) 'the table'
+	target/release/metagate-load table --rows '$(ROWS)' --write bench/results
+
+# Not how fast, only that it goes: every kind of traffic, the gateway and the bare server.
+load-smoke: build
+	$(say) 'a little load'
+	cargo run --package metagate-load -- compare --gateway target/debug/metagate --callers 1,40 --rounds 1 --milliseconds 200
+
+# callgrind counts the same on a busy machine as on a quiet one. Its runner must be of the library's own version.
+RUNNER := target/tools/bin/gungraun-runner
+instructions: wasm-target install-runner ## Instructions of the hit path, which may not be 3 % more than what is committed
+	$(say) 'instructions of the hit path'
+	GUNGRAUN_RUNNER='$(CURDIR)/$(RUNNER)' GUNGRAUN_SAVE_SUMMARY=json \
+		cargo bench --config bench/instructions.toml --profile dev --package metagate-bench --bench instructions
+
+.PHONY: install-runner
+install-runner:
+	@command -v valgrind >/dev/null || { \
+		echo '==> installing valgrind'; \
+		apt-get install --yes --quiet --no-install-recommends valgrind >/dev/null || { \
+			echo 'instructions are counted by valgrind, which is not here: install it by your package manager'; exit 1; }; }
+	@version=$$(sed -n '/^name = "gungraun-runner"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock); \
+	$(RUNNER) --version 2>/dev/null | grep -qF "$$version" || { \
+		echo "==> installing gungraun-runner $$version into target/tools"; \
+		cargo install gungraun-runner --version "$$version" --locked --debug --quiet --root target/tools; }
 
 clean: ## Remove everything that was built or installed
 	cargo clean

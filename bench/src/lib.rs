@@ -1,6 +1,5 @@
 //! What benches and load are run against.
 
-pub mod bare;
 pub mod crowd;
 pub mod load;
 pub mod node;

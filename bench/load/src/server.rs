@@ -1,0 +1,179 @@
+//! Servers under load, each a process of its own, ended when it is dropped.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use procfs::process::Process;
+use tempfile::TempDir;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+
+use crate::bare::Script;
+
+/// A gateway that is not listening by then has failed; on an idle machine it takes tens of milliseconds.
+const STARTED_WITHIN: Duration = Duration::from_secs(30);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+pub struct Server {
+    pub name: String,
+    pub address: SocketAddr,
+    /// None for one that was running already.
+    process: Option<Running>,
+}
+
+/// Ended when it is dropped, and its folder with it.
+struct Running {
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that has ended by itself cannot be killed, and is gone all the same.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The address of the pod with this number: 65,536 of them, out of 127.0.0.0/8, which Linux has whole.
+pub fn address_of(pod: usize) -> Ipv4Addr {
+    let [high, low] = u16::try_from(pod).unwrap_or(u16::MAX).to_be_bytes();
+    Ipv4Addr::new(127, 1, high, low)
+}
+
+impl Server {
+    /// The gateway in `binary` with that many pods, each with a role and a credential of its own; and how long it took from
+    /// its start until it listened.
+    pub async fn gateway(binary: &Path, pods: usize) -> Result<(Self, Duration)> {
+        let folder = tempfile::tempdir()?;
+        let (address, admin) = (free_port().await?, free_port().await?);
+        fs::write(folder.path().join("roster.toml"), roster(pods)?)?;
+        fs::write(folder.path().join("metagate.toml"), configuration(address, admin))?;
+        let mut command = Command::new(binary);
+        command.arg("run").arg("--config").arg(folder.path().join("metagate.toml"));
+        // Nothing of it depends on the shell that started it.
+        command.env_clear().stdout(Stdio::null());
+        let (process, took) = started(command, folder, address).await?;
+        Ok((Self { name: "gateway".into(), address, process: Some(process) }, took))
+    }
+
+    /// hyper alone, in a process of this same program.
+    pub async fn bare(script: &Script) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let written = folder.path().join("script.json");
+        fs::write(&written, serde_json::to_vec(script)?)?;
+        let address = free_port().await?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("bare").arg(&written).arg(address.to_string());
+        let (process, _) = started(command, folder, address).await?;
+        Ok(Self { name: "bare".into(), address, process: Some(process) })
+    }
+
+    /// One that somebody else started.
+    pub fn running(name: &str, address: SocketAddr) -> Self {
+        Self { name: name.into(), address, process: None }
+    }
+
+    /// Processor time of all its threads so far. None for what was running already, and where the kernel does not tell.
+    pub fn on_processor(&self) -> Option<Duration> {
+        let tasks = self.process()?.tasks().ok()?;
+        let each = tasks.map(|task| task.and_then(|task| task.schedstat()).map(|stat| stat.sum_exec_runtime));
+        each.sum::<Result<u64, _>>().ok().map(Duration::from_nanos)
+    }
+
+    /// Bytes that it holds in memory at this moment.
+    pub fn resident(&self) -> Result<u64> {
+        let process = self.process().context("it runs elsewhere")?;
+        Ok(process.statm()?.resident * procfs::page_size())
+    }
+
+    fn process(&self) -> Option<Process> {
+        Process::new(i32::try_from(self.process.as_ref()?.child.id()).ok()?).ok()
+    }
+}
+
+async fn started(mut command: Command, folder: TempDir, address: SocketAddr) -> Result<(Running, Duration)> {
+    let began = Instant::now();
+    let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+    let mut running = Running { child, _folder: folder };
+    while TcpStream::connect(address).await.is_err() {
+        if let Some(status) = running.child.try_wait()? {
+            bail!("{command:?} ended: {status}");
+        }
+        if began.elapsed() > STARTED_WITHIN {
+            bail!("{command:?} does not listen on {address} after {STARTED_WITHIN:?}");
+        }
+        sleep(LOOK_EVERY).await;
+    }
+    Ok((running, began.elapsed()))
+}
+
+/// Free at this moment; nothing else on this machine is started meanwhile.
+async fn free_port() -> Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
+}
+
+fn configuration(pods: SocketAddr, admin: SocketAddr) -> String {
+    format!(
+        r#"# A node of the sandbox with a crowd of pods.
+[pods]
+listen = "{pods}"
+max_connections = 4096
+
+[admin]
+listen = "{admin}"
+
+[roster]
+source = "fixed"
+file = "roster.toml"
+
+[imds]
+endpoint = "sandbox"
+
+[credentials]
+source = "sandbox"
+base_role_arn = "arn:aws:iam::123456789012:role/"
+region = "eu-west-1"
+
+[[plugin]]
+name = "annotations"
+builtin = "annotations"
+
+[[plugin]]
+name = "irsa-fallback"
+builtin = "irsa-fallback"
+
+[[plugin]]
+name = "namespace-regex"
+builtin = "namespace-regex"
+
+[telemetry]
+log_level = "warn"
+"#
+    )
+}
+
+fn roster(pods: usize) -> Result<String> {
+    let mut roster = String::from(
+        "[[namespace]]\nname = \"crowd\"\nannotations = { \"iam.amazonaws.com/permitted\" = \".*:role/crowd-.*\" }\n",
+    );
+    for pod in 0..pods {
+        let address = address_of(pod);
+        writeln!(
+            roster,
+            "\n[[workload]]\nnamespace = \"crowd\"\npod = \"pod-{pod}\"\nips = [\"{address}\"]\nservice_account = \"crowd\"\n\
+             labels = {{ app = \"crowd\", pod-template-hash = \"6d4cf56db6\" }}\n\
+             annotations = {{ \"iam.amazonaws.com/role\" = \"crowd-{pod:05}\" }}"
+        )?;
+    }
+    Ok(roster)
+}
