@@ -1,9 +1,13 @@
 //! What benches and load are run against.
 
 pub mod crowd;
+pub mod grants;
 pub mod load;
 pub mod node;
 pub mod pairs;
+pub mod plot;
+pub mod report;
+pub mod scale;
 pub mod threads;
 
 pub use node::Node;

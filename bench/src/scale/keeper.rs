@@ -1,0 +1,137 @@
+//! One keeper with so many roles: how often it asks, and what it takes of the processor.
+
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{Context, Result, ensure};
+use metagate::{
+    clock::Clock,
+    credential::{Keeper, KeeperSettings},
+    policy::Grant,
+};
+use tokio::time::{Instant, sleep};
+
+use super::issue::Issuer;
+use crate::node;
+
+/// An hour's credentials are renewed 27 to 33 minutes after they were issued.
+const RENEWED: Duration = Duration::from_secs(40 * 60);
+/// Of virtual time, for what the keeper takes when all is well.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Within that the cold start of a thousand roles is over: 1,000 × 100 ms ÷ 8.
+const COLD_START: Duration = Duration::from_secs(60);
+const KEEPS: u32 = 200;
+
+/// Of a thousand roles and fewer.
+pub struct Keeping {
+    pub roles: usize,
+    /// Source calls in each second since the start.
+    pub seconds: Vec<u32>,
+    /// From the start until the last role had its credential.
+    pub cold_start: Duration,
+    /// The same with all that is fetched first dated from the very first second.
+    pub seconds_of_one: Vec<u32>,
+    /// The processor's time for each fetch of the cold start.
+    pub each_first: Duration,
+    /// The processor's time of a whole day ÷ the fetches in it: alarms, renewals and all.
+    pub each_of_a_day: Duration,
+    pub fetches_a_day: usize,
+    /// The processor's time of one `keep` that changes nothing: what each change of a pod costs, and each ten seconds.
+    pub each_keep: Duration,
+}
+
+impl Keeping {
+    pub fn measure(grants: &[Arc<Grant>]) -> Result<Self> {
+        let (first, one) = (Run::of(grants, false)?, Run::of(grants, true)?);
+        Ok(Self {
+            roles: grants.len(),
+            cold_start: first.cold_start,
+            seconds: by_second(&first.asked),
+            seconds_of_one: by_second(&one.asked),
+            each_first: first.first_took / u32::try_from(grants.len())?.max(1),
+            each_of_a_day: first.day_took / u32::try_from(first.asked_in_day)?.max(1),
+            fetches_a_day: first.asked_in_day,
+            each_keep: first.keeps_took / KEEPS,
+        })
+    }
+
+    /// The most calls in one second of the cold start.
+    pub fn peak_of_start(&self) -> u32 {
+        peak(&self.seconds, 0..COLD_START.as_secs())
+    }
+
+    /// The most calls in one second when the first credentials are renewed; first as issued, then as if in one second.
+    pub fn peaks_of_renewal(&self) -> (u32, u32) {
+        let renewals = COLD_START.as_secs()..RENEWED.as_secs();
+        (peak(&self.seconds, renewals.clone()), peak(&self.seconds_of_one, renewals))
+    }
+}
+
+struct Run {
+    asked: Vec<Duration>,
+    cold_start: Duration,
+    first_took: Duration,
+    day_took: Duration,
+    asked_in_day: usize,
+    keeps_took: Duration,
+}
+
+impl Run {
+    fn of(grants: &[Arc<Grant>], of_one_second: bool) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
+        runtime.block_on(Self::play(grants.to_vec(), of_one_second))
+    }
+
+    async fn play(grants: Vec<Arc<Grant>>, of_one_second: bool) -> Result<Self> {
+        let clock = Clock::following_tokio(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000));
+        let issuer = if of_one_second { Issuer::of_one_second(&clock, COLD_START) } else { Issuer::new(&clock) };
+        let settings = KeeperSettings::from(&node::config()?.credentials);
+        let (wanted, began, processor) = (grants.len(), Instant::now(), on_processor()?);
+        let (credentials, keeper) = Keeper::spawn(issuer.clone(), settings, clock, Arc::new(()));
+        keeper.keep(began, grants.clone()).await;
+        while credentials.held() < wanted {
+            ensure!(began.elapsed() < COLD_START, "{} of {wanted} are held after a minute", credentials.held());
+            sleep(Duration::from_millis(10)).await;
+        }
+        let (cold_start, first_took) = (began.elapsed(), on_processor()? - processor);
+        sleep(RENEWED.saturating_sub(began.elapsed())).await;
+        let asked = issuer.asked();
+        let processor = on_processor()?;
+        sleep(DAY).await;
+        let (day_took, asked_in_day) = (on_processor()? - processor, issuer.asked().len() - asked.len());
+        let processor = on_processor()?;
+        for _ in 0..KEEPS {
+            keeper.keep(Instant::now(), grants.clone()).await;
+            // Under a paused clock that ends when the keeper has nothing left to do.
+            sleep(Duration::from_millis(1)).await;
+        }
+        let keeps_took = on_processor()? - processor;
+        keeper.stop().await;
+        Ok(Self { asked, cold_start, first_took, day_took, asked_in_day, keeps_took })
+    }
+}
+
+fn by_second(asked: &[Duration]) -> Vec<u32> {
+    let mut seconds = vec![0; usize::try_from(RENEWED.as_secs()).unwrap_or_default()];
+    for moment in asked {
+        if let Some(count) = usize::try_from(moment.as_secs()).ok().and_then(|second| seconds.get_mut(second)) {
+            *count += 1;
+        }
+    }
+    seconds
+}
+
+fn peak(seconds: &[u32], within: std::ops::Range<u64>) -> u32 {
+    let numbered = seconds.iter().zip(0_u64..);
+    numbered.filter(|(_, second)| within.contains(second)).map(|(count, _)| *count).max().unwrap_or_default()
+}
+
+/// Of this thread, since it began (proc(5), schedstat). The keeper has no other here.
+fn on_processor() -> Result<Duration> {
+    let schedstat = fs::read_to_string("/proc/thread-self/schedstat").context("no schedstat: not Linux?")?;
+    let nanoseconds = schedstat.split(' ').next().context("schedstat is empty")?.parse()?;
+    Ok(Duration::from_nanos(nanoseconds))
+}

@@ -1,0 +1,223 @@
+//! What a roster of so many workloads costs: to start with, to look up in, to change, to hold.
+
+use std::{
+    fmt::Write,
+    fs,
+    hint::black_box,
+    net::IpAddr,
+    path::Path,
+    time::{Duration, Instant, SystemTime},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use metagate::{
+    caller::{Origin, identify},
+    roster::{Feed, Knowledge, fixed},
+    workload::Workload,
+};
+
+use crate::{crowd, node::undecided, report::progress};
+
+/// Changes of pods in a burst: what a large rollout brings in some seconds.
+pub const BURST: u32 = 1000;
+/// Who asks: as many as are measured in turn. Spread over the whole roster, so that a large one is not in the cache.
+const CALLERS: u32 = 1000;
+const ROUNDS: usize = 15;
+const ROUND: u32 = 200_000;
+/// As many single publications of the burst as fit into this time are measured, five at least; the rest is worked out.
+const PATIENCE: Duration = Duration::from_secs(8);
+const FEWEST: u32 = 5;
+/// x86-64 and 64-bit Arm as Kubernetes nodes have them.
+const PAGE: u64 = 4096;
+
+/// All of one size, measured in one process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Costs {
+    pub workloads: u32,
+    /// From a fixed roster's text to workloads.
+    pub parse_s: f64,
+    /// From workloads to the first snapshot.
+    pub first_snapshot_s: f64,
+    pub lookup_ns: f64,
+    /// What the snapshot keeps resident.
+    pub resident_kib: f64,
+    /// All that the process ever had resident.
+    pub peak_kib: f64,
+    /// One pod changed: the writer's list of workloads made anew.
+    pub list_s: f64,
+    /// One pod changed: that list published.
+    pub publish_s: f64,
+    /// The whole burst, published change by change.
+    pub burst_singly_s: f64,
+    /// The whole burst, published in one go.
+    pub burst_at_once_s: f64,
+}
+
+impl Costs {
+    /// In this process, which should do nothing else before or after.
+    pub fn measure(workloads: u32) -> Result<Self> {
+        let mut costs = Self { workloads, ..Self::default() };
+        let before = resident()?;
+        let began = Instant::now();
+        let feed = crowd::feed(workloads);
+        costs.first_snapshot_s = began.elapsed().as_secs_f64();
+        costs.resident_kib = (resident()?.saturating_sub(before)) as f64 / 1024.0;
+        costs.first_snapshot_s = first_snapshot(&feed)?;
+        costs.lookup_ns = lookup(&feed, workloads)?;
+        costs.change(&feed)?;
+        costs.parse_s = parse(workloads)?;
+        costs.peak_kib = status("VmHWM")?;
+        Ok(costs)
+    }
+
+    /// As `roster::kube` does it: every change makes the whole list anew, and the feed compares each with what was.
+    fn change(&mut self, feed: &Feed) -> Result<()> {
+        let (mut listing, mut publishing, mut published) = (Duration::ZERO, Duration::ZERO, 0);
+        while published < BURST && (published < FEWEST || listing + publishing < PATIENCE) {
+            let (listed, took) = once(feed, &[published % self.workloads], published + 1);
+            (listing, publishing, published) = (listing + listed, publishing + took, published + 1);
+        }
+        let each = |whole: Duration| whole.as_secs_f64() / f64::from(published);
+        (self.list_s, self.publish_s) = (each(listing), each(publishing));
+        self.burst_singly_s = f64::from(BURST) * (self.list_s + self.publish_s);
+        let all: Vec<u32> = (0..BURST.min(self.workloads)).collect();
+        let (listed, took) = once(feed, &all, BURST + 1);
+        self.burst_at_once_s = (listed + took).as_secs_f64();
+        ensure!(feed.current().workloads().count() == self.workloads as usize, "the roster is not whole");
+        Ok(())
+    }
+
+    /// One line, from one process to another.
+    pub fn told(&self) -> String {
+        let figures = [
+            self.parse_s,
+            self.first_snapshot_s,
+            self.lookup_ns,
+            self.resident_kib,
+            self.peak_kib,
+            self.list_s,
+            self.publish_s,
+            self.burst_singly_s,
+            self.burst_at_once_s,
+        ];
+        figures.iter().fold(self.workloads.to_string(), |told, figure| told + &format!(" {figure}"))
+    }
+
+    pub fn heard(told: &str) -> Result<Self> {
+        let figures: Result<Vec<f64>, _> = told.split_whitespace().map(str::parse).collect();
+        let [
+            workloads,
+            parse_s,
+            first_snapshot_s,
+            lookup_ns,
+            resident_kib,
+            peak_kib,
+            list_s,
+            publish_s,
+            singly,
+            at_once,
+        ] = figures.with_context(|| format!("no figures in {told:?}"))?[..]
+        else {
+            bail!("not all figures are in {told:?}")
+        };
+        let (burst_singly_s, burst_at_once_s, workloads) = (singly, at_once, workloads as u32);
+        Ok(Self {
+            workloads,
+            parse_s,
+            first_snapshot_s,
+            lookup_ns,
+            resident_kib,
+            peak_kib,
+            list_s,
+            publish_s,
+            burst_singly_s,
+            burst_at_once_s,
+        })
+    }
+}
+
+/// The list, with these pods changed so that it is the `version`th of them; how long it took to make and to publish.
+fn once(feed: &Feed, changed: &[u32], version: u32) -> (Duration, Duration) {
+    let began = Instant::now();
+    let mut list: Vec<Workload> = feed.current().workloads().map(|workload| undecided(workload)).collect();
+    let listed = began.elapsed();
+    for number in changed {
+        if let Some(workload) = list.get_mut(*number as usize) {
+            workload.annotations.insert("version".to_owned(), version.to_string());
+        }
+    }
+    let began = Instant::now();
+    feed.publish(list, Knowledge::Eventual, SystemTime::now());
+    (listed, began.elapsed())
+}
+
+/// The median of some, as the first ever is the allocator's as much as ours.
+fn first_snapshot(feed: &Feed) -> Result<f64> {
+    let mut took = Vec::new();
+    for _ in 0..3 {
+        let list: Vec<Workload> = feed.current().workloads().map(|workload| undecided(workload)).collect();
+        let began = Instant::now();
+        let fresh = Feed::default();
+        fresh.publish(list, Knowledge::Eventual, SystemTime::now());
+        took.push(began.elapsed().as_secs_f64());
+        drop(black_box(fresh));
+    }
+    took.sort_by(f64::total_cmp);
+    took.get(1).copied().context("nothing was measured")
+}
+
+fn lookup(feed: &Feed, workloads: u32) -> Result<f64> {
+    let origins = crowd::origins(CALLERS.min(workloads), workloads);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        runtime.block_on(ask(feed, &origins))?;
+        rounds.push(began.elapsed().as_secs_f64() * 1e9 / f64::from(ROUND));
+    }
+    rounds.sort_by(f64::total_cmp);
+    rounds.get(ROUNDS / 2).copied().context("nothing was measured")
+}
+
+async fn ask(feed: &Feed, origins: &[Origin]) -> Result<()> {
+    for origin in origins.iter().cycle().take(ROUND as usize) {
+        let identified = black_box(identify(feed, black_box(origin), Duration::ZERO).await);
+        ensure!(identified.caller.is_ok(), "a pod of the roster is not known");
+    }
+    Ok(())
+}
+
+/// A fixed roster's file, of pods like the crowd's.
+fn parse(workloads: u32) -> Result<f64> {
+    let mut text = String::new();
+    for number in 0..workloads {
+        let address: IpAddr = crowd::origin(number).peer.ip();
+        writeln!(
+            text,
+            "[[workload]]\nnamespace = \"crowd\"\npod = \"pod-{number}\"\nips = [\"{address}\"]\n\
+             labels = {{ app = \"crowd\", pod-template-hash = \"6d4cf56db6\" }}\n\
+             annotations = {{ \"iam.amazonaws.com/role\" = \"crowd\", \"kubernetes.io/config.source\" = \"api\" }}\n"
+        )?;
+    }
+    progress(format_args!("{workloads} workloads: parsing {} KiB", text.len() / 1024));
+    let began = Instant::now();
+    let parsed = fixed::parse(Path::new("roster.toml"), &text)?;
+    let took = began.elapsed().as_secs_f64();
+    ensure!(parsed.workloads.len() == workloads as usize, "{} workloads were parsed", parsed.workloads.len());
+    Ok(took)
+}
+
+/// Bytes (proc(5), statm).
+fn resident() -> Result<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").context("no /proc/self/statm: not Linux?")?;
+    let pages: u64 = statm.split(' ').nth(1).context("statm has no second figure")?.parse()?;
+    Ok(pages * PAGE)
+}
+
+/// KiB of a line of /proc/self/status.
+fn status(name: &str) -> Result<f64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let figure = line.and_then(|line| line.trim().strip_suffix(" kB")).with_context(|| format!("no {name}"))?;
+    Ok(figure.trim().parse()?)
+}
