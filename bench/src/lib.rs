@@ -1,6 +1,7 @@
 //! What benches and load are run against.
 
 pub mod crowd;
+pub mod fleet;
 pub mod grants;
 pub mod load;
 pub mod node;
