@@ -127,7 +127,7 @@ fn keepers(report: &mut Report) -> Result<()> {
     report.line("\nkeeper: source calls against roles (source latency 100 ms, concurrent_fetches 8)")?;
     report.line(
         "roles  cold start s  peak calls/s  renewals' peak/s  the same, all issued in one second  \
-         processor µs a fetch: first, of a day  fetches a day  µs a keep",
+         µs a fetch: cold start, of a day  fetches a day  µs a keep",
     )?;
     let most = ROLES.into_iter().max().unwrap_or_default();
     let grants = grants::distinct(most)?;

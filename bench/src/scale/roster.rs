@@ -27,6 +27,7 @@ const ROUND: u32 = 200_000;
 /// As many single publications of the burst as fit into this time are measured, five at least; the rest is worked out.
 const PATIENCE: Duration = Duration::from_secs(8);
 const FEWEST: u32 = 5;
+const WARM_UP: u32 = 10;
 /// x86-64 and 64-bit Arm as Kubernetes nodes have them.
 const PAGE: u64 = 4096;
 
@@ -57,10 +58,10 @@ impl Costs {
     /// In this process, which should do nothing else before or after.
     pub fn measure(workloads: u32) -> Result<Self> {
         let mut costs = Self { workloads, ..Self::default() };
+        // Code and allocator come in with the first roster, whatever its size.
+        drop(crowd::feed(WARM_UP));
         let before = resident()?;
-        let began = Instant::now();
         let feed = crowd::feed(workloads);
-        costs.first_snapshot_s = began.elapsed().as_secs_f64();
         costs.resident_kib = (resident()?.saturating_sub(before)) as f64 / 1024.0;
         costs.first_snapshot_s = first_snapshot(&feed)?;
         costs.lookup_ns = lookup(&feed, workloads)?;
