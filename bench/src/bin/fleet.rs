@@ -1,7 +1,8 @@
 //! What 10 to 10,000 nodes ask of one account's STS, and how long pods wait for it: the gateway's own keepers under a virtual
 //! clock, with and without prefetch, on working days and after a power cut.
 //!
-//! `--write DIR` keeps what is printed there, and the plots; `--nodes N` stops at that size.
+//! `--write DIR` keeps what is printed there, and the plots; `--nodes N` stops at that size; `--only working` or
+//! `--only boot` leaves the other out.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -39,24 +40,31 @@ struct Run {
 }
 
 fn main() -> Result<()> {
-    let (mut folder, mut most) = (None, u32::MAX);
+    let (mut folder, mut most, mut only) = (None, u32::MAX, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(option) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{option} needs a value"))?;
         match option.as_str() {
             "--write" => folder = Some(PathBuf::from(value)),
             "--nodes" => most = value.parse()?,
-            other => bail!("{other} is no option; there are --write DIR and --nodes N"),
+            "--only" if ["working", "boot"].contains(&value.as_str()) => only = Some(value),
+            other => {
+                bail!("{other} {value} is no option; there are --write DIR, --nodes N, --only working and --only boot")
+            }
         }
     }
     let sizes: Vec<u32> = NODES.into_iter().filter(|nodes| *nodes <= most).collect();
     let mut report = Report::begin("fleet", folder)?;
     let grants = grants::distinct(most_pods(&sizes))?;
-    let working = working(&mut report, &sizes, &grants)?;
-    paper(&mut report, &working)?;
-    draw_working(&report, &working)?;
-    let boots = boot(&mut report, &sizes, &grants)?;
-    draw_boot(&report, &boots)?;
+    if only.as_deref() != Some("boot") {
+        let working = working(&mut report, &sizes, &grants)?;
+        paper(&mut report, &working)?;
+        draw_working(&report, &working)?;
+    }
+    if only.as_deref() != Some("working") {
+        let boots = boot(&mut report, &sizes, &grants)?;
+        draw_boot(&report, &boots)?;
+    }
     report.keep()
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use metagate::{
     clock::Clock,
-    credential::{Credentials, Keeper, KeeperHandle, KeeperSettings},
+    credential::{CredentialError, Credentials, Keeper, KeeperHandle, KeeperSettings},
     policy::Grant,
 };
 use tokio::{
@@ -19,7 +19,8 @@ use super::{
     tally::Tally,
 };
 
-/// A pod that was refused asks again after a second: SDKs pause for up to that long, and what gives up is started anew.
+/// A pod that was refused asks again after a second: SDKs pause for up to that long, and what gives up is started anew. Where the
+/// source is left alone for longer, those who ask in between are told the same and cost STS nothing, and are left out.
 const ASKS_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Node {
@@ -102,12 +103,16 @@ fn script(pods: &[Pod], fetching: Fetching) -> Vec<(Duration, usize, Event)> {
 
 async fn first_request(credentials: Credentials, grant: Arc<Grant>, pod: Pod, began: Instant, tally: Arc<Tally>) {
     let asked = Instant::now();
-    while credentials.for_grant(&grant).await.is_err() {
+    while let Err(error) = credentials.for_grant(&grant).await {
         if began.elapsed() > pod.gone {
             tally.in_vain(asked - began);
             return;
         }
-        sleep(ASKS_AGAIN).await;
+        let told = match error {
+            CredentialError::Source { retry_after, .. } | CredentialError::TimedOut { retry_after } => retry_after,
+            CredentialError::Stopped => return,
+        };
+        sleep(told.max(ASKS_AGAIN)).await;
     }
     tally.served(asked - began, asked.elapsed(), pod.asks < pod.seen);
 }
