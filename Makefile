@@ -100,17 +100,23 @@ bench: wasm-target instructions ## Every budget of design section 5: measured, t
 	$(say) 'the table'
 	target/release/metagate-load table --rows '$(ROWS)' --write bench/results
 
+curves: wasm-target ## Cost against size, and a simulated fleet: plots in bench/results (40 minutes)
+	cargo run --release --package metagate-bench --bin scale -- --write bench/results
+	cargo run --release --package metagate-bench --bin fleet -- --write bench/results
+
 # Not how fast, only that it goes: every kind of traffic, the gateway and the bare server.
 load-smoke: build
 	$(say) 'a little load'
-	cargo run --package metagate-load -- compare --gateway target/debug/metagate --callers 1,40 --rounds 1 --milliseconds 200
+	cargo build --workspace --bin metagate-load
+	target/debug/metagate-load compare --gateway target/debug/metagate --callers 1,40 --rounds 1 --milliseconds 200
 
-# callgrind counts the same on a busy machine as on a quiet one. Its runner must be of the library's own version.
+# callgrind counts the same on a busy machine as on a quiet one. Its runner must be of the library's own version. Of the whole
+# workspace, so that nothing is built again that the tests were built with.
 RUNNER := target/tools/bin/gungraun-runner
 instructions: wasm-target install-runner ## Instructions of the hit path, which may not be 3 % more than what is committed
 	$(say) 'instructions of the hit path'
 	GUNGRAUN_RUNNER='$(CURDIR)/$(RUNNER)' GUNGRAUN_SAVE_SUMMARY=json \
-		cargo bench --config bench/instructions.toml --profile dev --package metagate-bench --bench instructions
+		cargo bench --config bench/instructions.toml --profile dev --workspace --bench instructions
 
 .PHONY: install-runner
 install-runner:

@@ -23,7 +23,9 @@ use self::{
     sts::{Account, Quota},
     tally::Tally,
 };
-use crate::{node::config, report::progress};
+use metagate_load::report::progress;
+
+use crate::node::config;
 
 /// When the keeper hears of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

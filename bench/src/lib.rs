@@ -7,7 +7,6 @@ pub mod load;
 pub mod node;
 pub mod pairs;
 pub mod plot;
-pub mod report;
 pub mod scale;
 pub mod threads;
 

@@ -5,5 +5,6 @@ pub mod budget;
 pub mod client;
 pub mod compare;
 pub mod flow;
+pub mod report;
 pub mod round;
 pub mod server;

@@ -4,9 +4,9 @@ mod commands;
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use metagate_load::{bare, flow::Flow};
+use metagate_load::{bare, client::Caller, flow::Flow, round::hammer, server::address_of};
 use tokio::net::TcpListener;
 
 /// Closed-loop load on a metadata gateway: callers on addresses of 127.1.0.0/16 that ask again as soon as they are answered.
@@ -30,6 +30,8 @@ enum Command {
     Table(Table),
     #[command(hide = true)]
     Bare { script: PathBuf, listen: SocketAddr },
+    #[command(hide = true)]
+    Hammer { pod: usize, connections: usize, to: SocketAddr },
 }
 
 #[derive(Args)]
@@ -92,6 +94,10 @@ async fn main() -> Result<()> {
             let script = serde_json::from_slice(&std::fs::read(script)?)?;
             bare::serve(TcpListener::bind(listen).await?, script).await;
             Ok(())
+        }
+        Command::Hammer { pod, connections, to } => {
+            let caller = Caller::introduced(address_of(pod), to).await?;
+            hammer(&caller, connections).join_next().await.context("it has no connection")??
         }
     }
 }

@@ -30,17 +30,40 @@ pub struct Server {
     process: Option<Running>,
 }
 
-/// Ended when it is dropped, and its folder with it.
+/// Its folder is gone when it is dropped.
 struct Running {
-    child: Child,
+    child: Ended,
     _folder: TempDir,
 }
 
-impl Drop for Running {
+/// Ended when it is dropped.
+struct Ended(Child);
+
+impl Drop for Ended {
     fn drop(&mut self) {
         // One that has ended by itself cannot be killed, and is gone all the same.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// One pod that asks as fast as it can, from a process of its own: it shares the machine with the others, as a pod does, and
+/// not the threads that measure how they are served.
+pub struct Hammer(Ended);
+
+impl Hammer {
+    pub fn of_pod(pod: usize, connections: usize, to: SocketAddr) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("hammer").arg(pod.to_string()).arg(connections.to_string()).arg(to.to_string());
+        Ok(Self(Ended(command.spawn()?)))
+    }
+
+    /// One that has ended by itself does not hammer.
+    pub fn goes_on(&mut self) -> Result<()> {
+        match self.0.0.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the hammering pod gave up: {status}"),
+        }
     }
 }
 
@@ -97,16 +120,16 @@ impl Server {
     }
 
     fn process(&self) -> Option<Process> {
-        Process::new(i32::try_from(self.process.as_ref()?.child.id()).ok()?).ok()
+        Process::new(i32::try_from(self.process.as_ref()?.child.0.id()).ok()?).ok()
     }
 }
 
 async fn started(mut command: Command, folder: TempDir, address: SocketAddr) -> Result<(Running, Duration)> {
     let began = Instant::now();
     let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-    let mut running = Running { child, _folder: folder };
+    let mut running = Running { child: Ended(child), _folder: folder };
     while TcpStream::connect(address).await.is_err() {
-        if let Some(status) = running.child.try_wait()? {
+        if let Some(status) = running.child.0.try_wait()? {
             bail!("{command:?} ended: {status}");
         }
         if began.elapsed() > STARTED_WITHIN {

@@ -17,8 +17,8 @@ use metagate_bench::{
     },
     grants,
     plot::{Axis, Curve, Plot},
-    report::Report,
 };
+use metagate_load::report::Report;
 
 const NODES: [u32; 4] = [10, 100, 1_000, 10_000];
 /// Each size is measured for as long, so that their busiest seconds are comparable: eight rounds of jobs, five rollouts.

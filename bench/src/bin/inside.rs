@@ -35,6 +35,7 @@ fn main() -> Result<()> {
     let serving = runtime("gateway")?;
     let mut measured = vec![serving.block_on(one_call_for_all())?, serving.block_on(ready_before_it_asks())?];
     measured.extend(timed(Path::new("target/criterion"))?);
+    measured.extend(counted(Path::new("target/gungraun/metagate-bench/instructions/hit"))?);
     budget::write(&rows, &measured)?;
     let mut out = std::io::stdout().lock();
     for row in &measured {
@@ -122,15 +123,33 @@ async fn ready_before_it_asks() -> Result<Row> {
     Ok(Row::new("B10", what, *median, "ms", Target::AtMost(20.0)).note(format!("of {PODS}, the slowest {most:.1}")))
 }
 
+/// From what callgrind counted.
+fn counted(folder: &Path) -> Result<Vec<Row>> {
+    let of =
+        |bench: &str| number(&folder.join(bench).join("summary.json"), "/profiles/0/data/total/metrics/Ir/values/new");
+    let (gateway, bare, request) = (of("connection.gateway")?, of("connection.bare")?, of("request.hit")?);
+    let beyond = (gateway - bare) / REQUESTS_COUNTED;
+    let what = "instructions of a request on a connection, beyond the bare server's";
+    let note = "in the build of bench/instructions.toml; `make instructions` fails at 3 % more than is committed";
+    Ok(vec![
+        Row::new("B4", what, beyond, "", None).note(note),
+        Row::new("B4", "of them between hyper's parser and its writer", request, "", None),
+    ])
+}
+
+/// On one connection, in `benches/instructions.rs`.
+const REQUESTS_COUNTED: f64 = 100.0;
+
+fn number(file: &Path, pointer: &str) -> Result<f64> {
+    let text = std::fs::read(file).with_context(|| format!("no {}; run its bench first", file.display()))?;
+    let parsed: serde_json::Value = serde_json::from_slice(&text)?;
+    let number = parsed.pointer(pointer).and_then(serde_json::Value::as_f64);
+    number.with_context(|| format!("no {pointer} in {}", file.display()))
+}
+
 /// From criterion's estimates.
 fn timed(folder: &Path) -> Result<Vec<Row>> {
-    let median = |bench: &str| -> Result<f64> {
-        let estimates = folder.join(bench).join("new/estimates.json");
-        let text =
-            std::fs::read(&estimates).with_context(|| format!("no {}; run the hot_path bench", estimates.display()))?;
-        let parsed: serde_json::Value = serde_json::from_slice(&text)?;
-        parsed.pointer("/median/point_estimate").and_then(serde_json::Value::as_f64).context("no median in it")
-    };
+    let median = |bench: &str| number(&folder.join(bench).join("new/estimates.json"), "/median/point_estimate");
     let (memo, cold) = (median("decision/in the workload's memo")?, median("decision/worked out")? / 1e3);
     let (few, many) = (median("caller/among 10")?, median("caller/among 100000")?);
     let note = format!("{few:.0} ns among 10, {many:.0} among 100,000");

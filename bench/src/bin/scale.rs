@@ -9,12 +9,12 @@ use anyhow::{Context, Result, bail, ensure};
 use metagate_bench::{
     grants,
     plot::{Axis, Curve, Plot},
-    report::{Report, progress},
     scale::{
         keeper::Keeping,
         roster::{BURST, Costs},
     },
 };
+use metagate_load::report::{Report, progress};
 
 /// One pod to a node's usual most (110), and as far beyond as shows how cost grows.
 const WORKLOADS: [u32; 5] = [10, 110, 1_000, 10_000, 100_000];

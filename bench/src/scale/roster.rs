@@ -16,7 +16,9 @@ use metagate::{
     workload::Workload,
 };
 
-use crate::{crowd, node::undecided, report::progress};
+use metagate_load::report::progress;
+
+use crate::{crowd, node::undecided};
 
 /// Changes of pods in a burst: what a large rollout brings in some seconds.
 pub const BURST: u32 = 1000;

@@ -2,20 +2,18 @@
 
 use std::{io::Write, path::Path, time::Duration};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use metagate_load::{
     budget::{self, Row, Target},
     client::Caller,
     compare::{Measured, Pace, interleaved, median},
     flow::Flow,
-    round::{Load, hammer, introduced},
-    server::Server,
+    report::progress,
+    round::{Load, introduced},
+    server::{Hammer, Server},
 };
 
-use super::{
-    compare::{bare_beside, contender},
-    tell,
-};
+use super::compare::{bare_beside, contender};
 use crate::Budgets;
 
 /// Enough to keep two workers busy, as a node's pods do when a deployment rolls out.
@@ -40,7 +38,7 @@ pub(crate) async fn run(args: Budgets) -> Result<()> {
 }
 
 async fn throughput(binary: &Path, pace: Pace) -> Result<Vec<Row>> {
-    tell("requests per second, beside a bare server");
+    progress("requests per second, beside a bare server");
     let (gateway, _) = Server::gateway(binary, CALLERS).await?;
     let callers = introduced(&gateway, CALLERS).await?;
     let bare = bare_beside(&callers).await?;
@@ -52,7 +50,7 @@ async fn throughput(binary: &Path, pace: Pace) -> Result<Vec<Row>> {
     ] {
         let contenders = [contender(&gateway, &callers, CALLERS)?, contender(&bare, &scripted, CALLERS)?];
         let measured = interleaved(&contenders, flow, pace).await?;
-        let [ours, limit] = measured.as_slice() else { unreachable_contenders()? };
+        let [ours, limit] = measured.as_slice() else { unasked()? };
         let rate = ours.ratio(limit, |round| round.per_second());
         let note = format!("{}; pairs {:.3} to {:.3}", beside(ours, limit), rate.least, rate.most);
         rows.push(Row::new(id, what, rate.median, "", Target::AtLeast(least)).note(note));
@@ -66,8 +64,8 @@ async fn throughput(binary: &Path, pace: Pace) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn unreachable_contenders<T>() -> Result<T> {
-    anyhow::bail!("two contenders, and not two results")
+fn unasked<T>() -> Result<T> {
+    anyhow::bail!("what was measured is not what was asked for")
 }
 
 fn beside(ours: &Measured, limit: &Measured) -> String {
@@ -78,25 +76,25 @@ fn beside(ours: &Measured, limit: &Measured) -> String {
 
 /// As many connections as one pod may have (`pods.max_connections_per_pod`).
 const HAMMERING: usize = 64;
+/// For all its connections to be made.
+const CONNECTED: Duration = Duration::from_millis(200);
 /// 1,000 requests a second in all: far more than a node's pods ask.
 const EVERY: Duration = Duration::from_millis(8);
 
 /// The p99 of eight pods that ask at their pace, beside one that asks as fast as it can on all the connections it may have.
 async fn fairness(binary: &Path, pace: Pace) -> Result<Row> {
-    tell("fairness: eight pods at their pace, one that hammers");
+    progress("fairness: eight pods at their pace, one that hammers");
     let (gateway, _) = Server::gateway(binary, CALLERS + 1).await?;
-    let callers = introduced(&gateway, CALLERS + 1).await?;
-    let (hammering, others) = callers.split_last().context("no callers")?;
-    let mut load = Load::of(others, Flow::Sdk);
+    let callers = introduced(&gateway, CALLERS).await?;
+    let mut load = Load::of(&callers, Flow::Sdk);
     let (mut ratios, mut quiet, mut hammered) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..pace.rounds {
         let p99 = |turns: hdrhistogram::Histogram<u64>| turns.value_at_quantile(0.99) as f64 / 1e3;
         let before = p99(load.paced(EVERY, 2 * pace.time).await?);
-        let mut attack = hammer(hammering, HAMMERING);
+        let mut attack = Hammer::of_pod(CALLERS, HAMMERING, gateway.address)?;
+        tokio::time::sleep(CONNECTED).await;
         let under = p99(load.paced(EVERY, 2 * pace.time).await?);
-        // One that ended by itself did not hammer.
-        ensure!(attack.try_join_next().is_none(), "the hammering pod gave up");
-        attack.shutdown().await;
+        attack.goes_on()?;
         ratios.push(under / before);
         quiet.push(before);
         hammered.push(under);
@@ -111,7 +109,7 @@ const MIB: f64 = (1 << 20) as f64;
 const SETTLED: Duration = Duration::from_secs(3);
 
 async fn memory(binary: &Path) -> Result<Vec<Row>> {
-    tell("resident memory: idle, 110 pods, 1,110 pods");
+    progress("resident memory: idle, 110 pods, 1,110 pods");
     let mut resident = Vec::new();
     for pods in [0, POD_COUNT, POD_COUNT + MORE_PODS] {
         let (gateway, _) = Server::gateway(binary, pods).await?;
@@ -119,7 +117,7 @@ async fn memory(binary: &Path) -> Result<Vec<Row>> {
         tokio::time::sleep(SETTLED).await;
         resident.push(gateway.resident()? as f64);
     }
-    let [idle, full, crowded] = resident.as_slice() else { unreachable_contenders()? };
+    let [idle, full, crowded] = resident.as_slice() else { unasked()? };
     let each = (crowded - full) / MORE_PODS as f64 / 1024.0;
     let note = "fixed roster; on a cluster the API client's is added";
     Ok(vec![
@@ -133,10 +131,10 @@ async fn memory(binary: &Path) -> Result<Vec<Row>> {
 const STARTS: usize = 11;
 
 async fn size_and_start(binary: &Path) -> Result<Vec<Row>> {
-    tell("start and size");
+    progress("start and size");
     let mut starts = Vec::new();
     for _ in 0..STARTS {
-        let (gateway, took) = Server::gateway(binary, POD_COUNT).await?;
+        let (_gateway, took) = Server::gateway(binary, POD_COUNT).await?;
         starts.push(took.as_secs_f64() * 1e3);
     }
     let note =

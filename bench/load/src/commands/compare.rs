@@ -8,16 +8,16 @@ use metagate_load::{
     client::Caller,
     compare::{Contender, Measured, interleaved},
     flow::Flow,
+    report::progress,
     round::introduced,
     server::{Server, address_of},
 };
 
-use super::tell;
 use crate::Compare;
 
 pub(crate) async fn run(args: Compare) -> Result<()> {
     let most = args.callers.iter().copied().max().context("no callers")?.max(1);
-    tell(&format!("starting the gateway with {most} pods"));
+    progress(format!("starting the gateway with {most} pods"));
     let (gateway, _) = Server::gateway(&args.gateway, most).await?;
     let callers = introduced(&gateway, most).await?;
     let bare = bare_beside(&callers).await?;

@@ -4,7 +4,7 @@ pub(crate) mod budgets;
 pub(crate) mod compare;
 pub(crate) mod table;
 
-use std::{io::Write, time::Duration};
+use std::time::Duration;
 
 use metagate_load::compare::Pace;
 
@@ -14,9 +14,4 @@ impl PaceArgs {
     fn pace(&self) -> Pace {
         Pace { rounds: self.rounds, time: Duration::from_millis(self.milliseconds) }
     }
-}
-
-/// Progress, for a person who waits.
-fn tell(what: &str) {
-    let _ = writeln!(std::io::stderr(), "… {what}");
 }
