@@ -105,9 +105,9 @@ curves: wasm-target ## Cost against size, and a simulated fleet: plots in bench/
 	cargo run --release --package metagate-bench --bin fleet -- --write bench/results
 
 # Not how fast, only that it goes: every kind of traffic, the gateway and the bare server.
-load-smoke: build
+load-smoke: wasm-target ## A second of each kind of traffic, through the gateway and the bare server
 	$(say) 'a little load'
-	cargo build --workspace --bin metagate-load
+	cargo build --workspace --bin metagate --bin metagate-load
 	target/debug/metagate-load compare --gateway target/debug/metagate --callers 1,40 --rounds 1 --milliseconds 200
 
 # callgrind counts the same on a busy machine as on a quiet one. Its runner must be of the library's own version. Of the whole
