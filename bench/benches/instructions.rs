@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What each took when it was last looked at. One that takes less is written down here, so that it cannot be lost again.
 mod baseline {
-    pub(super) const PATH: u64 = 2_009;
+    pub(super) const PATH: u64 = 1_967;
     pub(super) const TOKEN: u64 = 8_593;
     pub(super) const CALLER: u64 = 933;
     pub(super) const DECISION: u64 = 1_284;
