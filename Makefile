@@ -90,11 +90,9 @@ bench: wasm-target instructions ## Every budget of design section 5: measured, t
 	$(say) 'building the release'
 	cargo build --release --package metagate
 	cargo build --release --package metagate-load
-	$(say) 'stages of the hot path, by criterion'
-	cargo bench --package metagate-bench --bench hot_path
 	@rm -f '$(ROWS)'
-	$(say) 'budgets seen from inside'
-	cargo run --release --package metagate-bench --bin inside -- '$(ROWS)'
+	$(say) 'stages of the hot path, by criterion, and budgets seen from inside'
+	cargo bench --package metagate-bench --bench hot_path --bench inside
 	$(say) 'budgets seen from outside'
 	target/release/metagate-load budgets --rows '$(ROWS)'
 	$(say) 'the table'
@@ -105,7 +103,7 @@ curves: wasm-target ## Cost against size, and a simulated fleet: plots in bench/
 	cargo run --release --package metagate-bench --bin fleet -- --write bench/results
 
 # Not how fast, only that it goes: every kind of traffic, the gateway and the bare server.
-load-smoke: wasm-target ## A second of each kind of traffic, through the gateway and the bare server
+load-smoke: wasm-target ## A little of each kind of traffic, through the gateway and the bare server
 	$(say) 'a little load'
 	cargo build --workspace --bin metagate --bin metagate-load
 	target/debug/metagate-load compare --gateway target/debug/metagate --callers 1,40 --rounds 1 --milliseconds 200

@@ -3,7 +3,7 @@
 
 use std::{
     io::Write,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,12 +31,13 @@ const CALLERS: usize = 10_000;
 const PODS: usize = 21;
 
 fn main() -> Result<()> {
-    let rows = std::env::args_os().nth(1).map_or_else(|| PathBuf::from("target/bench/rows.jsonl"), PathBuf::from);
+    // Benches run in their package's folder.
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let serving = runtime("gateway")?;
     let mut measured = vec![serving.block_on(one_call_for_all())?, serving.block_on(ready_before_it_asks())?];
-    measured.extend(timed(Path::new("target/criterion"))?);
-    measured.extend(counted(Path::new("target/gungraun/metagate-bench/instructions/hit"))?);
-    budget::write(&rows, &measured)?;
+    measured.extend(timed(&target.join("criterion"))?);
+    measured.extend(counted(&target.join("gungraun/metagate-bench/instructions/hit"))?);
+    budget::write(&target.join("bench/rows.jsonl"), &measured)?;
     let mut out = std::io::stdout().lock();
     for row in &measured {
         writeln!(out, "{}", row.line())?;
