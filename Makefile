@@ -99,8 +99,8 @@ bench: wasm-target instructions ## Every budget of design section 5: measured, t
 	target/release/metagate-load table --rows '$(ROWS)' --write bench/results
 
 curves: wasm-target ## Cost against size, and a simulated fleet: plots in bench/results (40 minutes)
-	cargo run --release --package metagate-bench --bin scale -- --write bench/results
-	cargo run --release --package metagate-bench --bin fleet -- --write bench/results
+	cargo bench --package metagate-bench --bench scale -- --write results
+	cargo bench --package metagate-bench --bench fleet -- --write results
 
 # Not how fast, only that it goes: every kind of traffic, the gateway and the bare server.
 load-smoke: wasm-target ## A little of each kind of traffic, through the gateway and the bare server

@@ -21,7 +21,8 @@ const WORKLOADS: [u32; 5] = [10, 110, 1_000, 10_000, 100_000];
 const ROLES: [usize; 4] = [1, 10, 100, 1_000];
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
+    // cargo says `--bench` to every bench.
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let folder = match (arguments.next().as_deref(), arguments.next()) {
         (Some("of"), Some(count)) => return child(count.parse()?),
         (Some("--write"), Some(folder)) => Some(PathBuf::from(folder)),

@@ -41,7 +41,8 @@ struct Run {
 
 fn main() -> Result<()> {
     let (mut folder, mut most, mut only) = (None, u32::MAX, None);
-    let mut arguments = std::env::args().skip(1);
+    // cargo says `--bench` to every bench.
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(option) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{option} needs a value"))?;
         match option.as_str() {
