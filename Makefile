@@ -113,7 +113,7 @@ load-smoke: wasm-target ## A little of each kind of traffic, through the gateway
 RUNNER := target/tools/bin/gungraun-runner
 instructions: wasm-target install-runner ## Instructions of the hit path, which may not be 3 % more than what is committed
 	$(say) 'instructions of the hit path'
-	GUNGRAUN_RUNNER='$(CURDIR)/$(RUNNER)' GUNGRAUN_SAVE_SUMMARY=json \
+	CARGO_INCREMENTAL=0 GUNGRAUN_RUNNER='$(CURDIR)/$(RUNNER)' GUNGRAUN_SAVE_SUMMARY=json \
 		cargo bench --config bench/instructions.toml --profile dev --workspace --bench instructions
 
 .PHONY: install-runner
