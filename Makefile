@@ -84,7 +84,7 @@ fuzz: wasm-target ## Random components and answers to the plugin host, FUZZ_SECO
 	done
 
 # The program as it is shipped, from outside; its stages from inside; what they are counted in. Each adds its rows, and the
-# last prints them all. From a fresh clone half an hour, most of it the release's link-time optimization.
+# last prints them all. Most of the time is building: the release with link-time optimization, and the benches.
 ROWS := target/bench/rows.jsonl
 bench: wasm-target instructions ## Every budget of design section 5: measured, target, pass or miss
 	$(say) 'building the release'

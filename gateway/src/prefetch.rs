@@ -21,8 +21,8 @@ use crate::{
 const AGAIN: Duration = Duration::from_secs(10);
 /// For a decision, which takes less than a millisecond in Rust and some in Python; a plugin may be given 50 ms and more.
 const IN_TIME: Duration = Duration::from_millis(100);
-/// Decisions under way at one time, as many as the plugins' instances allow of three plugins: a decision that only waits for
-/// an instance holds 20 KiB, and a node that has just started may have a thousand to make.
+/// Decisions under way at one time, about as many as the plugins' instances allow of three plugins. More would only wait for
+/// an instance and hold memory meanwhile, and a node that has just started may have a thousand to make.
 const AT_ONCE: usize = 32;
 
 /// Runs until `stop`.
