@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use http::{Method, Request, request::Parts};
+use http::{Method, request::Parts};
 use metagate::{
     app::{self, App},
     caller::Origin,
@@ -19,13 +19,12 @@ use metagate::{
     session::{Token, Ttl},
     workload::{Uid, Workload},
 };
+use metagate_load::client::as_sdks_write;
 
 /// A pod of the sandbox that has a role of its own and is permitted to.
 const POD: (&str, &str) = ("payments", "checkout-0");
 pub const POD_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 pub const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
-/// What SDKs write into `Host`, whatever socket they are led to.
-pub const HOST: &str = "169.254.169.254";
 pub const TOKEN: &str = "x-aws-ec2-metadata-token";
 pub const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 
@@ -99,17 +98,7 @@ pub fn config() -> Result<Config> {
 
 /// A request's head, as SDKs write it.
 pub fn head(method: Method, path: &str, header: Option<(&str, &str)>) -> Result<Parts> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", HOST)
-        .header("accept", "*/*")
-        .header("accept-encoding", "identity")
-        .header("user-agent", "aws-sdk/1");
-    if let Some((name, value)) = header {
-        request = request.header(name, value);
-    }
-    Ok(request.body(())?.into_parts().0)
+    Ok(as_sdks_write(method, path, header)?.into_parts().0)
 }
 
 /// A workload that says the same, and of which policy has said nothing yet.

@@ -114,7 +114,8 @@ fn get(path: &str, token: Option<&str>) -> Result<Request<Empty<Bytes>>> {
     as_sdks_write(Method::GET, path, token.map(|token| (TOKEN, token)))
 }
 
-fn as_sdks_write(method: Method, path: &str, header: Option<(&str, &str)>) -> Result<Request<Empty<Bytes>>> {
+/// A request with the usual headers of SDKs.
+pub fn as_sdks_write(method: Method, path: &str, header: Option<(&str, &str)>) -> Result<Request<Empty<Bytes>>> {
     let mut request = Request::builder()
         .method(method)
         .uri(path)
