@@ -1,21 +1,15 @@
 //! Accepts sockets under a permit. Knows nothing of HTTP.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+mod room;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
 };
 
+pub use self::room::{Place, Room};
 use crate::{caller::Origin, workload::Uid};
 
 /// After `accept` failed for want of descriptors or memory: trying again at once would only spin.
@@ -23,62 +17,6 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 1024;
-
-/// How many connections there may be, in all and from one address.
-#[derive(Clone)]
-pub struct Room {
-    places: Arc<Semaphore>,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    each: usize,
-    turned_away: Arc<AtomicU64>,
-}
-
-/// A connection's place; dropping it frees the place.
-pub struct Place {
-    _permit: OwnedSemaphorePermit,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    address: IpAddr,
-}
-
-impl Room {
-    pub fn new(all: usize, each: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(all)), taken: Arc::default(), each, turned_away: Arc::default() }
-    }
-
-    /// Connections at this moment.
-    pub fn open(&self) -> usize {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
-    }
-
-    /// Connections that were closed because their address had its share.
-    pub fn turned_away(&self) -> u64 {
-        self.turned_away.load(Ordering::Relaxed)
-    }
-
-    /// None where this address has its share already.
-    fn place(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = taken.entry(address).or_insert(0);
-        if *count >= self.each {
-            self.turned_away.fetch_add(1, Ordering::Relaxed);
-            return None;
-        }
-        *count += 1;
-        Some(Place { _permit: permit, taken: Arc::clone(&self.taken), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut count) = taken.entry(self.address) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
-        }
-    }
-}
 
 /// One listening socket of the pods' side.
 pub struct Listener {
@@ -146,21 +84,5 @@ mod tests {
         let room = Room::new(1, 1);
         let (client, (stream, ..)) = tokio::join!(client, listener.accept(&room));
         assert!(client.is_ok() && stream.nodelay().unwrap());
-    }
-
-    #[tokio::test]
-    async fn one_address_cannot_take_every_place() {
-        let room = Room::new(8, 2);
-        let address: IpAddr = "10.0.0.1".parse().unwrap();
-        let place = || async { room.place(Arc::clone(&room.places).acquire_owned().await.unwrap(), address) };
-        let (first, second) = (place().await, place().await);
-        assert!(first.is_some() && second.is_some());
-        assert!(place().await.is_none());
-        assert_eq!((room.open(), room.turned_away()), (2, 1));
-        drop(first);
-        assert!(place().await.is_some());
-        drop(second);
-        assert_eq!(room.places.available_permits(), 8);
-        assert!(room.taken.lock().unwrap().is_empty());
     }
 }
