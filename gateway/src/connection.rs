@@ -19,8 +19,10 @@ use self::{
     pace::{Pace, Paced},
 };
 use crate::{
-    caller::Origin,
+    caller::{Origin, standing},
     handle::{Gateway, handle},
+    listen::{Place, Rate},
+    roster::Standing,
 };
 
 mod drain;
@@ -40,11 +42,15 @@ pub struct Serving {
 }
 
 /// Returns when the connection has ended. A drain lets the request under way finish, and ends the connection then.
-pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin) {
+pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, place: Place) {
     let Serving { gateway, timeouts, drain } = &*serving;
     let pace = Pace::new();
     let answer = service_fn(|request: http::Request<Incoming>| async {
         pace.answering();
+        if let Some(rate) = place.rate().filter(|rate| !rate.admits()) {
+            // Boxed, as few requests need it.
+            Box::pin(slow_down(rate, gateway, &origin)).await;
+        }
         let (parts, body) = request.into_parts();
         let response = handle(gateway, &origin, &parts, !body.is_end_stream()).await;
         pace.idle();
@@ -84,4 +90,20 @@ pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin) {
         Poll::Pending
     })
     .await;
+}
+
+/// A pod that asks too often waits, and so takes no time from those that do not.
+async fn slow_down(rate: &Rate, gateway: &Gateway, origin: &Origin) {
+    if rate.is_news() {
+        let workload = match standing(&gateway.feed, origin) {
+            Standing::Known(workload) => workload.title(),
+            Standing::Unknown | Standing::Absent | Standing::Ambiguous => "unknown".into(),
+        };
+        tracing::warn!(
+            workload,
+            address = %origin.address(),
+            "asks more often than pods.max_requests_per_second_per_pod, so its requests wait"
+        );
+    }
+    rate.turn().await;
 }

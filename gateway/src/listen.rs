@@ -1,5 +1,6 @@
 //! Accepts sockets under a permit. Knows nothing of HTTP.
 
+mod rate;
 mod room;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -9,7 +10,10 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 
-pub use self::room::{Place, Room};
+pub use self::{
+    rate::Rate,
+    room::{Limits, Place, Room},
+};
 use crate::{caller::Origin, workload::Uid};
 
 /// After `accept` failed for want of descriptors or memory: trying again at once would only spin.
@@ -81,7 +85,7 @@ mod tests {
     async fn an_accepted_connection_waits_for_no_full_segment() {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
         let client = TcpStream::connect(listener.address().unwrap());
-        let room = Room::new(1, 1);
+        let room = Room::new(Limits { connections: 1, connections_each: 1, requests_each: None });
         let (client, (stream, ..)) = tokio::join!(client, listener.accept(&room));
         assert!(client.is_ok() && stream.nodelay().unwrap());
     }

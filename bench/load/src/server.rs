@@ -30,6 +30,15 @@ pub struct Server {
     process: Option<Running>,
 }
 
+/// How often a pod may ask.
+#[derive(Clone, Copy, Debug)]
+pub enum Often {
+    /// For what a gateway can bear.
+    AsItLikes,
+    /// By the default of `pods.max_requests_per_second_per_pod`.
+    AsShipped,
+}
+
 /// Its folder is gone when it is dropped.
 struct Running {
     child: Ended,
@@ -76,11 +85,11 @@ pub fn address_of(pod: usize) -> Ipv4Addr {
 impl Server {
     /// The gateway in `binary` with that many pods, each with a role and a credential of its own; and how long it took from
     /// its start until it listened.
-    pub async fn gateway(binary: &Path, pods: usize) -> Result<(Self, Duration)> {
+    pub async fn gateway(binary: &Path, pods: usize, often: Often) -> Result<(Self, Duration)> {
         let folder = tempfile::tempdir()?;
         let (address, admin) = (free_port().await?, free_port().await?);
         fs::write(folder.path().join("roster.toml"), roster(pods)?)?;
-        fs::write(folder.path().join("metagate.toml"), configuration(address, admin))?;
+        fs::write(folder.path().join("metagate.toml"), configuration(address, admin, often))?;
         let mut command = Command::new(binary);
         command.arg("run").arg("--config").arg(folder.path().join("metagate.toml"));
         // Nothing of it depends on the shell that started it.
@@ -145,12 +154,17 @@ async fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
 }
 
-fn configuration(pods: SocketAddr, admin: SocketAddr) -> String {
+fn configuration(pods: SocketAddr, admin: SocketAddr, often: Often) -> String {
+    let rate = match often {
+        Often::AsItLikes => "max_requests_per_second_per_pod = 0",
+        Often::AsShipped => "",
+    };
     format!(
         r#"# A node of the sandbox with a crowd of pods.
 [pods]
 listen = "{pods}"
 max_connections = 4096
+{rate}
 
 [admin]
 listen = "{admin}"

@@ -19,7 +19,7 @@ use crate::{
     events::Notices,
     handle::Gateway,
     lifecycle::{Configuration, Readiness},
-    listen::{Listener, Room},
+    listen::{Limits, Listener, Room},
     plugin::{self, Host, Plugin},
     policy::{Decision, Defaults, Policy, Rules},
     relay::{AllowList, Relay},
@@ -89,7 +89,11 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         redirect_status: config.intercept.status_file.clone(),
         clock,
     });
-    let room = Room::new(config.pods.max_connections, config.pods.max_connections_per_pod);
+    let room = Room::new(Limits {
+        connections: config.pods.max_connections,
+        connections_each: config.pods.max_connections_per_pod,
+        requests_each: config.pods.max_requests_per_second_per_pod,
+    });
     gauges::watch(&gateway, &readiness, &room);
     Ok(App {
         gateway,

@@ -107,11 +107,18 @@ fn of_redirect(meter: &Meter, gateway: &Arc<Gateway>) {
 fn of_room(meter: &Meter, room: &Room) {
     let open = room.clone();
     gauge(meter, "metagate.connections.open", "{connection}", "Connections of pods.", move || Some(open.open() as f64));
-    let room = room.clone();
+    let turned_away = room.clone();
     meter
         .u64_observable_counter("metagate.connections.turned_away")
         .with_description("Connections closed unanswered: their pod has its share already.")
-        .with_callback(move |observer| observer.observe(room.turned_away(), &[]))
+        .with_callback(move |observer| observer.observe(turned_away.turned_away(), &[]))
+        .build();
+    let slowed = room.clone();
+    meter
+        .u64_observable_counter("metagate.requests.slowed")
+        .with_unit("{request}")
+        .with_description("Requests that waited: their pod asks too often.")
+        .with_callback(move |observer| observer.observe(slowed.slowed(), &[]))
         .build();
 }
 

@@ -209,11 +209,7 @@ async fn accept(
             () = stop.cancelled() => return,
             accepted = listener.accept(&room) => accepted,
         };
-        let served = connection::serve(Arc::clone(&serving), stream, origin);
-        connections.spawn(async move {
-            served.await;
-            drop(place);
-        });
+        connections.spawn(connection::serve(Arc::clone(&serving), stream, origin, place));
     }
 }
 

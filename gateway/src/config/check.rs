@@ -12,6 +12,7 @@ mod telemetry;
 
 use std::{
     fmt,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -55,6 +56,8 @@ struct Checker<'a> {
 /// Each connection takes a file descriptor, and the kernel gives a process 1,048,576 at most (fs.nr_open).
 const CONNECTIONS: Bounds<usize> =
     bounds(1..=1_000_000, "each connection takes one file descriptor, of which a process has about a million");
+/// Below a nanosecond for each no limiter counts.
+const REQUESTS: Bounds<usize> = bounds(0..=1_000_000, "0 is no limit, and more than a million is none either");
 const HEADER_TIMEOUT: Bounds<Duration> = bounds(
     Duration::from_millis(100)..=Duration::from_secs(60),
     "SDKs send their headers at once; whoever takes longer only holds a connection",
@@ -112,6 +115,8 @@ impl Checker<'_> {
         let hosts = self.hosts(&at("hosts"), &raw.hosts);
         let max_connections = self.number(&at("max_connections"), raw.max_connections, &CONNECTIONS);
         let per_pod = self.number(&at("max_connections_per_pod"), raw.max_connections_per_pod, &CONNECTIONS);
+        let requests_key = at("max_requests_per_second_per_pod");
+        let requests = self.number(&requests_key, raw.max_requests_per_second_per_pod, &REQUESTS);
         let header_timeout = self.duration(&at("header_timeout"), &raw.header_timeout, &HEADER_TIMEOUT);
         let idle_timeout = self.duration(&at("idle_timeout"), &raw.idle_timeout, &IDLE_TIMEOUT);
         if let (Some(all), Some(one)) = (max_connections, per_pod)
@@ -128,6 +133,7 @@ impl Checker<'_> {
             hosts: hosts?,
             max_connections: max_connections?,
             max_connections_per_pod: per_pod?,
+            max_requests_per_second_per_pod: u32::try_from(requests?).ok().and_then(NonZeroU32::new),
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
         })

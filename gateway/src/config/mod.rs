@@ -19,7 +19,7 @@ pub(crate) mod redact;
 mod sources;
 mod units;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 pub use diagnostic::{Fault, Faults};
 pub use effective::Effective;
@@ -68,6 +68,8 @@ pub struct Pods {
     pub hosts: Vec<String>,
     pub max_connections: usize,
     pub max_connections_per_pod: usize,
+    /// None: as many as they like.
+    pub max_requests_per_second_per_pod: Option<NonZeroU32>,
     pub header_timeout: Duration,
     pub idle_timeout: Duration,
 }

@@ -30,6 +30,7 @@ pub struct Pods {
     pub hosts: Vec<String>,
     pub max_connections: usize,
     pub max_connections_per_pod: usize,
+    pub max_requests_per_second_per_pod: usize,
     pub header_timeout: String,
     pub idle_timeout: String,
 }
@@ -165,6 +166,7 @@ impl Default for Pods {
             hosts: Vec::new(),
             max_connections: 1024,
             max_connections_per_pod: 64,
+            max_requests_per_second_per_pod: 1000,
             header_timeout: "5s".into(),
             idle_timeout: "60s".into(),
         }

@@ -156,6 +156,31 @@ async fn a_pod_that_has_its_share_of_connections_is_closed_and_others_are_served
 }
 
 #[tokio::test]
+async fn a_pod_that_asks_too_often_waits_its_turn_and_is_not_refused_while_others_do_not_wait() {
+    let gateway = setup().set("pods.max_requests_per_second_per_pod", "1").start().await.unwrap();
+    let slowed = async || {
+        let text = gateway
+            .admin()
+            .await
+            .unwrap()
+            .ask("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap()
+            .text();
+        let line = text.lines().find(|line| line.starts_with("metagate_requests_slowed_total")).unwrap();
+        line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    let mut hammering = gateway.connect(CHECKOUT).await.unwrap();
+    hammering.send(request(&gateway, &format!("GET {ROLE}"), &[]).repeat(3)).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(hammering.receive().await.unwrap().status, 200);
+    }
+    assert_eq!(slowed().await, 2);
+    assert_eq!(get(&gateway, LEDGER, ROLE).await.status, 200);
+    assert_eq!(slowed().await, 2, "another pod waits for nothing");
+}
+
+#[tokio::test]
 async fn connections_past_the_most_wait_until_there_is_room() {
     let gateway =
         setup().set("pods.max_connections", "2").set("pods.max_connections_per_pod", "2").start().await.unwrap();

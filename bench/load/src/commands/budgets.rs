@@ -10,7 +10,7 @@ use metagate_load::{
     flow::Flow,
     report::progress,
     round::{Load, introduced},
-    server::{Hammer, Server},
+    server::{Hammer, Often, Server},
 };
 
 use super::compare::{bare_beside, contender};
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Budgets) -> Result<()> {
 
 async fn throughput(binary: &Path, pace: Pace) -> Result<Vec<Row>> {
     progress("requests per second, beside a bare server");
-    let (gateway, _) = Server::gateway(binary, CALLERS).await?;
+    let (gateway, _) = Server::gateway(binary, CALLERS, Often::AsItLikes).await?;
     let callers = introduced(&gateway, CALLERS).await?;
     let bare = bare_beside(&callers).await?;
     let scripted = introduced(&bare, CALLERS).await?;
@@ -84,7 +84,7 @@ const EVERY: Duration = Duration::from_millis(8);
 /// The p99 of eight pods that ask at their pace, beside one that asks as fast as it can on all the connections it may have.
 async fn fairness(binary: &Path, pace: Pace) -> Result<Row> {
     progress("fairness: eight pods at their pace, one that hammers");
-    let (gateway, _) = Server::gateway(binary, CALLERS + 1).await?;
+    let (gateway, _) = Server::gateway(binary, CALLERS + 1, Often::AsShipped).await?;
     let callers = introduced(&gateway, CALLERS).await?;
     let mut load = Load::of(&callers, Flow::Sdk);
     let (mut ratios, mut quiet, mut hammered) = (Vec::new(), Vec::new(), Vec::new());
@@ -112,7 +112,7 @@ async fn memory(binary: &Path) -> Result<Vec<Row>> {
     progress("resident memory: idle, 110 pods, 1,110 pods");
     let mut resident = Vec::new();
     for pods in [0, POD_COUNT, POD_COUNT + MORE_PODS] {
-        let (gateway, _) = Server::gateway(binary, pods).await?;
+        let (gateway, _) = Server::gateway(binary, pods, Often::AsShipped).await?;
         let _callers: Vec<Caller> = introduced(&gateway, pods).await?;
         tokio::time::sleep(SETTLED).await;
         resident.push(gateway.resident()? as f64);
@@ -134,7 +134,7 @@ async fn size_and_start(binary: &Path) -> Result<Vec<Row>> {
     progress("start and size");
     let mut starts = Vec::new();
     for _ in 0..STARTS {
-        let (_gateway, took) = Server::gateway(binary, POD_COUNT).await?;
+        let (_gateway, took) = Server::gateway(binary, POD_COUNT, Often::AsShipped).await?;
         starts.push(took.as_secs_f64() * 1e3);
     }
     let note =

@@ -10,7 +10,7 @@ use metagate_load::{
     flow::Flow,
     report::progress,
     round::introduced,
-    server::{Server, address_of},
+    server::{Often, Server, address_of},
 };
 
 use crate::Compare;
@@ -18,7 +18,7 @@ use crate::Compare;
 pub(crate) async fn run(args: Compare) -> Result<()> {
     let most = args.callers.iter().copied().max().context("no callers")?.max(1);
     progress(format!("starting the gateway with {most} pods"));
-    let (gateway, _) = Server::gateway(&args.gateway, most).await?;
+    let (gateway, _) = Server::gateway(&args.gateway, most, Often::AsItLikes).await?;
     let callers = introduced(&gateway, most).await?;
     let bare = bare_beside(&callers).await?;
     let scripted = introduced(&bare, most).await?;
