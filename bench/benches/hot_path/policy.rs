@@ -1,9 +1,12 @@
 //! Workload to grant, through the three built-in plugins.
 
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 
-use criterion::{BatchSize, Criterion};
-use metagate::policy::Outcome;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, measurement::WallTime};
+use metagate::{
+    plugin::{Host, Plugin, Resolution, ShownRole, ShownWorkload, Verdict, shown_role, shown_workload},
+    policy::Outcome,
+};
 use metagate_bench::{Node, node::undecided};
 use tokio::runtime::Runtime;
 
@@ -29,5 +32,50 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime, node: &Node) {
             decision
         });
     });
+    parts(&mut group, runtime, node);
     group.finish();
+}
+
+/// How far a decision is followed by hand. What the last of these costs less than the whole is the way to the plugins' own
+/// threads and back, and the record.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Until {
+    Started,
+    Resolved,
+    Authorized,
+}
+
+fn parts(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime, node: &Node) {
+    let policy = &node.gateway().policy;
+    let rules = policy.rules();
+    let grant = runtime.block_on(policy.grant(&node.workload)).unwrap();
+    let role = shown_role(grant.role(), "a-role", rules.defaults.base.as_ref().map(|base| base.as_str()));
+    let show = |plugin: &Plugin| shown_workload(&node.workload, plugin.interest(), None).unwrap();
+    group.bench_function("shown to three plugins", |bencher| {
+        bencher.iter(|| rules.plugins.iter().for_each(|plugin| drop(black_box(show(plugin)))));
+    });
+    let seats: Vec<_> = rules.plugins.iter().map(|plugin| (plugin, show(plugin))).collect();
+    for (name, until) in [
+        ("three instances", Until::Started),
+        ("three instances, resolve", Until::Resolved),
+        ("three instances, resolve, authorize", Until::Authorized),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.to_async(runtime).iter(|| follow(policy.host(), &seats, &role, until));
+        });
+    }
+}
+
+async fn follow(host: &Host, seats: &[(&Plugin, ShownWorkload)], role: &ShownRole, until: Until) {
+    let mut instances = Vec::with_capacity(seats.len());
+    for (number, (plugin, shown)) in seats.iter().enumerate() {
+        let mut instance = plugin.instance(host).await.unwrap();
+        if number == 0 && until >= Until::Resolved {
+            assert!(matches!(instance.resolve(shown).await.unwrap(), Resolution::Role(_)));
+        }
+        if until >= Until::Authorized {
+            assert!(!matches!(instance.authorize(shown, role).await.unwrap(), Verdict::Deny(_)));
+        }
+        instances.push(instance);
+    }
 }

@@ -60,11 +60,7 @@ impl RoleAnswer {
 pub struct TooMuch(pub &'static str);
 
 /// Only what `interest` names. `now` is as the interface has it.
-pub(crate) fn shown_workload(
-    from: &Workload,
-    interest: &Interest,
-    now: Option<String>,
-) -> Result<types::Workload, TooMuch> {
+pub fn shown_workload(from: &Workload, interest: &Interest, now: Option<String>) -> Result<types::Workload, TooMuch> {
     let known = attributes(from).into_iter().chain(now.map(|now| (NOW.to_owned(), now))).collect();
     Ok(types::Workload {
         namespace: from.namespace.clone(),
@@ -107,7 +103,7 @@ pub(crate) fn bounded_pairs(what: &'static str, keys: &Keys, from: &Pairs) -> Re
 }
 
 /// A resolved role as `authorize` sees it.
-pub(crate) fn shown_role(from: &Role, as_written: &str, base: Option<&str>) -> types::Role {
+pub fn shown_role(from: &Role, as_written: &str, base: Option<&str>) -> types::Role {
     let mut attributes = vec![("as-written".to_owned(), as_written.to_owned())];
     attributes.extend(base.map(|base| ("base-arn".to_owned(), base.to_owned())));
     attributes.sort();
