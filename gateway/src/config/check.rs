@@ -56,7 +56,7 @@ struct Checker<'a> {
 /// Each connection takes a file descriptor, and the kernel gives a process 1,048,576 at most (fs.nr_open).
 const CONNECTIONS: Bounds<usize> =
     bounds(1..=1_000_000, "each connection takes one file descriptor, of which a process has about a million");
-/// Below a nanosecond for each no limiter counts.
+/// A processor answers a tenth of the most.
 const REQUESTS: Bounds<usize> = bounds(0..=1_000_000, "0 is no limit, and more than a million is none either");
 const HEADER_TIMEOUT: Bounds<Duration> = bounds(
     Duration::from_millis(100)..=Duration::from_secs(60),
