@@ -74,8 +74,9 @@ fn beside(ours: &Measured, limit: &Measured) -> String {
     format!("{:.0}/s{}, bare {:.0}/s{}", rate(ours), each(ours), rate(limit), each(limit))
 }
 
-/// As many connections as one pod may have (`pods.max_connections_per_pod`).
-const HAMMERING: usize = 64;
+/// Nearly as many connections as one pod may have (`pods.max_connections_per_pod`): those by which it learnt its role may not be
+/// seen closed yet.
+const HAMMERING: usize = 60;
 /// For all its connections to be made.
 const CONNECTED: Duration = Duration::from_millis(200);
 /// 1,000 requests a second in all: far more than a node's pods ask.
