@@ -13,7 +13,7 @@ fn main() {
         println!("cargo::error={error}");
     }
     if is_released() && links_by_rusts_own() {
-        // One copy of functions that are the same code: 1.5 MiB. No code here tells functions apart by their address.
+        // One copy of functions that are the same code. No code here tells functions apart by their address.
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
         if glibc().is_some_and(|version| version >= PACKED_SINCE) {
             // The addresses that a position-independent program has corrected at start, 24 bytes each, in a few bits: 1.6 MiB.

@@ -53,7 +53,8 @@ impl Rate {
         self.requests.check().is_ok()
     }
 
-    /// Waits until it may ask again: never longer than as many connections as one address may have take at this rate.
+    /// Waits until it may ask again: about as long as those who wait already take at this rate. Each has a connection of the
+    /// address, so they are few. One that comes just when it is the first's time may go before it.
     pub async fn turn(&self) {
         self.slowed.fetch_add(1, Ordering::Relaxed);
         let _first = self.queue.lock().await;
