@@ -8,6 +8,8 @@ LANGUAGES := $(CURDIR)/target/languages
 TEMPLATES := plugin-sdk/templates
 DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
+# `--workspace` wherever there is no release: features are joined over what is selected, and a single package's are fewer, so
+# that with `--package` most of what lies below the gateway would be built a second time.
 say = @printf '\n==> %s\n'
 
 # With the binary that was just built: what the chart renders must pass its `check`.
@@ -37,14 +39,14 @@ test: lint docs install install-deploy ## Everything: lint, docs, tests, real AW
 
 clients: wasm-target install ## Only the real AWS clients, against moto's STS
 	$(say) 'AWS clients against a gateway'
-	METAGATE_CLIENTS='$(CLIENTS)' cargo test --package metagate --test clients
+	METAGATE_CLIENTS='$(CLIENTS)' cargo test --workspace --test clients
 
 manifests: build install-deploy ## Only deploy/: image, chart, kustomize, dashboards, alerts (UPDATE_GOLDEN=1 renders what is generated)
 	$(check_manifests)
 
 languages: wasm-target install-npm install-wheels ## Plugins in JavaScript and Python: a new project's, and hostile ones
 	$(say) 'plugins in JavaScript and Python'
-	METAGATE_LANGUAGES='$(LANGUAGES)' cargo test --package metagate --test languages
+	METAGATE_LANGUAGES='$(LANGUAGES)' cargo test --workspace --test languages
 
 # A process namespace ends with all that runs in it, and network namespaces are named in a mount of its own: no process
 # and no namespace is left behind, however the tests end. Two at a time, as each starts a cluster, which takes a core.
@@ -54,11 +56,11 @@ e2e: wasm-target languages install-aws-cli install-moto ## A node of a real clus
 	deploy/tests/prometheus.sh '$(E2E)' && \
 	$(MAKE) --no-print-directory screenshots && \
 	printf '\n==> end-to-end tests\n' && \
-	cargo test --package metagate --test intercept --test e2e --no-run && \
+	cargo test --workspace --test intercept --test e2e --no-run && \
 	METAGATE_E2E='$(E2E)' METAGATE_CLIENTS='$(CLIENTS)' \
 	unshare --mount --pid --mount-proc --fork --kill-child sh -ec ' \
 		mkdir -p /run/netns; mount -t tmpfs none /run/netns; \
-		exec cargo test --package metagate --test intercept --test e2e -- --test-threads=2'
+		exec cargo test --workspace --test intercept --test e2e -- --test-threads=2'
 
 screenshots: build ## Pictures of the status page in target/screenshots, with chromium
 	$(say) 'the status page in a browser'
@@ -67,7 +69,7 @@ screenshots: build ## Pictures of the status page in target/screenshots, with ch
 # Optimizes the gateway alone, not the crates below it: the cheapest build in which ten million take minutes.
 churn: wasm-target ## Ten million requests under churn: nobody gets another's
 	METAGATE_CHURN_REQUESTS=10_000_000 cargo test --config 'profile.test.package.metagate.opt-level=2' \
-		--package metagate --test churn -- --nocapture
+		--workspace --test churn -- --nocapture
 
 # libFuzzer, which needs a C++ compiler and no nightly toolchain. Cargo keeps what it builds by a wrapper apart, and the
 # crates below are those of every other build. What is found is target/fuzz/TARGET-crash-…: run the program on that file.
@@ -132,7 +134,7 @@ clean: ## Remove everything that was built or installed
 
 build: wasm-target
 	$(say) 'building metagate (the first time takes minutes)'
-	@cargo build --package metagate
+	@cargo build --workspace --bin metagate
 
 lint: wasm-target
 	$(say) 'format'
