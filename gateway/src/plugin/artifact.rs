@@ -183,6 +183,11 @@ impl Plugin {
         self.0.settings.mode
     }
 
+    /// Its code came with the gateway.
+    pub fn is_builtin(&self) -> bool {
+        matches!(self.0.settings.code, config::PluginCode::Builtin(_))
+    }
+
     pub fn interest(&self) -> &Interest {
         &self.0.interest
     }

@@ -7,6 +7,7 @@ mod decision;
 mod deliberate;
 mod grant;
 mod memo;
+mod queue;
 mod role;
 mod rules;
 mod shown;
@@ -30,22 +31,15 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use moka::{Expiry, future::Cache};
-use tokio::{
-    sync::{OwnedMutexGuard, Semaphore, watch},
-    time::Instant,
-};
-use tracing::instrument::WithSubscriber;
+use tokio::sync::watch;
 
-use self::shown::Shown;
+use self::{queue::Queue, shown::Shown};
 use crate::{
     clock::Clock,
-    plugin::{self, FaultKind, Host, Interest},
+    plugin::{Host, Interest},
     workload::Workload,
 };
 
-/// Of the engine's instances, those that decisions may hold. The others are for plugins that are being loaded.
-const INSTANCES: u32 = plugin::INSTANCES - 16;
-const DOUBTFUL: u32 = INSTANCES / 4;
 /// Bytes of inputs that decisions are remembered by. 110 pods with 1 KiB each need 110 KiB; a pod that is edited for ever
 /// pushes out only what is old.
 const CACHED_BYTES: u64 = 8 << 20;
@@ -57,9 +51,7 @@ pub struct Policy {
     announced: ArcSwapOption<Interest>,
     generations: AtomicU64,
     decisions: Cache<Question, Arc<Decision>>,
-    instances: Arc<Semaphore>,
-    /// Of those, what workloads may hold whose last decision failed: the others' are never all taken by guests that loop.
-    doubtful: Arc<Semaphore>,
+    queue: Queue,
     changes: watch::Sender<()>,
     clock: Clock,
     observe: Box<dyn Fn(&Decision) + Send + Sync>,
@@ -94,8 +86,7 @@ impl Policy {
             announced: ArcSwapOption::empty(),
             generations: AtomicU64::new(1),
             decisions,
-            instances: Arc::new(Semaphore::new(INSTANCES as usize)),
-            doubtful: Arc::new(Semaphore::new(DOUBTFUL as usize)),
+            queue: Queue::default(),
             changes: watch::Sender::new(()),
             clock,
             observe,
@@ -222,50 +213,8 @@ impl Policy {
         }
     }
 
-    /// On the plugins' own threads, and within [`Rules::patience`]. Whoever stops waiting leaves the queue, but not a
-    /// decision that has begun: nobody gets more of the threads by hanging up.
     async fn work_out(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<Arc<str>>) -> Decision {
-        let queued = async {
-            let turn = workload.memo.turn().await;
-            // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed,
-            // so the permits always come.
-            let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
-            let doubtful = match workload.memo.latest().is_some_and(|latest| !latest.is_final()) {
-                true => Some(Arc::clone(&self.doubtful).acquire_many_owned(each.min(DOUBTFUL)).await),
-                false => None,
-            };
-            let permits = Arc::clone(&self.instances).acquire_many_owned(each).await;
-            let run =
-                deliberate::run(self.host.clone(), Arc::clone(rules), Arc::clone(workload), path, self.clock.now());
-            let work = async move {
-                let began = Instant::now();
-                let decision = run.await;
-                drop((permits, doubtful));
-                rest(turn, &decision, began.elapsed());
-                decision
-            };
-            self.host.threads().spawn(work.with_current_subscriber())?.await.ok()
-        };
-        let unheard = |why, detail| Decision::unheard(workload, why, detail, self.clock.now());
-        match self.host.threads().within(rules.patience(), queued).await {
-            Ok(Some(decision)) => decision,
-            Ok(None) => unheard(FaultKind::Trap, "the decision ended without an answer"),
-            Err(_) => unheard(FaultKind::Timeout, "plugins are busy, and the decision did not come in time"),
-        }
-    }
-}
-
-/// Longest rest after a decision that failed: boto3 asks again after 1 s.
-const REST_MAX: Duration = Duration::from_secs(1);
-
-/// A decision that failed keeps the workload's turn for a while, so that a pod on which a plugin loops for ever takes no
-/// more than a tenth of a thread, however often it asks (for the default timeout; more than that where it is long).
-fn rest(turn: OwnedMutexGuard<()>, decision: &Decision, took: Duration) {
-    if !decision.is_final() {
-        tokio::spawn(async move {
-            tokio::time::sleep((9 * took).min(REST_MAX)).await;
-            drop(turn);
-        });
+        self.queue.work_out(&self.host, rules, workload, path, self.clock.now()).await
     }
 }
 

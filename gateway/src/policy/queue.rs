@@ -1,0 +1,186 @@
+//! Who waits for plugins, how many decisions are made at a time, and on which threads.
+
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tracing::instrument::WithSubscriber;
+
+use super::{Decision, Rules, deliberate};
+use crate::{
+    plugin::{self, FaultKind, Host, Plugin},
+    workload::Workload,
+};
+
+/// Of the engine's instances, those that decisions may hold. The others are for plugins that are being loaded.
+const INSTANCES: u32 = plugin::INSTANCES - 16;
+const DOUBTFUL: u32 = INSTANCES / 4;
+/// Who has not decided by then is not brief. Three built-ins take a tenth to a third of it; a tick of the engine's ends
+/// what is longer, so that a thread that serves is never held beyond such a tick (10 ms) and this.
+const BRIEF: Duration = Duration::from_millis(1);
+/// The longest rest after a decision that failed or was not brief: boto3 asks again after 1 s.
+const REST_MAX: Duration = Duration::from_secs(1);
+
+pub(super) struct Queue {
+    instances: Arc<Semaphore>,
+    /// Of those, what workloads may hold whose last decision failed: the others' are never all taken by guests that loop.
+    doubtful: Arc<Semaphore>,
+    /// Leave to decide on a thread that serves pods. There is one, so of two such threads one is always free of plugins.
+    leave: Arc<Semaphore>,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            instances: Arc::new(Semaphore::new(INSTANCES as usize)),
+            doubtful: Arc::new(Semaphore::new(DOUBTFUL as usize)),
+            leave: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+impl Queue {
+    /// Within [`Rules::patience`]. Whoever stops waiting leaves the queue, but not a decision that has begun: nobody gets
+    /// more of the threads by hanging up.
+    pub(super) async fn work_out(
+        &self,
+        host: &Host,
+        rules: &Arc<Rules>,
+        workload: &Arc<Workload>,
+        path: Option<Arc<str>>,
+        now: SystemTime,
+    ) -> Decision {
+        let queued = async {
+            let turn = workload.memo.turn().await;
+            // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed,
+            // so the permits always come.
+            let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
+            let doubtful = match workload.memo.latest().is_some_and(|latest| !latest.is_final()) {
+                true => Some(Arc::clone(&self.doubtful).acquire_many_owned(each.min(DOUBTFUL)).await),
+                false => None,
+            };
+            let permits = Arc::clone(&self.instances).acquire_many_owned(each).await;
+            let leave = if doubtful.is_none() { self.leave(rules) } else { None };
+            let run = deliberate::run(host.clone(), Arc::clone(rules), Arc::clone(workload), path, now);
+            let began = Instant::now();
+            let mut work = Box::pin(async move {
+                let decision = run.await;
+                drop((permits, doubtful));
+                if !decision.is_final() {
+                    rest(turn, began.elapsed());
+                }
+                decision
+            });
+            if leave.is_some() {
+                match begin(work.as_mut()).await {
+                    Begun::Done(decision) => return Some(decision),
+                    Begun::Panicked => return None,
+                    Begun::NotBrief => {}
+                }
+            }
+            let remainder = async move {
+                let decision = work.await;
+                if let Some(leave) = leave {
+                    rest(leave, began.elapsed());
+                }
+                decision
+            };
+            host.threads().spawn(remainder.with_current_subscriber())?.await.ok()
+        };
+        let unheard = |why, detail| Decision::unheard(workload, why, detail, now);
+        match host.threads().within(rules.patience(), queued).await {
+            Ok(Some(decision)) => decision,
+            Ok(None) => unheard(FaultKind::Trap, "the decision ended without an answer"),
+            Err(_) => unheard(FaultKind::Timeout, "plugins are busy, and the decision did not come in time"),
+        }
+    }
+
+    /// For built-ins only, whose code is the gateway's own: to wake another thread and be woken by it takes longer than they
+    /// do.
+    fn leave(&self, rules: &Rules) -> Option<OwnedSemaphorePermit> {
+        rules.plugins.iter().all(Plugin::is_builtin).then(|| Arc::clone(&self.leave).try_acquire_owned().ok()).flatten()
+    }
+}
+
+enum Begun<T> {
+    Done(T),
+    /// What is left of it is for the plugins' own threads.
+    NotBrief,
+    Panicked,
+}
+
+/// Runs `work` on this very thread for as long as it is brief. It pauses only where a tick of the engine's ended its slice,
+/// and the first slice may be cut short by that.
+async fn begin<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Begun<T> {
+    let began = std::time::Instant::now();
+    poll_fn(|context| {
+        let outcome = loop {
+            match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+                Ok(Poll::Ready(done)) => break Begun::Done(done),
+                Ok(Poll::Pending) if began.elapsed() < BRIEF => {}
+                Ok(Poll::Pending) => break Begun::NotBrief,
+                // As the plugins' threads do: of a decision, not of the task that asked for it and may have others to make.
+                Err(_) => break Begun::Panicked,
+            }
+        };
+        Poll::Ready(outcome)
+    })
+    .await
+}
+
+/// Holds `what` nine times as long as it `took`. A workload's turn, after a decision that failed: a pod on which a plugin
+/// loops for ever takes no more than a tenth of a thread, however often it asks (for the default timeout; more than that
+/// where it is long). The leave, after one that was not brief: patterns that take long take less than a tenth of a thread
+/// that serves.
+fn rest(what: impl Send + 'static, took: Duration) {
+    tokio::spawn(async move {
+        tokio::time::sleep((9 * took).min(REST_MAX)).await;
+        drop(what);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_brief_is_done_at_once_though_its_slice_was_cut_short() {
+        let work = async {
+            tokio::task::yield_now().await;
+            7
+        };
+        assert!(matches!(begin(pin!(work)).await, Begun::Done(7)));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_brief_is_handed_back_at_its_next_pause_and_goes_on_where_it_was() {
+        let mut slices = 0;
+        let mut work = Box::pin(async {
+            for _ in 0..3 {
+                std::thread::sleep(2 * BRIEF);
+                slices += 1;
+                tokio::task::yield_now().await;
+            }
+            slices
+        });
+        assert!(matches!(begin(work.as_mut()).await, Begun::NotBrief));
+        assert_eq!(work.await, 3);
+    }
+
+    #[tokio::test]
+    async fn a_panic_ends_the_decision_and_not_whoever_asked_for_it() {
+        let work = async { panic!("a fault of the host's") };
+        assert!(matches!(begin::<()>(pin!(work)).await, Begun::Panicked));
+    }
+}
