@@ -127,7 +127,7 @@ pub fn sibling(of: &Workload, pod: &str, address: Ipv4Addr, annotation: (&str, &
     sibling.pod = pod.to_owned();
     sibling.uid = Uid::derived(&of.namespace, pod);
     sibling.ips = vec![address.into()];
-    sibling.annotations.insert(annotation.0.to_owned(), annotation.1.to_owned());
+    sibling.annotations = of.annotations.with([annotation]);
     sibling
 }
 

@@ -1,13 +1,14 @@
 //! A pod on this node, with what policy may read of it.
 
-use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::SystemTime};
+mod pairs;
+
+pub use pairs::Pairs;
+
+use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use sha2::{Digest, Sha256};
 
 use crate::{plugin::Interest, policy::Memo};
-
-/// Labels, annotations or images. Ordered, because plugins are promised sorted pairs.
-pub type Pairs = BTreeMap<String, String>;
 
 /// Immutable: any change to the pod, its namespace or its service account makes a new workload, and with it an empty
 /// memo. A decision can therefore never outlive what it was made from.

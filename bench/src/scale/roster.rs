@@ -148,7 +148,7 @@ fn once(feed: &Feed, changed: &[u32], version: u32) -> (f64, f64) {
     let listed = began.elapsed().as_secs_f64();
     for number in changed {
         if let Some(workload) = list.get_mut(*number as usize) {
-            workload.annotations.insert("version".to_owned(), version.to_string());
+            workload.annotations = workload.annotations.with([("version", version.to_string())]);
         }
     }
     let began = Instant::now();

@@ -87,7 +87,7 @@ mod tests {
             ("[ab]", any::<bool>())
                 .prop_map(|(audience, regional)| CredentialSource::WebIdentity { audience, regional }),
         ];
-        let pairs = proptest::collection::btree_map("[ab]", "[ab]", 0..2);
+        let pairs = proptest::collection::vec(("[ab]", "[ab]"), 0..2).prop_map(Pairs::from_iter);
         let text = || proptest::option::of("[ab]");
         (source, "[ab]", "[ab]{2}", text(), 900u64..902, pairs, text(), proptest::collection::vec("[ab]", 0..2))
             .prop_map(

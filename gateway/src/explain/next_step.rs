@@ -90,7 +90,7 @@ impl Permits {
     /// after.
     fn step(&self, workload: &Workload, decision: &Decision) -> NextStep {
         let namespace = &workload.namespace;
-        let stands = |key: &&String| workload.namespace_annotations.contains_key(*key);
+        let stands = |key: &&String| workload.namespace_annotations.contains_key(key);
         let (permitted, list) = (self.permitted.as_ref(), self.allowed_roles.as_ref());
         let mut chosen = (permitted.filter(stands), list.filter(stands));
         let say = match chosen {

@@ -61,7 +61,7 @@ pub struct TooMuch(pub &'static str);
 
 /// Only what `interest` names. `now` is as the interface has it.
 pub fn shown_workload(from: &Workload, interest: &Interest, now: Option<String>) -> Result<types::Workload, TooMuch> {
-    let known = attributes(from).into_iter().chain(now.map(|now| (NOW.to_owned(), now))).collect();
+    let known = attributes(from).chain(now.map(|now| (NOW.to_owned(), now))).collect();
     Ok(types::Workload {
         namespace: from.namespace.clone(),
         pod: from.pod.clone(),
@@ -69,35 +69,38 @@ pub fn shown_workload(from: &Workload, interest: &Interest, now: Option<String>)
         service_account: from.service_account.clone(),
         node: from.node.clone(),
         ips: from.ips.iter().map(ToString::to_string).collect(),
-        labels: bounded_pairs("labels", &interest.labels, &from.labels)?,
-        annotations: bounded_pairs("annotations", &interest.annotations, &from.annotations)?,
-        namespace_labels: bounded_pairs("namespace labels", &interest.namespace_labels, &from.namespace_labels)?,
+        labels: bounded_pairs("labels", &interest.labels, &from.labels)?.to_vec(),
+        annotations: bounded_pairs("annotations", &interest.annotations, &from.annotations)?.to_vec(),
+        namespace_labels: bounded_pairs("namespace labels", &interest.namespace_labels, &from.namespace_labels)?
+            .to_vec(),
         namespace_annotations: bounded_pairs(
             "namespace annotations",
             &interest.namespace_annotations,
             &from.namespace_annotations,
-        )?,
+        )?
+        .to_vec(),
         service_account_annotations: bounded_pairs(
             "service account annotations",
             &interest.service_account_annotations,
             &from.service_account_annotations,
-        )?,
-        attributes: bounded_pairs(ATTRIBUTES, &interest.attributes, &known)?,
+        )?
+        .to_vec(),
+        attributes: bounded_pairs(ATTRIBUTES, &interest.attributes, &known)?.to_vec(),
     })
 }
 
 /// What plugins see of a workload's attributes but for the time, which is no property of it.
-pub(crate) fn bounded_attributes(from: &Workload, interest: &Interest) -> Result<Vec<(String, String)>, TooMuch> {
-    bounded_pairs(ATTRIBUTES, &interest.attributes, &attributes(from))
+pub(crate) fn bounded_attributes(from: &Workload, interest: &Interest) -> Result<Pairs, TooMuch> {
+    bounded_pairs(ATTRIBUTES, &interest.attributes, &attributes(from).collect())
 }
 
-fn attributes(from: &Workload) -> Pairs {
-    from.images.iter().map(|(container, image)| (image_attribute(container), image.clone())).collect()
+fn attributes(from: &Workload) -> impl Iterator<Item = (String, String)> {
+    from.images.iter().map(|(container, image)| (image_attribute(container), image.clone()))
 }
 
 /// The pairs that `keys` show, whole or not at all.
-pub(crate) fn bounded_pairs(what: &'static str, keys: &Keys, from: &Pairs) -> Result<Vec<(String, String)>, TooMuch> {
-    let shown: Vec<_> = keys.of(from).map(|(key, value)| (key.clone(), value.clone())).collect();
+pub(crate) fn bounded_pairs(what: &'static str, keys: &Keys, from: &Pairs) -> Result<Pairs, TooMuch> {
+    let shown = keys.of(from);
     let bytes: usize = shown.iter().map(|(key, value)| key.len() + value.len()).sum();
     if shown.len() > PAIRS_MAX || bytes > PAIRS_BYTES_MAX { Err(TooMuch(what)) } else { Ok(shown) }
 }
@@ -116,7 +119,7 @@ pub fn shown_role(from: &Role, as_written: &str, base: Option<&str>) -> types::R
         session_name: Some(from.session_name.to_string()),
         external_id: from.external_id.clone(),
         duration_seconds: u32::try_from(from.duration.as_secs()).ok(),
-        tags: from.tags.clone().into_iter().collect(),
+        tags: from.tags.to_vec(),
         session_policy: from.session_policy.clone(),
         policy_arns: from.policy_arns.clone(),
         attributes,

@@ -51,9 +51,13 @@ impl Keys {
         self.exact.contains(key) || self.prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()))
     }
 
-    /// The pairs that are shown, in their order.
-    pub fn of<'a>(&'a self, pairs: &'a Pairs) -> impl Iterator<Item = (&'a String, &'a String)> {
-        pairs.iter().filter(|(key, _)| self.show(key))
+    /// The pairs that are shown. Where those are all, as they are where no more was kept, nothing is copied.
+    pub fn of(&self, pairs: &Pairs) -> Pairs {
+        if pairs.keys().all(|key| self.show(key)) {
+            return pairs.clone();
+        }
+        let shown = pairs.iter().filter(|(key, _)| self.show(key));
+        shown.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// For a person: the keys as written.
@@ -125,7 +129,8 @@ mod tests {
         let keys = Keys::new(["tier".to_owned(), "example.com/*".to_owned()]);
         let pairs: Pairs =
             ["tier", "tiers", "example.com/a", "example.org/a"].map(|key| (key.into(), "x".into())).into();
-        let shown: Vec<&str> = keys.of(&pairs).map(|(key, _)| key.as_str()).collect();
+        let shown = keys.of(&pairs);
+        let shown: Vec<&str> = shown.keys().map(String::as_str).collect();
         assert_eq!(shown, ["example.com/a", "tier"]);
     }
 

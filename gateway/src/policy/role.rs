@@ -70,18 +70,19 @@ pub(crate) fn complete(
 
 /// The workload's identity wins over what a plugin set under the same keys: ABAC policies must be able to trust them.
 /// AssumeRoleWithWebIdentity takes no tags.
-fn tags(mut tags: Pairs, source: &CredentialSource, workload: &Workload, defaults: &Defaults) -> Result<Pairs, String> {
+fn tags(said: Pairs, source: &CredentialSource, workload: &Workload, defaults: &Defaults) -> Result<Pairs, String> {
     if matches!(source, CredentialSource::WebIdentity { .. }) {
-        return if tags.is_empty() { Ok(tags) } else { Err("a web identity session cannot carry tags".into()) };
+        return if said.is_empty() { Ok(said) } else { Err("a web identity session cannot carry tags".into()) };
     }
-    if defaults.session_tags {
-        tags.extend([
-            ("kubernetes-namespace".to_owned(), workload.namespace.clone()),
-            ("kubernetes-service-account".to_owned(), workload.service_account.clone()),
-            ("kubernetes-pod-name".to_owned(), workload.pod.clone()),
-            ("kubernetes-pod-uid".to_owned(), workload.uid.as_str().to_owned()),
-        ]);
-    }
+    let own = || {
+        [
+            ("kubernetes-namespace", workload.namespace.as_str()),
+            ("kubernetes-service-account", workload.service_account.as_str()),
+            ("kubernetes-pod-name", workload.pod.as_str()),
+            ("kubernetes-pod-uid", workload.uid.as_str()),
+        ]
+    };
+    let tags = if defaults.session_tags { said.with(own()) } else { said };
     if tags.len() > TAGS_MAX {
         return Err("more than 50 session tags".into());
     }
@@ -91,12 +92,13 @@ fn tags(mut tags: Pairs, source: &CredentialSource, workload: &Workload, default
         return Err(format!("session tag {} is empty or too long", shortened(key)));
     }
     let fits = |text: &str| text.chars().all(is_tag_character);
-    match tags.iter().find(|(key, value)| !fits(key) || !fits(value)) {
-        Some((key, _)) => {
-            Err(format!("session tag {} holds more than letters, digits, spaces and _ . : / = + - @", shortened(key)))
-        }
-        None => Ok(tags),
+    if let Some((key, _)) = tags.iter().find(|(key, value)| !fits(key) || !fits(value)) {
+        return Err(format!(
+            "session tag {} holds more than letters, digits, spaces and _ . : / = + - @",
+            shortened(key)
+        ));
     }
+    Ok(tags)
 }
 
 /// `[\p{L}\p{Z}\p{N}_.:/=+\-@]`.

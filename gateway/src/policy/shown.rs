@@ -10,7 +10,7 @@ use crate::{
 pub(super) struct Shown {
     scalars: [String; 5],
     ips: Vec<std::net::IpAddr>,
-    pairs: [Vec<(String, String)>; 6],
+    pairs: [Pairs; 6],
 }
 
 impl Shown {

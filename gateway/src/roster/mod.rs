@@ -221,7 +221,7 @@ mod tests {
         feed.publish(vec![pod("a", "10.0.0.1"), pod("b", "10.0.0.2")], Knowledge::Complete, start);
         let Standing::Known(before) = at(&feed, "10.0.0.1") else { panic!("a is known") };
         let mut changed = pod("b", "10.0.0.2");
-        changed.labels.insert("tier".into(), "trusted".into());
+        changed.labels = changed.labels.with([("tier", "trusted")]);
         feed.publish(vec![pod("a", "10.0.0.1"), changed], Knowledge::Complete, later);
         let (Standing::Known(a), Standing::Known(b)) = (at(&feed, "10.0.0.1"), at(&feed, "10.0.0.2")) else {
             panic!("both are known")

@@ -234,7 +234,7 @@ async fn ends(toolchains: &Toolchains, language: Language, outcomes: &Outcomes, 
 
 fn does(phase: &str, deed: &str) -> Workload {
     let mut pod = pod(&format!("{phase}-{deed}"), "web");
-    pod.annotations.insert(phase.into(), deed.into());
+    pod.annotations = pod.annotations.with([(phase, deed)]);
     pod
 }
 
@@ -259,7 +259,7 @@ async fn deep(policy: &Policy) -> Vec<String> {
     let mut wrong = Vec::new();
     for deed in ["parse-text", "eval-text"] {
         let mut pod = does("resolve", deed);
-        pod.annotations.insert("text".into(), "[".repeat(DEEP));
+        pod.annotations = pod.annotations.with([("text", "[".repeat(DEEP))]);
         let got = outcome(policy, pod).await;
         if !got.starts_with("trapped: ") {
             wrong.push(format!("{deed}: {got}"));

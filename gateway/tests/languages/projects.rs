@@ -35,7 +35,7 @@ async fn decides(toolchains: &Toolchains, project: &Project) {
 
     let policy = policy(load(&[], &project.component(), json!({})).await.unwrap()).await;
     let mut trusted = pod("dba-0", "admin/dba");
-    trusted.labels.insert("tier".into(), "trusted".into());
+    trusted.labels = trusted.labels.with([("tier", "trusted")]);
     assert_eq!(outcome(&policy, trusted).await, "granted arn:aws:iam::123456789012:role/admin/dba");
     assert_eq!(
         outcome(&policy, pod("dba-1", "admin/dba")).await,

@@ -108,7 +108,7 @@ async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
     let bench = Bench::new([echo().await]);
     let with = |count: usize| {
         let mut pod = pod(&[("echo", does("resolve", "abstain"))]);
-        pod.annotations.extend(numbered("example.com/", count - 1));
+        pod.annotations = pod.annotations.with(numbered("example.com/", count - 1).to_vec());
         pod
     };
     assert!(matches!(bench.grant(with(256)).await, Err(Rejection::NoRole)));
@@ -124,8 +124,8 @@ async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
 #[tokio::test]
 async fn what_no_plugin_reads_may_be_as_much_as_it_likes() {
     let mut crowded = harmless();
-    crowded.annotations.extend(numbered("other.example.com/", 5000));
-    crowded.labels.extend(numbered("l", 5000));
+    crowded.annotations = crowded.annotations.with(numbered("other.example.com/", 5000).to_vec());
+    crowded.labels = crowded.labels.with(numbered("l", 5000).to_vec());
     crowded.namespace_annotations = numbered("n", 5000);
     Bench::new(three().await).granted(crowded).await;
 }

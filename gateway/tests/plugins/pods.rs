@@ -23,17 +23,17 @@ pub(crate) fn harmless() -> Workload {
 }
 
 pub(crate) fn labelled(mut pod: Workload, key: &str, value: &str) -> Workload {
-    pod.labels.insert(key.into(), value.into());
+    pod.labels = pod.labels.with([(key, value)]);
     pod
 }
 
 pub(crate) fn annotated(mut pod: Workload, key: &str, value: &str) -> Workload {
-    pod.annotations.insert(key.into(), value.into());
+    pod.annotations = pod.annotations.with([(key, value)]);
     pod
 }
 
 pub(crate) fn running(mut pod: Workload, container: &str, image: &str) -> Workload {
-    pod.images.insert(container.into(), image.into());
+    pod.images = pod.images.with([(container, image)]);
     pod
 }
 

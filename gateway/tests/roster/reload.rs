@@ -69,7 +69,7 @@ async fn a_plugin_that_reads_images_has_them_kept_and_a_changed_one_is_another_w
     });
     lab.until("images are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.tells(&interest))).await;
     let kept = lab.at("127.0.0.2").unwrap();
-    assert_eq!(kept.images["c"], "i");
+    assert_eq!(kept.images.get("c").unwrap(), "i");
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert_eq!(reply.status, 403);
     assert!(reply.text().contains("attributes[image/c]"), "{}", reply.text());
@@ -80,7 +80,10 @@ async fn a_plugin_that_reads_images_has_them_kept_and_a_changed_one_is_another_w
     });
     lab.until("the new images are known", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.images.len() == 2)).await;
     let after = lab.at("127.0.0.2").unwrap();
-    assert_eq!((after.images["c"].as_str(), after.images["debugger"].as_str()), ("other", "busybox"));
+    assert_eq!(
+        (after.images.get("c").unwrap().as_str(), after.images.get("debugger").unwrap().as_str()),
+        ("other", "busybox")
+    );
     assert!(!Arc::ptr_eq(&kept, &after) && !after.says_the_same_as(&kept));
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert!(reply.text().contains("attributes[image/c,image/debugger]"), "{}", reply.text());

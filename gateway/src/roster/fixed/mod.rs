@@ -52,11 +52,11 @@ mod tests {
         assert_eq!(workload.title(), "payments/ledger-0");
         assert_eq!(workload.uid, Uid::derived("payments", "ledger-0"));
         assert_eq!(workload.ips.len(), 2);
-        assert_eq!(workload.labels["tier"], "trusted");
-        assert_eq!(workload.images["app"], "registry.example.com/ledger:7");
-        assert_eq!(workload.namespace_labels["team"], "a");
-        assert_eq!(workload.namespace_annotations["iam.amazonaws.com/permitted"], ".*");
-        assert_eq!(workload.service_account_annotations["eks.amazonaws.com/role-arn"], "arn");
+        assert_eq!(workload.labels.get("tier").unwrap(), "trusted");
+        assert_eq!(workload.images.get("app").unwrap(), "registry.example.com/ledger:7");
+        assert_eq!(workload.namespace_labels.get("team").unwrap(), "a");
+        assert_eq!(workload.namespace_annotations.get("iam.amazonaws.com/permitted").unwrap(), ".*");
+        assert_eq!(workload.service_account_annotations.get("eks.amazonaws.com/role-arn").unwrap(), "arn");
         assert_eq!(workload.token_file.as_deref(), Some(Path::new("lab/tokens/ledger")));
     }
 

@@ -1,6 +1,6 @@
 //! Objects of the API server, cut down to what a roster is made from.
 
-use std::{net::IpAddr, time::SystemTime};
+use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 
 use ::kube::Resource;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -163,10 +163,8 @@ impl Described {
 }
 
 /// What nobody reads is not held.
-fn shown(pairs: Option<Pairs>, show: impl Fn(&str) -> bool) -> Pairs {
-    let mut pairs = pairs.unwrap_or_default();
-    pairs.retain(|key, _| show(key));
-    pairs
+fn shown(pairs: Option<BTreeMap<String, String>>, show: impl Fn(&str) -> bool) -> Pairs {
+    pairs.into_iter().flatten().filter(|(key, _)| show(key)).collect()
 }
 
 pub(super) fn name_of(metadata: &ObjectMeta) -> Name {

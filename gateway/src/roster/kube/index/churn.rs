@@ -229,7 +229,7 @@ impl Walk {
         let namespace = namespace_of(slot);
         let of_namespace = *self.heard.namespaces.get(&namespace)?;
         let of_account = *self.heard.accounts.get(&(namespace, pod.service_account.parse().unwrap()))?;
-        let role = pod.annotations["role"].parse().unwrap();
+        let role = pod.annotations.get("role").unwrap().parse().unwrap();
         Some((pod.uid.as_str().to_owned(), [Some(role), Some(of_namespace), Some(of_account)]))
     }
 

@@ -1,0 +1,108 @@
+//! Labels, annotations, images, tags: texts by their keys.
+
+use std::{collections::BTreeMap, fmt, iter::Map, slice, sync::Arc};
+
+use serde::Deserialize;
+
+/// Ordered by key, because plugins are promised sorted pairs. A clone is another name for the same pairs: the pods of a
+/// namespace share its annotations, and what plugins were shown of a pod is what the pod has. Where there are none, nothing
+/// is allocated.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Deserialize)]
+#[serde(from = "BTreeMap<String, String>")]
+pub struct Pairs(Arc<[(String, String)]>);
+
+impl Pairs {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn get(&self, key: &str) -> Option<&String> {
+        let at = self.0.binary_search_by(|(known, _)| known.as_str().cmp(key)).ok()?;
+        self.0.get(at).map(|(_, value)| value)
+    }
+
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn keys(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().map(|(key, _)| key)
+    }
+
+    /// In the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.into_iter()
+    }
+
+    /// These and those, which count where both have a key.
+    pub fn with<K: Into<String>, V: Into<String>>(&self, those: impl IntoIterator<Item = (K, V)>) -> Self {
+        let those = those.into_iter().map(|(key, value)| (key.into(), value.into()));
+        self.to_vec().into_iter().chain(those).collect()
+    }
+
+    pub fn to_vec(&self) -> Vec<(String, String)> {
+        self.0.to_vec()
+    }
+}
+
+impl<'a> IntoIterator for &'a Pairs {
+    type Item = (&'a String, &'a String);
+    type IntoIter = Map<slice::Iter<'a, (String, String)>, fn(&'a (String, String)) -> Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+}
+
+/// Of two with one key the later one counts.
+impl FromIterator<(String, String)> for Pairs {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
+        BTreeMap::from_iter(pairs).into()
+    }
+}
+
+impl From<BTreeMap<String, String>> for Pairs {
+    fn from(pairs: BTreeMap<String, String>) -> Self {
+        if pairs.is_empty() { Self::default() } else { Self(pairs.into_iter().collect()) }
+    }
+}
+
+impl<const N: usize> From<[(String, String); N]> for Pairs {
+    fn from(pairs: [(String, String); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl fmt::Debug for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The slow obvious model: a map.
+        #[test]
+        fn pairs_say_what_a_map_of_the_same_would(
+            written in proptest::collection::vec(("[abc]{0,2}", "[xy]"), 0..8), asked in "[abc]{0,2}"
+        ) {
+            let (pairs, map) = (Pairs::from_iter(written.clone()), BTreeMap::from_iter(written));
+            prop_assert_eq!(pairs.get(&asked), map.get(&asked));
+            prop_assert_eq!((pairs.len(), pairs.is_empty()), (map.len(), map.is_empty()));
+            prop_assert!(pairs.iter().eq(&map) && pairs.keys().eq(map.keys()));
+        }
+    }
+}
