@@ -1,5 +1,7 @@
-//! The budgets that are seen from inside: B7 and B10 are measured here; B5 and B6 are read from what criterion wrote, B4 from
-//! what callgrind counted. `make bench` runs all three in that order.
+//! The budgets that need the gateway's own parts: B7 and B10 are measured here, and B8 under a cluster's API server; B5 and B6
+//! are read from what criterion wrote, B4 from what callgrind counted. `make bench` runs them in that order.
+
+mod cluster;
 
 use std::{
     io::Write,
@@ -35,6 +37,7 @@ fn main() -> Result<()> {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let serving = runtime("gateway")?;
     let mut measured = vec![serving.block_on(one_call_for_all())?, serving.block_on(ready_before_it_asks())?];
+    measured.extend(serving.block_on(cluster::memory(&target.join("release/metagate")))?);
     measured.extend(timed(&target.join("criterion"))?);
     measured.extend(counted(&target.join("gungraun/metagate-bench/instructions/hit"))?);
     budget::write(&target.join("bench/rows.jsonl"), &measured)?;

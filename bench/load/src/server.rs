@@ -23,6 +23,9 @@ use crate::bare::Script;
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
+/// What a gateway on a cluster takes for its own node.
+pub const NODE: &str = "node-1";
+
 pub struct Server {
     pub name: String,
     pub address: SocketAddr,
@@ -87,9 +90,22 @@ impl Server {
     /// its start until it listened.
     pub async fn gateway(binary: &Path, pods: usize, often: Often) -> Result<(Self, Duration)> {
         let folder = tempfile::tempdir()?;
-        let (address, admin) = (free_port().await?, free_port().await?);
         fs::write(folder.path().join("roster.toml"), roster(pods)?)?;
-        fs::write(folder.path().join("metagate.toml"), configuration(address, admin, often))?;
+        Self::with_roster(binary, "source = \"fixed\"\nfile = \"roster.toml\"", often, folder).await
+    }
+
+    /// The gateway in `binary` on [`NODE`], with the pods of the API server that the kubeconfig leads to.
+    pub async fn on_cluster(binary: &Path, kubeconfig: &Path) -> Result<(Self, Duration)> {
+        let roster = format!(
+            "source = \"kubernetes\"\nnode = \"{NODE}\"\n\n[kubernetes]\nkubeconfig = {:?}",
+            kubeconfig.display().to_string()
+        );
+        Self::with_roster(binary, &roster, Often::AsShipped, tempfile::tempdir()?).await
+    }
+
+    async fn with_roster(binary: &Path, roster: &str, often: Often, folder: TempDir) -> Result<(Self, Duration)> {
+        let (address, admin) = (free_port().await?, free_port().await?);
+        fs::write(folder.path().join("metagate.toml"), configuration(address, admin, roster, often))?;
         let mut command = Command::new(binary);
         command.arg("run").arg("--config").arg(folder.path().join("metagate.toml"));
         // Nothing of it depends on the shell that started it.
@@ -154,7 +170,7 @@ async fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
 }
 
-fn configuration(pods: SocketAddr, admin: SocketAddr, often: Often) -> String {
+fn configuration(pods: SocketAddr, admin: SocketAddr, roster: &str, often: Often) -> String {
     let rate = match often {
         Often::AsItLikes => "max_requests_per_second_per_pod = 0",
         Often::AsShipped => "",
@@ -170,8 +186,7 @@ max_connections = 4096
 listen = "{admin}"
 
 [roster]
-source = "fixed"
-file = "roster.toml"
+{roster}
 
 [imds]
 endpoint = "sandbox"

@@ -120,7 +120,7 @@ async fn memory(binary: &Path) -> Result<Vec<Row>> {
     }
     let [idle, full, crowded] = resident.as_slice() else { unasked()? };
     let each = (crowded - full) / MORE_PODS as f64 / 1024.0;
-    let note = "fixed roster; on a cluster the API client's is added";
+    let note = "fixed roster";
     Ok(vec![
         Row::new("B8", "resident, idle", idle / MIB, "MiB", Target::AtMost(25.0)).note(note),
         Row::new("B8", "resident, 110 pods with 110 roles", full / MIB, "MiB", Target::AtMost(32.0)).note(note),
