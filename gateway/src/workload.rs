@@ -71,18 +71,18 @@ impl Workload {
     }
 }
 
-/// A pod's UID, with the digest that session tokens are bound to computed once.
+/// A pod's UID, with the digest that session tokens are bound to computed once. All that is known by it shares the text.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid {
-    text: String,
+    text: Arc<str>,
     digest: [u8; 16],
 }
 
 impl Uid {
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let mut digest = [0; 16];
-        for (to, from) in digest.iter_mut().zip(Sha256::digest(&text)) {
+        for (to, from) in digest.iter_mut().zip(Sha256::digest(text.as_bytes())) {
             *to = from;
         }
         Self { text, digest }

@@ -150,7 +150,7 @@ impl From<KeyState> for CredentialState {
 
 impl From<&Step> for AuditedState {
     fn from(step: &Step) -> Self {
-        Self { plugin: step.plugin.clone(), phase: step.phase.label(), answer: step.said.text() }
+        Self { plugin: step.plugin.to_string(), phase: step.phase.label(), answer: step.said.text() }
     }
 }
 

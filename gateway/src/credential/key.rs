@@ -18,7 +18,8 @@ pub struct CredentialKey(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     role: Role,
-    subject: Option<Subject>,
+    /// Apart, as most keys have none.
+    subject: Option<Box<Subject>>,
     hash: u64,
 }
 
@@ -38,12 +39,12 @@ impl CredentialKey {
     pub fn new(role: Role, workload: &Workload) -> Self {
         let subject = match role.source {
             CredentialSource::AssumeRole => None,
-            CredentialSource::WebIdentity { .. } => Some(Subject {
+            CredentialSource::WebIdentity { .. } => Some(Box::new(Subject {
                 namespace: workload.namespace.clone(),
                 service_account: workload.service_account.clone(),
                 pod: workload.pod.clone(),
                 uid: workload.uid.clone(),
-            }),
+            })),
         };
         let hash = SEED.hash_one((&role, &subject));
         Self(Arc::new(Parts { role, subject, hash }))
@@ -54,7 +55,7 @@ impl CredentialKey {
     }
 
     pub fn subject(&self) -> Option<&Subject> {
-        self.0.subject.as_ref()
+        self.0.subject.as_deref()
     }
 }
 

@@ -217,7 +217,7 @@ pub(crate) fn rfc3339(moment: SystemTime) -> String {
 impl From<&Step> for Answer {
     fn from(step: &Step) -> Self {
         Self {
-            plugin: step.plugin.clone(),
+            plugin: step.plugin.to_string(),
             phase: step.phase.label().to_owned(),
             answer: step.said.text(),
             audited: step.audited,

@@ -21,7 +21,7 @@ use crate::config::{self, Mode};
 pub struct Plugin(Arc<Parts>);
 
 struct Parts {
-    name: String,
+    name: Arc<str>,
     digest: [u8; 32],
     interface: String,
     settings: config::Plugin,
@@ -160,7 +160,7 @@ impl Plugin {
         let config_json = settings.config.to_string();
         let interest = Interest::default();
         let interface = component::built_for(host, pre.instance_pre().component()).unwrap_or_default();
-        let mut parts = Parts { name, digest, interface, settings, config_json, interest, pre };
+        let mut parts = Parts { name: name.as_str().into(), digest, interface, settings, config_json, interest, pre };
         // Asked once, at load: a plugin whose configuration is wrong is refused here and not at a pod's expense.
         let asked = Instance::first(host, &parts.pre, &parts.settings, &parts.config_json).await;
         parts.interest = asked.map_err(|unasked| match unasked {
@@ -170,13 +170,18 @@ impl Plugin {
             Unasked::Fault(fault) => LoadError::Init(fault),
         })?;
         if parts.interest.asks_for_clock() && !parts.settings.clock {
-            return Err(LoadError::Clock { plugin: parts.name });
+            return Err(LoadError::Clock { plugin: name });
         }
         Ok(Self(Arc::new(parts)))
     }
 
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// For what is kept of each of its answers.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.0.name)
     }
 
     pub fn mode(&self) -> Mode {

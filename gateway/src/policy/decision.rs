@@ -58,7 +58,7 @@ pub struct Denial {
 /// One plugin's answer in one phase.
 #[derive(Clone, Debug)]
 pub struct Step {
-    pub plugin: String,
+    pub plugin: Arc<str>,
     pub phase: Phase,
     pub said: Said,
     /// It said no, and its mode, or policy's, is audit: counted, but not acted on.
@@ -73,15 +73,16 @@ pub enum Phase {
     AuthorizePath,
 }
 
+/// Small, as every workload's decision keeps some: what is said at length lies apart.
 #[derive(Clone, Debug)]
 pub enum Said {
     Abstain,
     /// The role as it wrote it.
     Role(String),
     Allow,
-    Deny(Denied),
+    Deny(Box<Denied>),
     /// It gave no answer.
-    Fault(Fault),
+    Fault(Arc<Fault>),
 }
 
 impl Decision {

@@ -119,7 +119,7 @@ impl Deliberation<'_> {
             let (said, role) = match answer {
                 Ok(Resolution::Abstain) => (Said::Abstain, None),
                 Ok(Resolution::Role(role)) => (Said::Role(plugin::printable(&role.written)), Some(role)),
-                Ok(Resolution::Deny(denied)) => (Said::Deny(denied), None),
+                Ok(Resolution::Deny(denied)) => (Said::Deny(denied.into()), None),
                 Err(unheard) => (unheard.said(), None),
             };
             self.record(plugin, Phase::Resolve, began, said)?;
@@ -148,7 +148,7 @@ impl Deliberation<'_> {
         self.steps.push(Step {
             plugin: POLICY.into(),
             phase: Phase::Authorize,
-            said: Said::Deny(Denied { code: code.into(), reason: reason.into() }),
+            said: Said::Deny(Denied { code: code.into(), reason: reason.into() }.into()),
             audited: true,
             took: Duration::ZERO,
         });
@@ -166,7 +166,7 @@ impl Deliberation<'_> {
         let said = match answer {
             Ok(Verdict::Abstain) => Said::Abstain,
             Ok(Verdict::Allow) => Said::Allow,
-            Ok(Verdict::Deny(denied)) => Said::Deny(denied),
+            Ok(Verdict::Deny(denied)) => Said::Deny(denied.into()),
             Err(unheard) => unheard.said(),
         };
         let allowed = matches!(said, Said::Allow);
@@ -179,7 +179,7 @@ impl Deliberation<'_> {
     fn record(&mut self, plugin: &Plugin, phase: Phase, began: Instant, said: Said) -> Result<(), Rejection> {
         let rejection = match &said {
             Said::Deny(denied) => Some(Rejection::denied(plugin.name(), &denied.code, denied.reason.clone())),
-            Said::Fault(fault) => Some(Rejection::Failed(Arc::new(fault.clone()))),
+            Said::Fault(fault) => Some(Rejection::Failed(Arc::clone(fault))),
             Said::Abstain | Said::Role(_) | Said::Allow => None,
         };
         let forgiven = match (&said, phase) {
@@ -191,7 +191,7 @@ impl Deliberation<'_> {
             (Said::Abstain | Said::Role(_) | Said::Allow, _) => false,
         };
         let audited = rejection.is_some() && forgiven;
-        self.steps.push(Step { plugin: plugin.name().to_owned(), phase, said, audited, took: began.elapsed() });
+        self.steps.push(Step { plugin: plugin.shared_name(), phase, said, audited, took: began.elapsed() });
         match rejection {
             Some(rejection) if !audited => Err(rejection),
             _ => Ok(()),
@@ -248,8 +248,10 @@ impl Deliberation<'_> {
 impl Unheard {
     fn said(self) -> Said {
         match self {
-            Self::Fault(fault) => Said::Fault(fault),
-            Self::TooMuch(too_much) => Said::Deny(Denied { code: TOO_MUCH.into(), reason: too_much.to_string() }),
+            Self::Fault(fault) => Said::Fault(fault.into()),
+            Self::TooMuch(too_much) => {
+                Said::Deny(Denied { code: TOO_MUCH.into(), reason: too_much.to_string() }.into())
+            }
         }
     }
 }

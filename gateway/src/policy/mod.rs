@@ -205,7 +205,7 @@ impl Policy {
             tracing::warn!(
                 target: "metagate::audit",
                 workload = decision.workload,
-                plugin = step.plugin,
+                plugin = &*step.plugin,
                 phase = step.phase.label(),
                 said = step.said.text(),
                 "would be refused, were it not for audit mode"

@@ -2,13 +2,14 @@
 
 use crate::{
     plugin::{Interest, Keys, TooMuch},
-    workload::{Pairs, Workload},
+    workload::{Pairs, Uid, Workload},
 };
 
 /// Compared field by field: a cache that trusts a digest would one day give a decision to the wrong pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shown {
-    scalars: [String; 5],
+    uid: Uid,
+    scalars: [String; 4],
     ips: Vec<std::net::IpAddr>,
     pairs: [Pairs; 6],
 }
@@ -18,10 +19,10 @@ impl Shown {
         // The same bound as at the interface, so that what is refused there is not even kept here.
         let pairs = |what, keys: &Keys, from: &Pairs| crate::plugin::bounded_pairs(what, keys, from);
         Ok(Self {
+            uid: workload.uid.clone(),
             scalars: [
                 workload.namespace.clone(),
                 workload.pod.clone(),
-                workload.uid.as_str().to_owned(),
                 workload.service_account.clone(),
                 workload.node.clone(),
             ],
@@ -44,9 +45,9 @@ impl Shown {
 
     /// Roughly, for a bound on what is remembered.
     pub(super) fn bytes(&self) -> usize {
-        let scalars: usize = self.scalars.iter().map(String::len).sum();
+        let scalars = self.scalars.iter().map(String::len).sum::<usize>() + self.uid.as_str().len();
         let pairs: usize = self.pairs.iter().flatten().map(|(key, value)| key.len() + value.len() + OVERHEAD).sum();
-        scalars + pairs + OVERHEAD * (self.scalars.len() + self.ips.len())
+        scalars + pairs + OVERHEAD * (1 + self.scalars.len() + self.ips.len())
     }
 }
 

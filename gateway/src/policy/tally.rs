@@ -52,7 +52,7 @@ impl Tally {
         let mut tallies = self.tallies();
         let mut audited = Vec::new();
         for (index, step) in decision.steps.iter().enumerate() {
-            let tallied = tallies.entry(step.plugin.clone()).or_default();
+            let tallied = tallies.entry(step.plugin.to_string()).or_default();
             let asked_before = decision.steps.iter().take(index).any(|before| before.plugin == step.plugin);
             tallied.decisions += u64::from(!asked_before);
             tallied.calls += 1;
@@ -118,11 +118,11 @@ mod tests {
     }
 
     fn deny(code: &str) -> Said {
-        Said::Deny(Denied { code: code.into(), reason: "for a reason".into() })
+        Said::Deny(Denied { code: code.into(), reason: "for a reason".into() }.into())
     }
 
     fn fault(kind: FaultKind) -> Said {
-        Said::Fault(Fault { plugin: "own".into(), kind, detail: "unreachable".into() })
+        Said::Fault(Fault { plugin: "own".into(), kind, detail: "unreachable".into() }.into())
     }
 
     fn decision(steps: Vec<Step>, outcome: Outcome) -> Decision {

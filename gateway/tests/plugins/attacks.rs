@@ -37,7 +37,7 @@ async fn failure(deed: Value) -> Fault {
         Some(path) => bench.policy.admit(&attacked, path).await.unwrap_err(),
     };
     let asked = bench.policy.explain(&attacked, path).await.steps;
-    assert_eq!(asked.last().unwrap().plugin, "second", "{asked:?}");
+    assert_eq!(&*asked.last().unwrap().plugin, "second", "{asked:?}");
 
     assert_eq!(bench.granted(harmless()).await, "arn:aws:iam::123456789012:role/web");
     bench.policy.admit(&Arc::new(harmless()), "meta-data/instance-id").await.unwrap();
