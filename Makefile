@@ -8,7 +8,7 @@ LANGUAGES := $(CURDIR)/target/languages
 TEMPLATES := plugin-sdk/templates
 DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
-# `--workspace` wherever there is no release: features are joined over what is selected, and a single package's are fewer, so
+# `--workspace` wherever there is no release (and no fuzzing): features are joined over what is selected, and a single package's are fewer, so
 # that with `--package` most of what lies below the gateway would be built a second time.
 say = @printf '\n==> %s\n'
 

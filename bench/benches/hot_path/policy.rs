@@ -36,8 +36,7 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime, node: &Node) {
     group.finish();
 }
 
-/// How far a decision is followed by hand. What the last of these costs less than the whole is the way to the plugins' own
-/// threads and back, and the record.
+/// How far a decision is followed by hand. What the last of these costs less than the whole is the queue and the record.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum Until {
     Started,

@@ -21,6 +21,9 @@ const SETTLED: Duration = Duration::from_secs(3);
 const MIB: f64 = (1 << 20) as f64;
 
 pub(crate) async fn memory(binary: &Path) -> Result<Vec<Row>> {
+    let built =
+        binary.metadata().and_then(|found| found.modified()).with_context(|| format!("no {}", binary.display()))?;
+    progress(format!("{} as built {} minutes ago", binary.display(), built.elapsed()?.as_secs() / 60));
     let (idle, full) = (resident(binary, 0).await?, resident(binary, FULL).await?);
     let crowded = resident(binary, FULL + MORE).await?;
     let each = (crowded - full) / MORE as f64 / 1024.0;
@@ -45,9 +48,7 @@ async fn resident(binary: &Path, pods: usize) -> Result<f64> {
     for number in 0..pods {
         cluster.put(Kind::Pods, pod(number, address_of(number)));
     }
-    let (gateway, _) = Server::on_cluster(binary, &cluster.kubeconfig(folder.path())?)
-        .await
-        .with_context(|| format!("is {} built?", binary.display()))?;
+    let (gateway, _) = Server::on_cluster(binary, &cluster.kubeconfig(folder.path())?).await?;
     introduced(&gateway, pods).await?;
     tokio::time::sleep(SETTLED).await;
     Ok(gateway.resident()? as f64)

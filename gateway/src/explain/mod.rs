@@ -205,7 +205,8 @@ fn known(workload: &Workload, interest: &Interest) -> Vec<(String, String)> {
         ("service account annotation", &interest.service_account_annotations, &workload.service_account_annotations),
     ];
     let pairs = groups.into_iter().flat_map(|(what, keys, pairs)| {
-        keys.of(pairs).to_vec().into_iter().map(move |(key, value)| (format!("{what} {key}"), value))
+        let shown = pairs.iter().filter(|(key, _)| keys.show(key));
+        shown.map(move |(key, value)| (format!("{what} {key}"), value.clone()))
     });
     pairs.collect()
 }

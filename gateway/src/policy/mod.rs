@@ -214,7 +214,7 @@ impl Policy {
     }
 
     async fn work_out(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<Arc<str>>) -> Decision {
-        self.queue.work_out(&self.host, rules, workload, path, self.clock.now()).await
+        self.queue.work_out(&self.host, rules, workload, path, &self.clock).await
     }
 }
 

@@ -6,17 +6,15 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::Poll,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant},
 };
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::instrument::WithSubscriber;
 
 use super::{Decision, Rules, deliberate};
 use crate::{
+    clock::Clock,
     plugin::{self, FaultKind, Host, Plugin},
     workload::Workload,
 };
@@ -24,8 +22,8 @@ use crate::{
 /// Of the engine's instances, those that decisions may hold. The others are for plugins that are being loaded.
 const INSTANCES: u32 = plugin::INSTANCES - 16;
 const DOUBTFUL: u32 = INSTANCES / 4;
-/// Who has not decided by then is not brief. Three built-ins take a tenth to a third of it; a tick of the engine's ends
-/// what is longer, so that a thread that serves is never held beyond such a tick (10 ms) and this.
+/// Who has not decided by then is not brief. Three built-ins take a tenth to a third of it; what is longer goes on elsewhere
+/// from the engine's next tick on, so that a thread that serves is held for about one such tick (10 ms) and this at worst.
 const BRIEF: Duration = Duration::from_millis(1);
 /// The longest rest after a decision that failed or was not brief: boto3 asks again after 1 s.
 const REST_MAX: Duration = Duration::from_secs(1);
@@ -34,7 +32,7 @@ pub(super) struct Queue {
     instances: Arc<Semaphore>,
     /// Of those, what workloads may hold whose last decision failed: the others' are never all taken by guests that loop.
     doubtful: Arc<Semaphore>,
-    /// Leave to decide on a thread that serves pods. There is one, so of two such threads one is always free of plugins.
+    /// Leave to decide on a thread that serves pods. There is one, so decisions never hold both such threads.
     leave: Arc<Semaphore>,
 }
 
@@ -57,7 +55,7 @@ impl Queue {
         rules: &Arc<Rules>,
         workload: &Arc<Workload>,
         path: Option<Arc<str>>,
-        now: SystemTime,
+        clock: &Clock,
     ) -> Decision {
         let queued = async {
             let turn = workload.memo.turn().await;
@@ -70,9 +68,9 @@ impl Queue {
             };
             let permits = Arc::clone(&self.instances).acquire_many_owned(each).await;
             let leave = if doubtful.is_none() { self.leave(rules) } else { None };
-            let run = deliberate::run(host.clone(), Arc::clone(rules), Arc::clone(workload), path, now);
-            let began = Instant::now();
+            let run = deliberate::run(host.clone(), Arc::clone(rules), Arc::clone(workload), path, clock.now());
             let mut work = Box::pin(async move {
+                let began = Instant::now();
                 let decision = run.await;
                 drop((permits, doubtful));
                 if !decision.is_final() {
@@ -80,23 +78,19 @@ impl Queue {
                 }
                 decision
             });
-            if leave.is_some() {
-                match begin(work.as_mut()).await {
+            if let Some(leave) = leave {
+                let began = Instant::now();
+                let begun = begin(work.as_mut(), BRIEF).await;
+                give_back(leave, began.elapsed());
+                match begun {
                     Begun::Done(decision) => return Some(decision),
                     Begun::Panicked => return None,
                     Begun::NotBrief => {}
                 }
             }
-            let remainder = async move {
-                let decision = work.await;
-                if let Some(leave) = leave {
-                    rest(leave, began.elapsed());
-                }
-                decision
-            };
-            host.threads().spawn(remainder.with_current_subscriber())?.await.ok()
+            host.threads().spawn(work.with_current_subscriber())?.await.ok()
         };
-        let unheard = |why, detail| Decision::unheard(workload, why, detail, now);
+        let unheard = |why, detail| Decision::unheard(workload, why, detail, clock.now());
         match host.threads().within(rules.patience(), queued).await {
             Ok(Some(decision)) => decision,
             Ok(None) => unheard(FaultKind::Trap, "the decision ended without an answer"),
@@ -120,13 +114,13 @@ enum Begun<T> {
 
 /// Runs `work` on this very thread for as long as it is brief. It pauses only where a tick of the engine's ended its slice,
 /// and the first slice may be cut short by that.
-async fn begin<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Begun<T> {
-    let began = std::time::Instant::now();
+async fn begin<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>, brief: Duration) -> Begun<T> {
+    let began = Instant::now();
     poll_fn(|context| {
         let outcome = loop {
             match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
                 Ok(Poll::Ready(done)) => break Begun::Done(done),
-                Ok(Poll::Pending) if began.elapsed() < BRIEF => {}
+                Ok(Poll::Pending) if began.elapsed() < brief => {}
                 Ok(Poll::Pending) => break Begun::NotBrief,
                 // As the plugins' threads do: of a decision, not of the task that asked for it and may have others to make.
                 Err(_) => break Begun::Panicked,
@@ -137,10 +131,17 @@ async fn begin<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Beg
     .await
 }
 
-/// Holds `what` nine times as long as it `took`. A workload's turn, after a decision that failed: a pod on which a plugin
-/// loops for ever takes no more than a tenth of a thread, however often it asks (for the default timeout; more than that
-/// where it is long). The leave, after one that was not brief: patterns that take long take less than a tenth of a thread
-/// that serves.
+/// After a decision that was not brief the leave rests first: patterns that take long, of which a namespace's owner may have
+/// any number, take a tenth of one thread that serves.
+fn give_back(leave: OwnedSemaphorePermit, held: Duration) {
+    if held >= BRIEF {
+        rest(leave, held);
+    }
+}
+
+/// Holds `what` nine times as long as it `took`. That is a workload's turn after a decision that failed, too: a pod on which
+/// a plugin loops for ever takes no more than a tenth of a thread, however often it asks (for the default timeout; more than
+/// that where it is long).
 fn rest(what: impl Send + 'static, took: Duration) {
     tokio::spawn(async move {
         tokio::time::sleep((9 * took).min(REST_MAX)).await;
@@ -152,7 +153,71 @@ fn rest(what: impl Send + 'static, took: Duration) {
 mod tests {
     use std::pin::pin;
 
+    use metagate_plugin_artifacts::EXAMPLE_TRUSTED_ADMIN;
+    use serde_json::json;
+
     use super::*;
+    use crate::{
+        config::{self, Mode, PluginCode},
+        policy::Defaults,
+    };
+
+    async fn rules(host: &Host, codes: impl IntoIterator<Item = PluginCode>) -> Rules {
+        let mut plugins = Vec::new();
+        for code in codes {
+            let settings = config::Plugin {
+                name: "own".into(),
+                code,
+                mode: Mode::Enforce,
+                timeout: Duration::from_secs(1),
+                memory: 16 << 20,
+                clock: false,
+                cache: Duration::from_secs(60),
+                config: json!({}),
+            };
+            plugins.push(Plugin::load(host, settings).await.unwrap());
+        }
+        let defaults = Defaults {
+            mode: Mode::Enforce,
+            base: None,
+            role: None,
+            session_name: "{pod}".parse().unwrap(),
+            session_duration: Duration::from_secs(3600),
+            session_tags: false,
+        };
+        Rules::new(plugins, defaults)
+    }
+
+    fn builtin() -> PluginCode {
+        PluginCode::Builtin("annotations".into())
+    }
+
+    #[tokio::test]
+    async fn one_decision_at_a_time_has_leave_and_none_in_which_a_file_is_asked() {
+        let (host, queue, folder) = (Host::new().unwrap(), Queue::default(), tempfile::tempdir().unwrap());
+        let path = folder.path().join("own.wasm");
+        std::fs::write(&path, EXAMPLE_TRUSTED_ADMIN).unwrap();
+        let file = PluginCode::File { path, sha256: None };
+        let mixed = rules(&host, [builtin(), file]).await;
+        assert!(queue.leave(&mixed).is_none());
+        let builtins = rules(&host, [builtin()]).await;
+        let held = queue.leave(&builtins);
+        assert!(held.is_some() && queue.leave(&builtins).is_none());
+        drop(held);
+        assert!(queue.leave(&builtins).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_leave_rests_nine_times_as_long_as_a_decision_took_that_was_not_brief() {
+        let (host, queue) = (Host::new().unwrap(), Queue::default());
+        let builtins = rules(&host, [builtin()]).await;
+        give_back(queue.leave(&builtins).unwrap(), BRIEF / 2);
+        give_back(queue.leave(&builtins).unwrap(), 2 * BRIEF);
+        tokio::time::sleep(17 * BRIEF).await;
+        assert!(queue.leave(&builtins).is_none());
+        tokio::time::sleep(2 * BRIEF).await;
+        assert!(queue.leave(&builtins).is_some());
+    }
 
     #[tokio::test]
     async fn what_is_brief_is_done_at_once_though_its_slice_was_cut_short() {
@@ -160,7 +225,7 @@ mod tests {
             tokio::task::yield_now().await;
             7
         };
-        assert!(matches!(begin(pin!(work)).await, Begun::Done(7)));
+        assert!(matches!(begin(pin!(work), Duration::MAX).await, Begun::Done(7)));
     }
 
     #[tokio::test]
@@ -168,19 +233,18 @@ mod tests {
         let mut slices = 0;
         let mut work = Box::pin(async {
             for _ in 0..3 {
-                std::thread::sleep(2 * BRIEF);
                 slices += 1;
                 tokio::task::yield_now().await;
             }
             slices
         });
-        assert!(matches!(begin(work.as_mut()).await, Begun::NotBrief));
+        assert!(matches!(begin(work.as_mut(), Duration::ZERO).await, Begun::NotBrief));
         assert_eq!(work.await, 3);
     }
 
     #[tokio::test]
     async fn a_panic_ends_the_decision_and_not_whoever_asked_for_it() {
         let work = async { panic!("a fault of the host's") };
-        assert!(matches!(begin::<()>(pin!(work)).await, Begun::Panicked));
+        assert!(matches!(begin::<()>(pin!(work), Duration::ZERO).await, Begun::Panicked));
     }
 }

@@ -74,15 +74,13 @@ fn tags(said: Pairs, source: &CredentialSource, workload: &Workload, defaults: &
     if matches!(source, CredentialSource::WebIdentity { .. }) {
         return if said.is_empty() { Ok(said) } else { Err("a web identity session cannot carry tags".into()) };
     }
-    let own = || {
-        [
-            ("kubernetes-namespace", workload.namespace.as_str()),
-            ("kubernetes-service-account", workload.service_account.as_str()),
-            ("kubernetes-pod-name", workload.pod.as_str()),
-            ("kubernetes-pod-uid", workload.uid.as_str()),
-        ]
-    };
-    let tags = if defaults.session_tags { said.with(own()) } else { said };
+    let own = [
+        ("kubernetes-namespace", workload.namespace.as_str()),
+        ("kubernetes-service-account", workload.service_account.as_str()),
+        ("kubernetes-pod-name", workload.pod.as_str()),
+        ("kubernetes-pod-uid", workload.uid.as_str()),
+    ];
+    let tags = if defaults.session_tags { said.with(own) } else { said };
     if tags.len() > TAGS_MAX {
         return Err("more than 50 session tags".into());
     }

@@ -89,20 +89,41 @@ impl fmt::Debug for Pairs {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::BTreeSet,
+        hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    };
+
     use proptest::prelude::*;
 
     use super::*;
 
+    fn some() -> impl Strategy<Value = Vec<(String, String)>> {
+        proptest::collection::vec(("[abc]{0,2}", "[xy]"), 0..8)
+    }
+
+    fn hash(pairs: &Pairs) -> u64 {
+        BuildHasherDefault::<DefaultHasher>::default().hash_one(pairs)
+    }
+
     proptest! {
-        /// The slow obvious model: a map.
+        /// The slow obvious model: the texts as they were written.
         #[test]
-        fn pairs_say_what_a_map_of_the_same_would(
-            written in proptest::collection::vec(("[abc]{0,2}", "[xy]"), 0..8), asked in "[abc]{0,2}"
-        ) {
-            let (pairs, map) = (Pairs::from_iter(written.clone()), BTreeMap::from_iter(written));
-            prop_assert_eq!(pairs.get(&asked), map.get(&asked));
-            prop_assert_eq!((pairs.len(), pairs.is_empty()), (map.len(), map.is_empty()));
-            prop_assert!(pairs.iter().eq(&map) && pairs.keys().eq(map.keys()));
+        fn the_last_of_a_key_counts_and_keys_come_in_order(written in some(), asked in "[abc]{0,2}") {
+            let pairs = Pairs::from_iter(written.clone());
+            let last = written.iter().rfind(|(key, _)| *key == asked).map(|(_, value)| value);
+            prop_assert_eq!(pairs.get(&asked), last);
+            prop_assert_eq!(pairs.contains_key(&asked), last.is_some());
+            prop_assert!(pairs.keys().is_sorted() && pairs.iter().all(|(key, value)| pairs.get(key) == Some(value)));
+            let different: BTreeSet<_> = written.iter().map(|(key, _)| key).collect();
+            prop_assert_eq!((pairs.len(), pairs.is_empty()), (different.len(), different.is_empty()));
+        }
+
+        #[test]
+        fn others_are_added_as_if_written_behind_and_equal_pairs_are_one_key(first in some(), then in some()) {
+            let (added, whole) = (Pairs::from_iter(first.clone()).with(then.clone()), Pairs::from_iter([first, then].concat()));
+            prop_assert_eq!(hash(&added), hash(&whole));
+            prop_assert_eq!(added, whole);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! What a guest sees, what it can leave behind, and what it can fill.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use metagate::{
@@ -159,6 +162,29 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// The threads that guests wrote their lines on.
+struct Threads(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Threads {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "metagate::plugin" {
+            self.0.lock().unwrap().insert(std::thread::current().name().unwrap_or_default().to_owned());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_a_file_is_asked_on_the_plugins_threads_only() {
+    let threads = Arc::default();
+    let bench = Bench::new(three().await);
+    let subscriber = tracing_subscriber::registry().with(Threads(Arc::clone(&threads)));
+    let _here = tracing::subscriber::set_default(subscriber);
+    bench
+        .granted(pod(&[("first", role("web")), ("second", much("authorize", "log-flood", 1)), ("third", allow())]))
+        .await;
+    assert_eq!(*threads.lock().unwrap(), BTreeSet::from(["metagate-plugin".to_owned()]));
 }
 
 #[tokio::test]
