@@ -45,15 +45,15 @@ use tokio_util::sync::CancellationToken;
 
 /// What each took when it was last looked at. One that takes less is written down here, so that it cannot be lost again.
 mod baseline {
-    pub(super) const PATH: u64 = 2_028;
+    pub(super) const PATH: u64 = 1_505;
     pub(super) const TOKEN: u64 = 8_595;
-    pub(super) const CALLER: u64 = 945;
+    pub(super) const CALLER: u64 = 944;
     pub(super) const DECISION: u64 = 1_280;
     pub(super) const CREDENTIAL: u64 = 1_232;
     pub(super) const ANSWER: u64 = 1_921;
-    pub(super) const REQUEST: u64 = 18_199;
+    pub(super) const REQUEST: u64 = 17_596;
     /// Client and server, for a hundred requests.
-    pub(super) const GATEWAY: u64 = 9_570_000;
+    pub(super) const GATEWAY: u64 = 9_500_000;
     pub(super) const BARE: u64 = 7_290_000;
 }
 

@@ -39,14 +39,13 @@ impl<'a> CanonicalPath<'a> {
         }
         let mut segments = Vec::with_capacity(8);
         for raw_segment in raw.split('/').filter(|segment| !segment.is_empty()) {
-            let segment = decode(raw_segment)?;
-            if !segment.contains('/') {
-                check_dots(&segment)?;
-            } else if is_before_role(&segments) {
-                segment.split('/').try_for_each(check_dots)?;
+            // Nearly every segment is what it looks like.
+            let segment = if raw_segment.bytes().all(is_plain) {
+                check_dots(raw_segment)?;
+                Cow::Borrowed(raw_segment)
             } else {
-                return Err(PathError::EncodedSeparator);
-            }
+                decode(raw_segment, &segments)?
+            };
             segments.push(segment);
         }
         Ok(Self(segments))
@@ -71,11 +70,9 @@ fn is_plain(byte: u8) -> bool {
     PLAIN.get(usize::from(byte)).is_some_and(|plain| *plain)
 }
 
-fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
-    // Nearly every segment is what it looks like.
-    if raw.bytes().all(is_plain) {
-        return Ok(Cow::Borrowed(raw));
-    }
+/// A segment that is not what it looks like, behind those `before`.
+#[cold]
+fn decode<'a>(raw: &'a str, before: &[Cow<'_, str>]) -> Result<Cow<'a, str>, PathError> {
     let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| PathError::Character)?;
     if decoded.contains('%') {
         return Err(PathError::Encoding);
@@ -83,7 +80,14 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, PathError> {
     if decoded.contains('\\') {
         return Err(PathError::EncodedSeparator);
     }
-    if decoded.bytes().all(is_plain) { Ok(decoded) } else { Err(PathError::Character) }
+    if !decoded.bytes().all(is_plain) {
+        return Err(PathError::Character);
+    }
+    if decoded.contains('/') && !is_before_role(before) {
+        return Err(PathError::EncodedSeparator);
+    }
+    decoded.split('/').try_for_each(check_dots)?;
+    Ok(decoded)
 }
 
 fn check_dots(part: &str) -> Result<(), PathError> {
