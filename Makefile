@@ -8,8 +8,6 @@ LANGUAGES := $(CURDIR)/target/languages
 TEMPLATES := plugin-sdk/templates
 DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
-# `--workspace` wherever there is no release (and no fuzzing): features are joined over what is selected, and a single package's are fewer, so
-# that with `--package` most of what lies below the gateway would be built a second time.
 say = @printf '\n==> %s\n'
 
 # With the binary that was just built: what the chart renders must pass its `check`.
@@ -17,6 +15,9 @@ define check_manifests
 $(say) 'image, chart, kustomize, dashboards'
 METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m unittest discover --start-directory deploy/tests
 endef
+
+# `--workspace` wherever nothing is released or fuzzed: features are joined over what is selected, and a single package's are
+# fewer, so that with `--package` most of what lies below the gateway would be built a second time.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \

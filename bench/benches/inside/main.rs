@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     let mut measured = timed(&target.join("criterion"))?;
     measured.extend(counted(&target.join("gungraun/metagate-bench/instructions/hit"))?);
     measured.extend([serving.block_on(one_call_for_all())?, serving.block_on(ready_before_it_asks())?]);
-    measured.extend(serving.block_on(cluster::memory(&target.join("release/metagate")))?);
+    measured.extend(serving.block_on(cluster::resident(&target.join("release/metagate")))?);
     budget::write(&target.join("bench/rows.jsonl"), &measured)?;
     let mut out = std::io::stdout().lock();
     for row in &measured {

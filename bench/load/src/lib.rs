@@ -5,6 +5,7 @@ pub mod budget;
 pub mod client;
 pub mod compare;
 pub mod flow;
+pub mod memory;
 pub mod report;
 pub mod round;
 pub mod server;

@@ -32,7 +32,7 @@ impl NextStep {
 pub(super) fn of_decision(workload: &Workload, decision: &Decision, rules: &Rules) -> Option<NextStep> {
     Some(match decision.outcome.rejection()? {
         Rejection::NoRole => {
-            let reader = rules.plugins.iter().find(|plugin| is_the(plugin, "annotations"));
+            let reader = rules.plugins.iter().find(|plugin| is_builtin_named(plugin, "annotations"));
             let key = reader.and_then(|plugin| setting(plugin, "role_key")).unwrap_or("iam.amazonaws.com/role".into());
             let say = format!(
                 "annotate the pod with {key}, in the template of whatever made it, or its service account with \
@@ -55,7 +55,7 @@ pub(super) fn of_decision(workload: &Workload, decision: &Decision, rules: &Rule
 
 fn of_denial(workload: &Workload, decision: &Decision, denial: &Denial, rules: &Rules) -> NextStep {
     let said_by = rules.plugins.iter().find(|plugin| plugin.name() == denial.by);
-    let permits = said_by.filter(|plugin| is_the(plugin, "namespace-regex")).map(Permits::of);
+    let permits = said_by.filter(|plugin| is_builtin_named(plugin, "namespace-regex")).map(Permits::of);
     match (denial.code.as_str(), permits) {
         ("namespace-not-permitted" | "role-not-permitted", Some(permits)) => permits.step(workload, decision),
         ("nobody-allowed", _) => {
@@ -141,7 +141,7 @@ fn arn(decision: &Decision) -> &str {
     decision.role.as_ref().map_or("ROLE_ARN", |arn| arn.as_str())
 }
 
-fn is_the(plugin: &Plugin, name: &str) -> bool {
+fn is_builtin_named(plugin: &Plugin, name: &str) -> bool {
     matches!(&plugin.settings().code, PluginCode::Builtin(builtin) if builtin == name)
 }
 

@@ -5,9 +5,9 @@ use std::{io::Write, path::Path, time::Duration};
 use anyhow::Result;
 use metagate_load::{
     budget::{self, Row, Target},
-    client::Caller,
     compare::{Measured, Pace, interleaved, median},
     flow::Flow,
+    memory::{self, FULL, MIB, PODS},
     report::progress,
     round::{Load, introduced},
     server::{Hammer, Often, Server},
@@ -18,16 +18,13 @@ use crate::Budgets;
 
 /// Enough to keep two workers busy, as a node's pods do when a deployment rolls out.
 const CALLERS: usize = 8;
-/// A full node: what kubelet runs at most by default.
-const POD_COUNT: usize = 110;
-const MORE_PODS: usize = 1_000;
 
 pub(crate) async fn run(args: Budgets) -> Result<()> {
     let pace = args.pace.pace();
     let mut rows = Vec::new();
     rows.extend(throughput(&args.gateway, pace).await?);
     rows.push(fairness(&args.gateway, pace).await?);
-    rows.extend(memory(&args.gateway).await?);
+    rows.extend(resident(&args.gateway).await?);
     rows.extend(size_and_start(&args.gateway).await?);
     budget::write(&args.rows, &rows)?;
     let mut out = std::io::stdout();
@@ -105,27 +102,14 @@ async fn fairness(binary: &Path, pace: Pace) -> Result<Row> {
     Ok(Row::new("F", what, median(ratios), "", Target::AtMost(2.0)).note(note))
 }
 
-const MIB: f64 = (1 << 20) as f64;
-/// After which nothing that only the start needed is still about to be freed.
-const SETTLED: Duration = Duration::from_secs(3);
-
-async fn memory(binary: &Path) -> Result<Vec<Row>> {
-    progress("resident memory: idle, 110 pods, 1,110 pods");
-    let mut resident = Vec::new();
-    for pods in [0, POD_COUNT, POD_COUNT + MORE_PODS] {
+async fn resident(binary: &Path) -> Result<Vec<Row>> {
+    let mut resident = [0.0; PODS.len()];
+    for (held, pods) in resident.iter_mut().zip(PODS) {
+        progress(format!("resident memory, fixed roster: {pods} pods"));
         let (gateway, _) = Server::gateway(binary, pods, Often::AsShipped).await?;
-        let _callers: Vec<Caller> = introduced(&gateway, pods).await?;
-        tokio::time::sleep(SETTLED).await;
-        resident.push(gateway.resident()? as f64);
+        *held = memory::settled(&gateway, pods).await?;
     }
-    let [idle, full, crowded] = resident.as_slice() else { unasked()? };
-    let each = (crowded - full) / MORE_PODS as f64 / 1024.0;
-    let note = "fixed roster";
-    Ok(vec![
-        Row::new("B8", "resident, idle", idle / MIB, "MiB", Target::AtMost(25.0)).note(note),
-        Row::new("B8", "resident, 110 pods with 110 roles", full / MIB, "MiB", Target::AtMost(32.0)).note(note),
-        Row::new("B8", "each further pod", each, "KiB", Target::AtMost(4.0)).note(format!("of {MORE_PODS}")),
-    ])
+    Ok(memory::rows(resident, "fixed roster"))
 }
 
 /// Starts are short, so many of them cost little.
@@ -135,7 +119,7 @@ async fn size_and_start(binary: &Path) -> Result<Vec<Row>> {
     progress("start and size");
     let mut starts = Vec::new();
     for _ in 0..STARTS {
-        let (_gateway, took) = Server::gateway(binary, POD_COUNT, Often::AsShipped).await?;
+        let (_gateway, took) = Server::gateway(binary, FULL, Often::AsShipped).await?;
         starts.push(took.as_secs_f64() * 1e3);
     }
     let note =
