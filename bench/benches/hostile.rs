@@ -11,8 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, anyhow};
-use http::Method;
+use anyhow::{Context, Result, anyhow, bail};
+use hdrhistogram::Histogram;
 use metagate::{
     config::{self, Mode, PluginCode},
     handle::Gateway,
@@ -20,13 +20,17 @@ use metagate::{
 };
 use metagate_bench::{
     Node,
-    load::Load,
-    node::{CREDENTIAL, POD_ADDRESS, head, listed, sibling, undecided},
+    node::{POD_ADDRESS, listed, sibling, undecided},
     threads::runtime,
+};
+use metagate_load::{
+    client::Caller,
+    flow::{Flow, histogram},
+    round::{Load, hammer},
 };
 use metagate_plugin_artifacts::testing::HOSTILE;
 use serde_json::json;
-use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// The annotation that says what the hostile plugin does to a pod.
@@ -44,19 +48,25 @@ const DECISIONS: usize = 200;
 fn main() -> Result<()> {
     let (serving, client) = (runtime("gateway")?, runtime("client")?);
     let bench = serving.block_on(Attacked::start())?;
-    let mut victim = client.block_on(bench.victim())?;
-    let (mut served, mut decided) = (Pair::default(), Pair::default());
+    let victim = client.block_on(Caller::introduced(POD_ADDRESS, bench.address))?;
+    let mut load = Load::of(&vec![victim.clone(); CONNECTIONS], Flow::KeepAlive);
+    let (mut served, mut decided) = (Pair::new()?, Pair::new()?);
     for _ in 0..ROUNDS {
-        served.quiet.extend(client.block_on(victim.paced(EVERY, ROUND))?);
-        decided.quiet.extend(serving.block_on(bench.decisions())?);
-        let attack = bench.attack(&client)?;
-        served.attacked.extend(client.block_on(victim.paced(EVERY, ROUND))?);
-        decided.attacked.extend(serving.block_on(bench.decisions())?);
-        for attacker in attack {
+        served.quiet.add(client.block_on(load.paced(EVERY, ROUND))?)?;
+        decided.quiet.add(serving.block_on(bench.decisions())?)?;
+        let mut attack = {
+            let _on = client.enter();
+            attack(&victim)?
+        };
+        served.attacked.add(client.block_on(load.paced(EVERY, ROUND))?)?;
+        decided.attacked.add(serving.block_on(bench.decisions())?)?;
+        for attacker in &mut attack {
             // One that ended by itself did not attack.
-            anyhow::ensure!(!attacker.is_finished(), "an attacker gave up: {:?}", client.block_on(attacker));
-            attacker.abort();
+            if let Some(ended) = attacker.try_join_next() {
+                bail!("an attacker gave up: {ended:?}");
+            }
         }
+        drop(attack);
         // What they left under way ends within the plugin's timeout.
         std::thread::sleep(Duration::from_millis(700));
     }
@@ -71,10 +81,15 @@ fn main() -> Result<()> {
     serving.block_on(bench.serving).context("the gateway ended badly")
 }
 
+/// In the runtime that is entered, until dropped.
+fn attack(victim: &Caller) -> Result<Vec<JoinSet<Result<()>>>> {
+    let attackers = ATTACKS.iter().map(|(_, from)| Ok(hammer(&victim.unmet_at(*from)?, ATTACKERS)));
+    attackers.collect()
+}
+
 struct Attacked {
     gateway: Arc<Gateway>,
     pod: Arc<Workload>,
-    request: http::request::Parts,
     address: SocketAddr,
     stop: CancellationToken,
     serving: JoinHandle<()>,
@@ -103,32 +118,19 @@ impl Attacked {
         let node = Node::beside(vec![plugin], attackers.into()).await?;
         let (gateway, pod, address) =
             (Arc::clone(node.gateway()), Arc::clone(&node.workload), node.origin.connected_to);
-        let (request, stop) = (node.credential_request()?, CancellationToken::new());
+        let stop = CancellationToken::new();
         let serving = tokio::spawn(node.into_app().run(stop.clone()));
-        Ok(Self { gateway, pod, request, address, stop, serving, _component: component })
-    }
-
-    async fn victim(&self) -> Result<Load> {
-        Load::connect(POD_ADDRESS, self.address, CONNECTIONS, &self.request).await
-    }
-
-    fn attack(&self, client: &Runtime) -> Result<Vec<JoinHandle<Result<()>>>> {
-        let request = head(Method::GET, CREDENTIAL, None)?;
-        let attackers = ATTACKS.iter().map(|(_, from)| {
-            let load = client.block_on(Load::connect(*from, self.address, ATTACKERS, &request))?;
-            Ok(client.spawn(load.hammer()))
-        });
-        attackers.collect()
+        Ok(Self { gateway, pod, address, stop, serving, _component: component })
     }
 
     /// Of pods that are new each time, one after the other.
-    async fn decisions(&self) -> Result<Vec<Duration>> {
-        let mut took = Vec::new();
+    async fn decisions(&self) -> Result<Histogram<u64>> {
+        let mut took = histogram()?;
         for _ in 0..DECISIONS {
             let pod = Arc::new(undecided(&self.pod));
             let began = Instant::now();
             let decision = self.gateway.policy.explain(&pod, None).await;
-            took.push(began.elapsed());
+            took.saturating_record(u64::try_from(began.elapsed().as_nanos())?);
             if let Some(why) = decision.outcome.rejection() {
                 return Err(anyhow!("the pod was refused: {why:?}"));
             }
@@ -137,29 +139,24 @@ impl Attacked {
     }
 }
 
-#[derive(Default)]
 struct Pair {
-    quiet: Vec<Duration>,
-    attacked: Vec<Duration>,
+    quiet: Histogram<u64>,
+    attacked: Histogram<u64>,
 }
 
 impl Pair {
-    fn report(&mut self, out: &mut impl Write, what: &str) -> Result<()> {
+    fn new() -> Result<Self> {
+        Ok(Self { quiet: histogram()?, attacked: histogram()? })
+    }
+
+    fn report(&self, out: &mut impl Write, what: &str) -> Result<()> {
         writeln!(out, "{what}")?;
-        let quiet = quantiles(&mut self.quiet)?;
-        let attacked = quantiles(&mut self.attacked)?;
-        for (name, [p50, p99]) in [("quiet", quiet), ("under attack", attacked)] {
+        for (name, took) in [("quiet", &self.quiet), ("under attack", &self.attacked)] {
+            let [p50, p99] = [0.5, 0.99].map(|share| Duration::from_nanos(took.value_at_quantile(share)));
             writeln!(out, "  {name:<13} p50 {p50:>9.1?}  p99 {p99:>9.1?}")?;
         }
-        let ratio = |at: usize| Some(attacked.get(at)?.as_secs_f64() / quiet.get(at)?.as_secs_f64());
-        writeln!(out, "  p99 under attack ÷ quiet  {:.2}", ratio(1).context("no quantile")?)?;
+        let [quiet, attacked] = [&self.quiet, &self.attacked].map(|took| took.value_at_quantile(0.99) as f64);
+        writeln!(out, "  p99 under attack ÷ quiet  {:.2}", attacked / quiet)?;
         Ok(())
     }
-}
-
-/// The median and the 99th percentile.
-fn quantiles(took: &mut [Duration]) -> Result<[Duration; 2]> {
-    took.sort_unstable();
-    let at = |share: f64| took.get((took.len() as f64 * share) as usize).copied().context("nothing was measured");
-    Ok([at(0.5)?, at(0.99)?])
 }

@@ -36,8 +36,7 @@ fn main() -> Result<()> {
 }
 
 fn child(count: u32) -> Result<()> {
-    use std::io::Write;
-    Ok(writeln!(std::io::stdout().lock(), "{}", Costs::measure(count)?.told())?)
+    Ok(serde_json::to_writer(std::io::stdout().lock(), &Costs::measure(count)?)?)
 }
 
 fn rosters(report: &mut Report) -> Result<()> {
@@ -51,7 +50,7 @@ fn rosters(report: &mut Report) -> Result<()> {
         progress(format_args!("{count} workloads"));
         let output = Command::new(current_exe()?).args(["of", &count.to_string()]).output()?;
         ensure!(output.status.success(), "{count} workloads: {}", String::from_utf8_lossy(&output.stderr));
-        let costs = Costs::heard(std::str::from_utf8(&output.stdout)?.trim()).context("the other process said")?;
+        let costs: Costs = serde_json::from_slice(&output.stdout).context("the other process told no figures")?;
         let each = costs.resident_kib * 1024.0 / f64::from(count);
         report.line(format_args!(
             "{:>9}  {:>9.1}  {:>8.0}  {:>12.0}  {:>8.0}  {:>8.2}  {:>17.3}  {:>15.3} + {:<12.3}  {:>14.3}  {:>16.2}",

@@ -6,22 +6,27 @@
 
 use std::{io::Write, time::Duration};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use metagate::{
     config::{Config, Otlp, OtlpProtocol},
     telemetry::init_log,
 };
 use metagate_bench::{
     Node,
-    load::Load,
     node::{self, POD_ADDRESS},
-    pairs::{Contender, Ratio, interleaved},
     threads::runtime,
+};
+use metagate_load::{
+    client::Caller,
+    compare::{Contender, Measured, Pace, interleaved},
+    flow::Flow,
+    server::Server,
 };
 use metagate_testkit::Collector;
 use tokio_util::sync::CancellationToken;
 
 const CONNECTIONS: usize = 8;
+const PACE: Pace = Pace { rounds: 11, time: Duration::from_millis(400) };
 const ON: &str = "on";
 const OFF: &str = "off";
 /// `telemetry.trace_ratio` as it is by default.
@@ -35,7 +40,7 @@ fn main() -> Result<()> {
     let log = on_runtime.block_on(async { init_log(&config) })?;
 
     let node = on_runtime.block_on(Node::of(&config, Vec::new()))?;
-    let (request, address) = (node.credential_request()?, node.origin.connected_to);
+    let on = Server::on_threads(ON, node.origin.connected_to);
     let metrics = std::sync::Arc::clone(node.gateway().telemetry.metrics());
     let stop = CancellationToken::new();
     let serving = on_runtime.spawn(node.into_app().run(stop.clone()));
@@ -45,16 +50,12 @@ fn main() -> Result<()> {
             drop(metrics.text());
         }
     });
-    let mut on = client.block_on(Load::connect(POD_ADDRESS, address, CONNECTIONS, &request))?;
 
     let node = off_runtime.block_on(Node::start())?;
-    let (request, address) = (node.credential_request()?, node.origin.connected_to);
+    let off = Server::on_threads(OFF, node.origin.connected_to);
     off_runtime.spawn(node.into_app().run(stop.clone()));
-    let mut off = client.block_on(Load::connect(POD_ADDRESS, address, CONNECTIONS, &request))?;
 
-    let (mut on, mut off) = (Contender::new(ON, &mut on), Contender::new(OFF, &mut off));
-    let ratio = client.block_on(interleaved(&mut on, &mut off))?;
-    report(&on, &off, ratio)?;
+    report(&client.block_on(side_by_side(&on, &off))?)?;
     stop.cancel();
     on_runtime.block_on(serving).map_err(|error| anyhow!("the gateway ended badly: {error}"))?;
     on_runtime.block_on(log.flush());
@@ -81,14 +82,28 @@ fn exporting(collector: &Collector) -> Result<Config> {
     Ok(config)
 }
 
-fn report(on: &Contender<'_>, off: &Contender<'_>, ratio: Ratio) -> Result<()> {
+/// The same pod asks both, on so many connections.
+async fn side_by_side(on: &Server, off: &Server) -> Result<Vec<Measured>> {
+    let asks_on = vec![Caller::introduced(POD_ADDRESS, on.address).await?; CONNECTIONS];
+    let asks_off = vec![Caller::introduced(POD_ADDRESS, off.address).await?; CONNECTIONS];
+    let contenders = [Contender { server: on, callers: &asks_on }, Contender { server: off, callers: &asks_off }];
+    interleaved(&contenders, Flow::KeepAlive, PACE).await
+}
+
+fn report(measured: &[Measured]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "IMDSv2 GET of a credential document, {CONNECTIONS} keep-alive connections")?;
-    writeln!(out, "{}\n{}", on.line(), off.line())?;
-    let Ratio { of_medians, least, most } = ratio;
+    for one in measured {
+        let each = one.processor_each().context("the kernel does not tell processor time")?;
+        let rate = one.median(|round| round.per_second());
+        writeln!(out, "{:<8}{rate:>9.0} requests/s, {each:.1} µs of its threads' processor time each", one.name)?;
+    }
+    let [on, off] = measured else { bail!("two gateways are measured") };
+    let ratio = on.ratio(off, |round| round.per_second());
     writeln!(
         out,
-        "ratio   {of_medians:>9.3} requests/s with telemetry on to off, medians (pairs of rounds: {least:.3} to {most:.3})"
+        "ratio   {:>9.3} requests/s with telemetry on to off, median of pairs of rounds ({:.3} to {:.3})",
+        ratio.median, ratio.least, ratio.most
     )?;
     Ok(())
 }

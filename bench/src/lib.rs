@@ -3,9 +3,7 @@
 pub mod crowd;
 pub mod fleet;
 pub mod grants;
-pub mod load;
 pub mod node;
-pub mod pairs;
 pub mod plot;
 pub mod scale;
 pub mod threads;

@@ -47,6 +47,12 @@ impl Caller {
         Ok(caller)
     }
 
+    /// One at another address that nothing was said to yet, and asks for the same role as IMDSv1 does.
+    pub fn unmet_at(&self, from: Ipv4Addr) -> Result<Self> {
+        let ask = get(&format!("{LIST}{}", self.role), None)?;
+        Ok(Self { from, to: self.to, token: None, role: self.role.clone(), ask })
+    }
+
     pub async fn connect(&self) -> Result<Open> {
         Open::connect(self.from, self.to).await
     }

@@ -29,8 +29,16 @@ pub const NODE: &str = "node-1";
 pub struct Server {
     pub name: String,
     pub address: SocketAddr,
-    /// None for one that was running already.
-    process: Option<Running>,
+    runs: Runs,
+}
+
+/// Whose processor time and memory are the server's.
+enum Runs {
+    InProcess(Running),
+    /// Threads of this process that have that name.
+    OnThreads(&'static str),
+    /// Somebody else started it.
+    Elsewhere,
 }
 
 /// How often a pod may ask.
@@ -111,7 +119,7 @@ impl Server {
         // Nothing of it depends on the shell that started it.
         command.env_clear().stdout(Stdio::null());
         let (process, took) = started(command, folder, address).await?;
-        Ok((Self { name: "gateway".into(), address, process: Some(process) }, took))
+        Ok((Self { name: "gateway".into(), address, runs: Runs::InProcess(process) }, took))
     }
 
     /// hyper alone, in a process of this same program.
@@ -123,29 +131,45 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("bare").arg(&written).arg(address.to_string());
         let (process, _) = started(command, folder, address).await?;
-        Ok(Self { name: "bare".into(), address, process: Some(process) })
+        Ok(Self { name: "bare".into(), address, runs: Runs::InProcess(process) })
     }
 
     /// One that somebody else started.
     pub fn running(name: &str, address: SocketAddr) -> Self {
-        Self { name: name.into(), address, process: None }
+        Self { name: name.into(), address, runs: Runs::Elsewhere }
+    }
+
+    /// One in this process, whose threads have that name and no others have: at most 15 bytes (prctl(2), PR_SET_NAME).
+    pub fn on_threads(name: &'static str, address: SocketAddr) -> Self {
+        Self { name: name.into(), address, runs: Runs::OnThreads(name) }
     }
 
     /// Processor time of all its threads so far. None for what was running already, and where the kernel does not tell.
     pub fn on_processor(&self) -> Option<Duration> {
-        let tasks = self.process()?.tasks().ok()?;
-        let each = tasks.map(|task| task.and_then(|task| task.schedstat()).map(|stat| stat.sum_exec_runtime));
-        each.sum::<Result<u64, _>>().ok().map(Duration::from_nanos)
+        let (process, named) = match self.runs {
+            Runs::InProcess(_) => (self.process()?, None),
+            Runs::OnThreads(name) => (Process::myself().ok()?, Some(name)),
+            Runs::Elsewhere => return None,
+        };
+        let mut nanoseconds = 0;
+        for task in process.tasks().ok()? {
+            let task = task.ok()?;
+            if named.is_none_or(|name| task.stat().is_ok_and(|stat| stat.comm == name)) {
+                nanoseconds += task.schedstat().ok()?.sum_exec_runtime;
+            }
+        }
+        Some(Duration::from_nanos(nanoseconds))
     }
 
     /// Bytes that it holds in memory at this moment.
     pub fn resident(&self) -> Result<u64> {
-        let process = self.process().context("it runs elsewhere")?;
+        let process = self.process().context("it has no process of its own here")?;
         Ok(process.statm()?.resident * procfs::page_size())
     }
 
     fn process(&self) -> Option<Process> {
-        Process::new(i32::try_from(self.process.as_ref()?.child.0.id()).ok()?).ok()
+        let Runs::InProcess(running) = &self.runs else { return None };
+        Process::new(i32::try_from(running.child.0.id()).ok()?).ok()
     }
 }
 

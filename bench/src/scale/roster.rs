@@ -9,14 +9,14 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use metagate::{
     caller::{Origin, identify},
     roster::{Feed, Knowledge, fixed},
     workload::Workload,
 };
-
 use metagate_load::report::progress;
+use serde::{Deserialize, Serialize};
 
 use crate::{crowd, node::undecided};
 
@@ -33,8 +33,8 @@ const WARM_UP: u32 = 10;
 /// x86-64 and 64-bit Arm as Kubernetes nodes have them.
 const PAGE: u64 = 4096;
 
-/// All of one size, measured in one process.
-#[derive(Clone, Copy, Debug, Default)]
+/// All of one size, measured in one process, and told to another as JSON.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Costs {
     pub workloads: u32,
     /// From a fixed roster's text to workloads.
@@ -90,54 +90,6 @@ impl Costs {
         self.burst_at_once_s = median(bursts.map(|(listed, published)| listed + published).collect())?;
         ensure!(feed.current().workloads().count() == self.workloads as usize, "the roster is not whole");
         Ok(())
-    }
-
-    /// One line, from one process to another.
-    pub fn told(&self) -> String {
-        let figures = [
-            self.parse_s,
-            self.first_snapshot_s,
-            self.lookup_ns,
-            self.resident_kib,
-            self.peak_kib,
-            self.list_s,
-            self.publish_s,
-            self.burst_singly_s,
-            self.burst_at_once_s,
-        ];
-        figures.iter().fold(self.workloads.to_string(), |told, figure| told + &format!(" {figure}"))
-    }
-
-    pub fn heard(told: &str) -> Result<Self> {
-        let figures: Result<Vec<f64>, _> = told.split_whitespace().map(str::parse).collect();
-        let [
-            workloads,
-            parse_s,
-            first_snapshot_s,
-            lookup_ns,
-            resident_kib,
-            peak_kib,
-            list_s,
-            publish_s,
-            singly,
-            at_once,
-        ] = figures.with_context(|| format!("no figures in {told:?}"))?[..]
-        else {
-            bail!("not all figures are in {told:?}")
-        };
-        let (burst_singly_s, burst_at_once_s, workloads) = (singly, at_once, workloads as u32);
-        Ok(Self {
-            workloads,
-            parse_s,
-            first_snapshot_s,
-            lookup_ns,
-            resident_kib,
-            peak_kib,
-            list_s,
-            publish_s,
-            burst_singly_s,
-            burst_at_once_s,
-        })
     }
 }
 
