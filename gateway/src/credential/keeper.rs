@@ -9,6 +9,7 @@ mod handle;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub(super) use handle::Message;
 pub use handle::{KeeperHandle, KeyState};
@@ -32,6 +33,7 @@ use self::{
     flights::{Flights, Landed},
     handle::Answer,
     queue::{FetchQueue, Urgency},
+    throttle::Throttle,
 };
 use super::{Credential, CredentialKey, Credentials, Observer, store::StoreWriter};
 use crate::{
@@ -85,6 +87,7 @@ pub struct Keeper {
     alarms: DelayQueue<CredentialKey>,
     queue: FetchQueue,
     flights: Flights,
+    throttle: Throttle,
     /// When the workloads were looked at that the last `keep` was made from.
     kept_as_of: Option<Instant>,
 }
@@ -109,6 +112,7 @@ impl Keeper {
         };
         let keeper = Self {
             flights: Flights::new(settings.concurrent_fetches, settings.fetch_deadline),
+            throttle: Throttle::new(settings.concurrent_fetches),
             source,
             settings,
             clock,
@@ -128,15 +132,14 @@ impl Keeper {
 
     async fn run(mut self, stop: CancellationToken) {
         loop {
-            while self.flights.has_room()
-                && let Some(key) = self.queue.pop()
-            {
+            while let Some(key) = self.next() {
                 self.launch(key);
             }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
                 Some(landed) = self.flights.landed() => self.land(landed),
+                () = self.throttle.resume() => {}
                 Some(alarm) = poll_fn(|cx| self.alarms.poll_expired(cx)) => self.ring(alarm.into_inner()),
                 message = self.inbox.recv() => match message {
                     Some(Message::Ask { key, answer, within }) => self.ask(key, answer, within),
@@ -149,13 +152,24 @@ impl Keeper {
         self.flights.cancel().await;
     }
 
+    /// The most urgent that may be asked for at this moment.
+    fn next(&mut self) -> Option<CredentialKey> {
+        if !self.flights.has_room() {
+            return None;
+        }
+        let admitted = self.throttle.admits(self.flights.count(Throttle::concerns));
+        self.queue.pop(|key| admitted || !Throttle::concerns(key))
+    }
+
     fn ask(&mut self, key: CredentialKey, answer: oneshot::Sender<Answer>, within: Context) {
-        let now = self.clock.now();
+        let (now, pause) = (self.clock.now(), self.throttle.pause_of(&key));
         let entry = self.entries.entry(key.clone()).or_default();
         entry.asked_at = Some(Instant::now());
+        let in_vain = pause > self.settings.wait && !matches!(entry.next, Next::Flying);
         match entry.answer_at_once(now, self.settings.min_remaining) {
             // The one who asked may be gone by now.
             Some(known) => drop(answer.send(known)),
+            None if in_vain => drop(answer.send(Err(throttle::pausing(pause)))),
             None => entry.waiters.push(answer),
         }
         if entry.is_due(now, self.settings.min_remaining) {
@@ -192,9 +206,12 @@ impl Keeper {
     }
 
     fn land(&mut self, landed: Landed) {
-        let Landed { key, outcome, elapsed } = landed;
+        let Landed { key, outcome, launched } = landed;
         let outcome = outcome.and_then(|credential| self.check(credential));
-        self.observer.fetched(outcome.as_ref().map(drop).map_err(|error| error.class), elapsed);
+        let answered = outcome.as_ref().map(drop).map_err(|error| error.class);
+        self.observer.fetched(answered, launched.elapsed());
+        self.throttle.landed(&key, answered, launched, rand::random());
+        let pause = self.throttle.pause_of(&key);
         let now = self.clock.now();
         let Some(entry) = self.entries.get_mut(&key) else { return };
         entry.next = Next::Nothing;
@@ -206,7 +223,7 @@ impl Keeper {
                 }
                 self.store.put(&key, credential);
             }
-            Err(error) => entry.fail(error, key.role(), now, rand::random()),
+            Err(error) => entry.fail(error, key.role(), now, pause, rand::random()),
         }
         entry.answer_waiters(now);
         self.settle(key);

@@ -89,11 +89,12 @@ impl Entry {
         self.held.replace(Held { credential, renew_at }).map(|before| before.renew_at)
     }
 
-    pub(super) fn fail(&mut self, error: FetchError, role: &Role, now: SystemTime, seed: u64) {
+    /// Nobody asks for it before `pause` is over, nor before the failure's own time.
+    pub(super) fn fail(&mut self, error: FetchError, role: &Role, now: SystemTime, pause: Duration, seed: u64) {
         let repeated = self.fault.as_ref().filter(|fault| fault.error.class == error.class);
         let times = repeated.map_or(1, |fault| fault.times.saturating_add(1));
         let remaining = self.valid(now).map(|credential| credential.remaining(now));
-        let window = schedule::retry_after(error.class, times, remaining, seed);
+        let window = schedule::retry_after(error.class, times, remaining, seed).max(pause);
         let FetchError { class, code, detail } = &error;
         if times == 1 {
             tracing::warn!(role = %role.arn, session = %role.session_name, %class, code, detail, retry_after = ?window,

@@ -26,14 +26,14 @@ pub(super) struct Flights {
 
 struct Flight {
     key: CredentialKey,
-    since: Instant,
+    launched: Instant,
     task: AbortHandle,
 }
 
 pub(super) struct Landed {
     pub(super) key: CredentialKey,
     pub(super) outcome: Outcome,
-    pub(super) elapsed: Duration,
+    pub(super) launched: Instant,
 }
 
 impl Flights {
@@ -45,6 +45,10 @@ impl Flights {
         self.tasks.len() < self.limit
     }
 
+    pub(super) fn count(&self, of: impl Fn(&CredentialKey) -> bool) -> usize {
+        self.aloft.values().filter(|flight| of(&flight.key)).count()
+    }
+
     pub(super) fn launch(&mut self, source: Arc<dyn Source>, key: CredentialKey, within: Context) {
         let (deadline, asked) = (self.deadline, key.clone());
         let fetch = async move {
@@ -52,7 +56,7 @@ impl Flights {
             answered.unwrap_or_else(|_| Err(unavailable(format!("the source has not answered within {deadline:?}"))))
         };
         let task = self.tasks.spawn(fetch.with_context(within));
-        self.aloft.insert(task.id(), Flight { key, since: Instant::now(), task });
+        self.aloft.insert(task.id(), Flight { key, launched: Instant::now(), task });
     }
 
     /// The next that ends; None when none is under way. May be dropped while it waits: nothing is lost.
@@ -62,8 +66,8 @@ impl Flights {
                 Ok((id, outcome)) => (id, outcome),
                 Err(error) => (error.id(), Err(crashed(&error))),
             };
-            if let Some(Flight { key, since, .. }) = self.aloft.remove(&id) {
-                return Some(Landed { key, outcome, elapsed: since.elapsed() });
+            if let Some(Flight { key, launched, .. }) = self.aloft.remove(&id) {
+                return Some(Landed { key, outcome, launched });
             }
         }
     }

@@ -39,7 +39,9 @@ impl FetchQueue {
         self.places.remove(&ticket)
     }
 
-    pub(super) fn pop(&mut self) -> Option<CredentialKey> {
-        self.places.pop_first().map(|(_, key)| key)
+    /// The first of those.
+    pub(super) fn pop(&mut self, of: impl Fn(&CredentialKey) -> bool) -> Option<CredentialKey> {
+        let first = self.places.iter().find(|(_, key)| of(key)).map(|(ticket, _)| *ticket)?;
+        self.remove(first)
     }
 }

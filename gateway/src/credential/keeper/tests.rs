@@ -20,6 +20,7 @@ use crate::{
 
 mod churn;
 mod outage;
+mod throttled;
 mod wanted;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -100,9 +101,13 @@ impl Stage {
 }
 
 fn grant(role: &str) -> Grant {
+    grant_by(role, CredentialSource::AssumeRole)
+}
+
+fn grant_by(role: &str, source: CredentialSource) -> Grant {
     let role = Role {
         arn: format!("arn:aws:iam::123456789012:role/{role}").parse().unwrap(),
-        source: CredentialSource::AssumeRole,
+        source,
         session_name: "session".parse().unwrap(),
         external_id: None,
         duration: HOUR,
