@@ -5,12 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{
-    Grant,
-    deliberate::{POLICY, TOO_MUCH},
-};
+use super::{Grant, POLICY};
 use crate::{
-    plugin::{Denied, Fault, FaultKind, TooMuch},
+    plugin::{Denied, Fault, FaultKind},
     role::RoleArn,
     workload::Workload,
 };
@@ -86,10 +83,6 @@ pub enum Said {
 }
 
 impl Decision {
-    pub(super) fn too_much(workload: &Workload, too_much: &TooMuch, now: SystemTime) -> Self {
-        Self::unasked(workload, Rejection::denied(POLICY, TOO_MUCH, too_much.to_string()), now)
-    }
-
     pub(super) fn unheard(workload: &Workload, why: FaultKind, detail: &str, now: SystemTime) -> Self {
         let fault = Fault { plugin: POLICY.into(), kind: why, detail: detail.into() };
         Self::unasked(workload, Rejection::Failed(Arc::new(fault)), now)
@@ -117,6 +110,13 @@ impl Decision {
             let passing = matches!(rejection, Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread);
             !passing && !failed(&self.steps)
         })
+    }
+
+    /// Roughly, for a bound on what is remembered.
+    pub(super) fn bytes(&self) -> usize {
+        let steps: usize = self.steps.iter().map(|step| size_of::<Step>() + step.said.text_bytes()).sum();
+        let grant = if self.outcome.grant().is_some() { size_of::<Grant>() } else { 0 };
+        size_of::<Self>() + self.workload.len() + steps + grant
     }
 
     /// The phase that its last answer came in; nobody was asked where there is none.
@@ -202,6 +202,15 @@ impl Said {
             Self::Allow => "allow",
             Self::Deny(_) => "deny",
             Self::Fault(fault) => fault.kind.label(),
+        }
+    }
+
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Abstain | Self::Allow => 0,
+            Self::Role(role) => role.len(),
+            Self::Deny(denied) => denied.code.len() + denied.reason.len(),
+            Self::Fault(fault) => fault.plugin.len() + fault.detail.len(),
         }
     }
 

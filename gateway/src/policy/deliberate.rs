@@ -260,4 +260,4 @@ impl Unheard {
 pub const POLICY: &str = "policy";
 
 /// The code of a denial for a workload that carries more than plugins can be shown.
-pub(super) const TOO_MUCH: &str = "too-much-metadata";
+const TOO_MUCH: &str = "too-much-metadata";

@@ -40,8 +40,8 @@ use crate::{
     workload::Workload,
 };
 
-/// Bytes of inputs that decisions are remembered by. 110 pods with 1 KiB each need 110 KiB; a pod that is edited for ever
-/// pushes out only what is old.
+/// Bytes of decisions that are remembered, with what they were made from. 110 pods with 2 KiB each need 220 KiB; a pod that
+/// is edited for ever pushes out only what is old.
 const CACHED_BYTES: u64 = 8 << 20;
 
 pub struct Policy {
@@ -66,9 +66,8 @@ struct Question {
 }
 
 impl Question {
-    fn bytes(&self) -> u32 {
-        let path = self.path.as_ref().map_or(0, |path| path.len());
-        u32::try_from(self.shown.bytes() + path).unwrap_or(u32::MAX)
+    fn bytes(&self) -> usize {
+        self.shown.bytes() + self.path.as_ref().map_or(0, |path| path.len())
     }
 }
 
@@ -77,7 +76,9 @@ impl Policy {
     pub fn new(host: Host, rules: Rules, clock: Clock, observe: Box<dyn Fn(&Decision) + Send + Sync>) -> Self {
         let decisions = Cache::builder()
             .max_capacity(CACHED_BYTES)
-            .weigher(|question: &Question, _| question.bytes())
+            .weigher(|question: &Question, decision: &Arc<Decision>| {
+                u32::try_from(question.bytes() + decision.bytes()).unwrap_or(u32::MAX)
+            })
             .expire_after(Standing)
             .build();
         Self {
@@ -105,6 +106,8 @@ impl Policy {
     pub fn replace(&self, change: impl Fn(&Rules) -> Rules) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         self.rules.rcu(|rules| Rules { generation, ..change(rules) });
+        // No question asks for them again.
+        self.decisions.invalidate_all();
         self.changes.send_replace(());
     }
 
@@ -156,10 +159,7 @@ impl Policy {
         if !workload.tells(&rules.interest) {
             return Decision::unread(workload, self.clock.now());
         }
-        match Shown::of(workload, &rules.interest) {
-            Ok(_) => self.work_out(&rules, workload, path.map(Arc::from)).await,
-            Err(too_much) => Decision::too_much(workload, &too_much, self.clock.now()),
-        }
+        self.work_out(&rules, workload, path.map(Arc::from)).await
     }
 
     /// What plugins read of workloads, under the present rules and those that are announced.
@@ -172,16 +172,27 @@ impl Policy {
         if !workload.tells(&rules.interest) {
             return Arc::new(Decision::unread(workload, self.clock.now()));
         }
-        let shown = match Shown::of(workload, &rules.interest) {
-            Ok(shown) => Arc::new(shown),
-            Err(too_much) => return Arc::new(Decision::too_much(workload, &too_much, self.clock.now())),
-        };
-        let question = Question { generation: rules.generation, shown, path: path.map(Arc::from) };
-        let path = question.path.clone();
+        let path: Option<Arc<str>> = path.map(Arc::from);
         let asked_for_role = path.is_none();
+        let decision = match Shown::of(workload, &rules.interest) {
+            Ok(shown) => {
+                let question = Question { generation: rules.generation, shown: Arc::new(shown), path };
+                self.decide_once(rules, workload, question).await
+            }
+            // More than is kept as a question. A plugin that asks for that much itself says no, by its own mode.
+            Err(_) => self.decide_anew(rules, workload, path).await,
+        };
+        if asked_for_role {
+            workload.memo.keep(rules.generation, &decision);
+        }
+        decision
+    }
+
+    /// For all who ask the same, now and later.
+    async fn decide_once(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, question: Question) -> Arc<Decision> {
+        let path = question.path.clone();
         let worked_out = async {
-            let decision = Arc::new(self.work_out(rules, workload, path).await);
-            self.tell(&decision);
+            let decision = self.decide_anew(rules, workload, path).await;
             if decision.is_final() { Ok(decision) } else { Err(decision) }
         };
         // The cache's own time does not pass while the machine sleeps, nor with a clock that was set.
@@ -189,14 +200,16 @@ impl Policy {
         if self.decisions.get(&question).await.is_some_and(|kept| overdue(&kept)) {
             self.decisions.invalidate(&question).await;
         }
-        let decision = match self.decisions.try_get_with(question, worked_out).await {
+        match self.decisions.try_get_with(question, worked_out).await {
             Ok(decision) => decision,
             Err(failed) => (*failed).clone(),
-        };
-        if asked_for_role {
-            workload.memo.keep(rules.generation, &decision);
         }
-        decision
+    }
+
+    async fn decide_anew(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<Arc<str>>) -> Arc<Decision> {
+        let decision = self.work_out(rules, workload, path).await;
+        self.tell(&decision);
+        Arc::new(decision)
     }
 
     fn tell(&self, decision: &Decision) {

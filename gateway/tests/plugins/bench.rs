@@ -17,7 +17,7 @@ use crate::guests;
 pub(crate) const BASE: &str = "arn:aws:iam::123456789012:role/";
 
 pub(crate) struct Bench {
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
     worked_out: Arc<Mutex<Vec<&'static str>>>,
 }
 
@@ -47,7 +47,7 @@ impl Bench {
         let observe = Box::new(move |decision: &metagate::policy::Decision| {
             seen.lock().unwrap().push(decision.outcome.label());
         });
-        Self { policy: Policy::new(host.clone(), rules, clock, observe), worked_out }
+        Self { policy: Arc::new(Policy::new(host.clone(), rules, clock, observe)), worked_out }
     }
 
     /// The outcomes of the decisions that were not remembered ones, in order.

@@ -10,7 +10,7 @@ use std::{
 
 use metagate::{
     clock::Clock,
-    config,
+    config::{self, Mode},
     plugin::{FaultKind, Host, Plugin},
     policy::{Rejection, Rules},
     workload::Workload,
@@ -86,7 +86,7 @@ async fn a_pod_with_more_containers_than_a_plugin_can_be_shown_is_denied() {
     let with = |count| Workload { images: numbered("c", count), ..pod(&[]) };
     assert!(matches!(bench.grant(with(256)).await, Err(Rejection::NoRole)));
     let denial = bench.denied(with(257)).await;
-    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("policy", "too-much-metadata"));
+    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("images", "too-much-metadata"));
     assert!(denial.reason.contains("256 attributes"), "{}", denial.reason);
 }
 
@@ -116,12 +116,41 @@ async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
     };
     assert!(matches!(bench.grant(with(256)).await, Err(Rejection::NoRole)));
     let denial = bench.denied(with(257)).await;
-    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("policy", "too-much-metadata"));
+    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("echo", "too-much-metadata"));
     assert!(denial.reason.contains("256 annotations"), "{}", denial.reason);
     assert_eq!(
         denial,
         bench::denial(bench.policy.explain(&Arc::new(with(257)), None).await.outcome.rejection().unwrap().clone())
     );
+}
+
+/// One that asks for `example.com/…` annotations that begin with this letter.
+async fn reader(letter: &str, mode: Mode) -> Plugin {
+    let config = json!({ "script": letter, "interest": { "annotations": [format!("example.com/{letter}*")] } });
+    load(HOSTILE, |guest| config::Plugin { name: letter.into(), mode, config, ..guest }).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_only_tried_refuses_nobody_for_having_too_much() {
+    let [first, second, _] = three().await;
+    let bench = Bench::new([first, second, reader("a", Mode::Audit).await]);
+    let mut crowded = harmless();
+    crowded.annotations = crowded.annotations.with(numbered("example.com/a", 5000).to_vec());
+    let crowded = Arc::new(crowded);
+    assert!(bench.policy.grant(&crowded).await.is_ok() && bench.policy.grant(&crowded).await.is_ok());
+    assert_eq!(bench.worked_out(), ["granted"], "it was remembered, though it is no question that is kept");
+    let steps = bench.policy.explain(&crowded, None).await.steps;
+    assert!(steps.iter().any(|step| &*step.plugin == "a" && step.audited && step.said.text().contains("256")));
+}
+
+#[tokio::test]
+async fn what_each_plugin_can_be_shown_is_not_too_much_for_all_of_them() {
+    let [first, second, _] = three().await;
+    let bench = Bench::new([first, second, reader("a", Mode::Enforce).await, reader("b", Mode::Enforce).await]);
+    let mut pod = harmless();
+    pod.annotations = pod.annotations.with(numbered("example.com/a", 200).to_vec());
+    pod.annotations = pod.annotations.with(numbered("example.com/b", 200).to_vec());
+    bench.granted(pod).await;
 }
 
 #[tokio::test]
