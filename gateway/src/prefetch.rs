@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     credential::KeeperHandle,
     events::{Notice, Notices},
-    policy::{Grant, Outcome, Policy, Rejection},
+    policy::{Grant, Policy, Rejection},
     roster::Feed,
     workload::Workload,
 };
@@ -34,13 +34,13 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let (mut roster, mut rules) = (feed.changes(), policy.changes());
-    let granted_late = Arc::new(Notify::new());
+    let (granted_late, turns) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(AT_ONCE)));
     loop {
         // Before the roster is read: what is asked for after this moment may be too new to be in it.
         let as_of = Instant::now();
         roster.borrow_and_update();
         rules.borrow_and_update();
-        let wanted = grants(&feed, &policy, &notices, &granted_late).await;
+        let wanted = grants(&feed, &policy, &notices, &turns, &granted_late).await;
         if feed.current().synced_at().is_some() {
             keeper.keep(as_of, wanted).await;
         }
@@ -56,9 +56,14 @@ pub async fn run(
 
 /// What policy gives to the workloads that live now. One whose decision is long in coming has what it was last given, so that
 /// a plugin that is slow for one pod keeps no other waiting; `granted_late` tells when it came after all.
-async fn grants(feed: &Feed, policy: &Arc<Policy>, notices: &Notices, granted_late: &Arc<Notify>) -> Vec<Arc<Grant>> {
+async fn grants(
+    feed: &Feed,
+    policy: &Arc<Policy>,
+    notices: &Notices,
+    turns: &Arc<Semaphore>,
+    granted_late: &Arc<Notify>,
+) -> Vec<Arc<Grant>> {
     let (mut grants, mut deciding) = (Vec::new(), Vec::new());
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
     for workload in feed.current().workloads() {
         if let Some(remembered) = policy.remembered(workload) {
             grants.extend(wanted(remembered, workload, notices));
@@ -67,7 +72,7 @@ async fn grants(feed: &Feed, policy: &Arc<Policy>, notices: &Notices, granted_la
         let (policy, notices, late) = (Arc::clone(policy), notices.clone(), Arc::clone(granted_late));
         let (asked, workload) = (Arc::clone(workload), Arc::clone(workload));
         let (tell, told) = oneshot::channel();
-        let turns = Arc::clone(&turns);
+        let turns = Arc::clone(turns);
         tokio::spawn(async move {
             // Never closed, so the turn always comes. A pod whose last decision failed has waited for one already, and keeps
             // nobody else from theirs.
@@ -77,8 +82,10 @@ async fn grants(feed: &Feed, policy: &Arc<Policy>, notices: &Notices, granted_la
             };
             let decided = policy.grant(&asked).await;
             drop(turn);
-            // Nobody waits for it any more: what it says is kept in the workload's memo.
-            if let Err(Some(_)) = tell.send(wanted(decided, &asked, &notices)) {
+            let granted = decided.is_ok();
+            // Where nobody waits for it any more it is kept in the workload's memo. A failure that comes late is no news: to
+            // look at it at once would only make the next one.
+            if tell.send(wanted(decided, &asked, &notices)).is_err() && granted {
                 late.notify_one();
             }
         });
@@ -88,7 +95,7 @@ async fn grants(feed: &Feed, policy: &Arc<Policy>, notices: &Notices, granted_la
     for (workload, told) in deciding {
         grants.extend(match timeout_at(until, told).await {
             Ok(told) => told.ok().flatten(),
-            Err(_) => last_granted(&workload),
+            Err(_) => workload.memo.last_granted(),
         });
     }
     grants
@@ -103,13 +110,6 @@ fn wanted(decided: Result<Arc<Grant>, Rejection>, workload: &Arc<Workload>, noti
             notices.tell(|| Notice::of_rejection(workload, &rejection));
             None
         }
-        Err(Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread) => last_granted(workload),
-    }
-}
-
-fn last_granted(workload: &Workload) -> Option<Arc<Grant>> {
-    match &workload.memo.last()?.outcome {
-        Outcome::Granted(grant) => Some(Arc::clone(grant)),
-        Outcome::Admitted | Outcome::Rejected(_) => None,
+        Err(Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread) => workload.memo.last_granted(),
     }
 }

@@ -7,17 +7,9 @@ mod publish;
 
 pub use publish::run;
 
-use std::sync::Arc;
-
 use tokio::sync::mpsc;
 
-use crate::{
-    policy::{Grant, Outcome, Rejection},
-    refusal::Refusal,
-    role::CredentialSource,
-    source::FaultClass,
-    workload::Workload,
-};
+use crate::{policy::Rejection, refusal::Refusal, role::CredentialSource, source::FaultClass, workload::Workload};
 
 /// Refusals come in bursts, and the same ones again and again: what does not fit will be told of at its next occasion.
 const QUEUED: usize = 256;
@@ -116,7 +108,7 @@ impl Notice {
             }
             _ => return None,
         };
-        let role = granted(workload).map(|grant| format!("{}: ", grant.role().arn)).unwrap_or_default();
+        let role = workload.memo.last_granted().map(|grant| format!("{}: ", grant.role().arn)).unwrap_or_default();
         Some(Self::new(About::from(workload), reason, format!("{role}{}. {cure}", refusal.text())))
     }
 
@@ -132,16 +124,9 @@ impl Notice {
     }
 }
 
-fn granted(workload: &Workload) -> Option<Arc<Grant>> {
-    match &workload.memo.last()?.outcome {
-        Outcome::Granted(grant) => Some(Arc::clone(grant)),
-        Outcome::Admitted | Outcome::Rejected(_) => None,
-    }
-}
-
 /// What the role's trust policy must say.
 pub(crate) fn trust(workload: &Workload) -> String {
-    match granted(workload).map(|grant| grant.role().source.clone()) {
+    match workload.memo.last_granted().map(|grant| grant.role().source.clone()) {
         Some(CredentialSource::WebIdentity { .. }) => format!(
             "Let the role's trust policy name this cluster's OIDC provider, with the subject \
              system:serviceaccount:{}:{}.",
@@ -161,6 +146,8 @@ impl From<&Workload> for About {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{policy::Denial, source::FetchError};
 

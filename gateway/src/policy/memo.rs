@@ -11,7 +11,7 @@ use std::{
 use arc_swap::{ArcSwapOption, Guard};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::{Decision, stands};
+use super::{Decision, Grant, Outcome, stands};
 use crate::clock::Clock;
 
 /// Empty until the workload's first decision. Reading it takes no lock and allocates nothing.
@@ -21,6 +21,8 @@ pub struct Memo {
     turn: Arc<Mutex<()>>,
     /// May be one that is not kept, as a plugin failed in it.
     latest: ArcSwapOption<Decision>,
+    /// Whether plugins failed in the last one that they were asked for, be it of a role or of a path.
+    doubtful: AtomicBool,
     /// When the credential was issued that the workload was last given, in nanoseconds since 1970; 0: none yet.
     handed: AtomicU64,
     /// Whether it was told of that the workload asks without a session token.
@@ -54,6 +56,14 @@ impl Memo {
         self.latest.store(Some(Arc::clone(decision)));
     }
 
+    pub(super) fn doubt(&self, doubtful: bool) {
+        self.doubtful.store(doubtful, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
     /// Notes that the workload is given the credential that was issued then; whether it is news.
     pub fn is_handed(&self, issued_at: SystemTime) -> bool {
         let since = issued_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -70,6 +80,14 @@ impl Memo {
     /// The last decision that was kept, however old.
     pub fn last(&self) -> Option<Arc<Decision>> {
         self.kept.load().as_ref().map(|kept| Arc::clone(&kept.decision))
+    }
+
+    /// What that one granted.
+    pub fn last_granted(&self) -> Option<Arc<Grant>> {
+        match &self.kept.load().as_ref()?.decision.outcome {
+            Outcome::Granted(grant) => Some(Arc::clone(grant)),
+            Outcome::Admitted | Outcome::Rejected(_) => None,
+        }
     }
 
     /// The last one, whatever it came to: for those who look on.

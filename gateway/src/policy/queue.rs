@@ -62,17 +62,19 @@ impl Queue {
             // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed,
             // so the permits always come.
             let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
-            let doubtful = match workload.memo.latest().is_some_and(|latest| !latest.is_final()) {
+            let doubtful = match workload.memo.is_doubtful() {
                 true => Some(Arc::clone(&self.doubtful).acquire_many_owned(each.min(DOUBTFUL)).await),
                 false => None,
             };
             let permits = Arc::clone(&self.instances).acquire_many_owned(each).await;
             let leave = if doubtful.is_none() { self.leave(rules) } else { None };
             let run = deliberate::run(host.clone(), Arc::clone(rules), Arc::clone(workload), path, clock.now());
+            let asked = Arc::clone(workload);
             let mut work = Box::pin(async move {
                 let began = Instant::now();
                 let decision = run.await;
                 drop((permits, doubtful));
+                asked.memo.doubt(!decision.is_final());
                 if !decision.is_final() {
                     rest(turn, began.elapsed());
                 }

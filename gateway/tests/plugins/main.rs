@@ -17,6 +17,7 @@ mod isolation;
 mod load;
 mod patterns;
 mod pipeline;
+mod prefetched;
 mod remembered;
 mod roles;
 mod supply;
