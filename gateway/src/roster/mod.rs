@@ -160,9 +160,11 @@ impl Roster {
                 Entry::Vacant(vacant) => {
                     vacant.insert(Occupant::One(Arc::clone(&workload)));
                 }
-                Entry::Occupied(mut taken) => {
-                    taken.insert(Occupant::Several);
-                }
+                Entry::Occupied(mut taken) => match taken.get() {
+                    // Listed twice, or once more as IPv6 has it.
+                    Occupant::One(same) if same.uid == workload.uid => {}
+                    _ => drop(taken.insert(Occupant::Several)),
+                },
             }
         }
         self.by_uid.insert(workload.uid.clone(), workload);
@@ -192,6 +194,15 @@ mod tests {
         let feed = Feed::default();
         feed.publish(vec![pod("a", "10.0.0.1"), pod("b", "10.0.0.1")], Knowledge::Eventual, SystemTime::UNIX_EPOCH);
         assert!(matches!(at(&feed, "10.0.0.1"), Standing::Ambiguous));
+    }
+
+    #[test]
+    fn a_pod_that_has_an_address_twice_is_itself() {
+        let mut twice = pod("a", "10.0.0.1");
+        twice.ips.extend(["10.0.0.1", "::ffff:10.0.0.1"].map(|ip| ip.parse::<IpAddr>().unwrap()));
+        let feed = Feed::default();
+        feed.publish(vec![twice], Knowledge::Complete, SystemTime::UNIX_EPOCH);
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Known(_)));
     }
 
     #[test]
