@@ -172,8 +172,7 @@ impl Gateway {
     ) -> Result<Vec<String>, Refusal> {
         let mut admitted = Vec::new();
         for name in names {
-            let path = segments.iter().copied().chain([name.trim_end_matches('/')]).collect::<Vec<_>>().join("/");
-            match self.policy.admit(workload, &path).await {
+            match self.policy.admit(workload, &Catalogue::path_of(segments, &name)).await {
                 Ok(()) => admitted.push(name),
                 Err(Rejection::Denied(_)) => {}
                 Err(rejection) => return Err(rejection.into()),

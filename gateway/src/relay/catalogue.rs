@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 
 use super::{
     allow::AllowList,
-    table::{Freshness, Kind, Name, ROOT},
+    table::{Freshness, Kind, Name, Node, ROOT},
     wildcard::Wildcard,
 };
 
@@ -52,6 +52,15 @@ impl Catalogue {
             }
         }
         (!names.is_empty() || matches!(path.as_str(), "" | "meta-data")).then_some(Listing::Names(names))
+    }
+
+    /// Where `name` leads that the listing of the directory at these segments has: a public key is listed as `0=NAME`.
+    pub fn path_of(directory: &[&str], name: &str) -> String {
+        let segment = match walk(directory) {
+            Some((_, Kind::Directory([Node { name: Name::Each(wildcard), .. }, ..]))) => wildcard.listed(name),
+            _ => None,
+        };
+        below(&directory.join("/"), segment.unwrap_or_else(|| name.trim_end_matches('/')))
     }
 }
 
@@ -193,6 +202,14 @@ mod tests {
             let path = path.replace("MAC", "00:00:5e:00:53:01");
             path.strip_prefix('/').map(str::to_owned).unwrap_or(format!("meta-data/{path}"))
         })
+    }
+
+    #[test]
+    fn what_is_listed_leads_to_its_path() {
+        assert_eq!(Catalogue::path_of(&["meta-data", "public-keys"], "0=my key"), "meta-data/public-keys/0");
+        assert_eq!(Catalogue::path_of(&["meta-data", "tags", "instance"], "a=b"), "meta-data/tags/instance/a=b");
+        assert_eq!(Catalogue::path_of(&["meta-data"], "placement/"), "meta-data/placement");
+        assert_eq!(Catalogue::path_of(&[], "meta-data"), "meta-data");
     }
 
     #[test]

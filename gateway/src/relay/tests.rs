@@ -261,10 +261,7 @@ async fn following_listings_finds_exactly_what_is_admitted() {
         while let Some(directory) = directories.pop() {
             let segments: Vec<_> = directory.split('/').filter(|segment| !segment.is_empty()).collect();
             for name in relay.list(&segments, &allow).await.unwrap_or_default() {
-                // A public key is listed as `0=NAME`, the roots without their slash.
-                let name = name.split('=').next().unwrap().trim_end_matches('/').to_owned();
-                let path = [directory.as_str(), &name].join("/");
-                let path = path.trim_start_matches('/').to_owned();
+                let path = Catalogue::path_of(&segments, &name);
                 match Catalogue::find(&path.split('/').collect::<Vec<_>>()) {
                     Some(entry) if relay.get(&entry).await.is_ok() => found.push(entry.to_string()),
                     Some(_) => {}
