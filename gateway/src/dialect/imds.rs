@@ -34,7 +34,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const VERSIONS: &str = "1.0\n2007-01-19\n2007-03-01\n2007-08-29\n2007-10-10\n2007-12-15\n2008-02-01\n2008-09-01\n2009-04-04\n\
 2011-01-01\n2011-05-01\n2012-01-12\n2014-02-25\n2014-11-05\n2015-10-20\n2016-04-19\n2016-06-30\n2016-09-02\n2018-03-28\n\
 2018-08-17\n2018-09-24\n2019-10-01\n2020-10-27\n2021-01-03\n2021-03-23\n2021-07-15\n2022-07-09\n2022-09-24\n2024-04-11\nlatest";
-const LATEST: &str = "latest";
+pub(crate) const LATEST: &str = "latest";
 
 pub fn parse<'a>(
     parts: &'a Parts,
@@ -53,6 +53,16 @@ pub fn parse<'a>(
     let path = CanonicalPath::parse(parts.uri.path()).map_err(Refusal::Path)?;
     let ask = if parts.method == Method::PUT { put(&path, &headers)? } else { get(path)? };
     Ok(Request { ask, token: headers.token })
+}
+
+/// What a GET of that path asks for.
+pub(crate) fn ask(path: &str) -> Result<Ask<'_>, Refusal> {
+    get(CanonicalPath::parse(path).map_err(Refusal::Path)?)
+}
+
+/// Whether the path is the service's root, or begins with one of its versions.
+pub(crate) fn is_versioned(path: &str) -> bool {
+    path.split('/').find(|segment| !segment.is_empty()).is_none_or(is_version)
 }
 
 /// Those headers that mean something here; found in one look at all of them.

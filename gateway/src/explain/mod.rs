@@ -1,5 +1,6 @@
 //! "Why was my pod denied?", answered.
 
+mod asked;
 mod next_step;
 
 pub use next_step::NextStep;
@@ -11,12 +12,13 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use self::asked::{Asked, Nowhere};
 use crate::{
     credential::{Credential, KeyState},
     plugin::Interest,
     policy::{Decision, Grant, Outcome, Policy, Rules, Step},
     refusal::Refusal,
-    relay::{AllowList, Catalogue},
+    relay::AllowList,
     workload::Workload,
 };
 
@@ -100,28 +102,38 @@ impl Explanation {
         keeping: impl Fn(&Grant) -> Keeping,
         now: SystemTime,
     ) -> Self {
-        let path = question.path.map(canonical);
-        let decision = policy.explain(workload, path.as_deref()).await;
         let rules = policy.rules();
-        let mut explanation = Self::told(workload, &decision, &rules);
+        let mut explanation = Self::about(workload, &rules);
         explanation.asked = question.role.or(question.path).map(str::to_owned);
-        if let Some(path) = &path {
-            explanation.judge_path(path, allow);
-        } else if let Outcome::Granted(grant) = &decision.outcome {
-            let role = grant.role();
-            explanation.role_arn = Some(role.arn.to_string());
-            explanation.session_name = Some(role.session_name.to_string());
-            explanation.source = Some(role.source.to_string());
-            let keeping = keeping(grant);
-            explanation.next_step = next_step::of_source(workload, grant, &keeping);
-            explanation.credential = Life::of(&keeping, now);
-            explanation.judge_role(question.role, &role.arn);
+        let asked = match question.path {
+            Some(path) => Asked::at(path, allow),
+            None => Asked::Role(question.role.map(str::to_owned)),
+        };
+        match asked {
+            Asked::Role(role) => {
+                let decision = policy.explain(workload, None).await;
+                explanation.tell(workload, &decision, &rules);
+                if let Outcome::Granted(grant) = &decision.outcome {
+                    explanation.tell_grant(workload, grant, &keeping(grant), now);
+                    explanation.judge_role(role.as_deref(), &grant.role().arn);
+                }
+            }
+            Asked::Entry(path) => {
+                let decision = policy.explain(workload, Some(&path)).await;
+                explanation.tell(workload, &decision, &rules);
+            }
+            Asked::Listing => {}
+            Asked::Nowhere(Nowhere { status, reason, next_step }) => {
+                explanation.outcome = "no-such-path".into();
+                (explanation.status, explanation.reason) = (status, Some(reason));
+                explanation.next_step = next_step;
+            }
         }
         explanation
     }
 
-    fn told(workload: &Workload, decision: &Decision, rules: &Rules) -> Self {
-        let refusal = decision.outcome.rejection().cloned().map(Refusal::from);
+    /// As if whatever was asked were answered.
+    fn about(workload: &Workload, rules: &Rules) -> Self {
         Self {
             pod: workload.title(),
             uid: workload.uid.as_str().to_owned(),
@@ -130,16 +142,35 @@ impl Explanation {
             node: workload.node.clone(),
             known: known(workload, &rules.interest),
             asked: None,
-            steps: decision.steps.iter().map(Answer::from).collect(),
-            outcome: decision.outcome.label().to_owned(),
-            status: refusal.as_ref().map_or(200, |refusal| refusal.status().as_u16()),
-            reason: refusal.map(|refusal| refusal.cause().unwrap_or_else(|| refusal.text())),
-            role_arn: decision.role.as_ref().map(ToString::to_string),
+            steps: Vec::new(),
+            outcome: Outcome::Admitted.label().to_owned(),
+            status: 200,
+            reason: None,
+            role_arn: None,
             session_name: None,
             source: None,
             credential: None,
-            next_step: next_step::of_decision(workload, decision, rules),
+            next_step: None,
         }
+    }
+
+    fn tell(&mut self, workload: &Workload, decision: &Decision, rules: &Rules) {
+        let refusal = decision.outcome.rejection().cloned().map(Refusal::from);
+        self.steps = decision.steps.iter().map(Answer::from).collect();
+        self.outcome = decision.outcome.label().to_owned();
+        self.status = refusal.as_ref().map_or(200, |refusal| refusal.status().as_u16());
+        self.reason = refusal.map(|refusal| refusal.cause().unwrap_or_else(|| refusal.text()));
+        self.role_arn = decision.role.as_ref().map(ToString::to_string);
+        self.next_step = next_step::of_decision(workload, decision, rules);
+    }
+
+    fn tell_grant(&mut self, workload: &Workload, grant: &Grant, keeping: &Keeping, now: SystemTime) {
+        let role = grant.role();
+        self.role_arn = Some(role.arn.to_string());
+        self.session_name = Some(role.session_name.to_string());
+        self.source = Some(role.source.to_string());
+        self.next_step = next_step::of_source(workload, grant, keeping);
+        self.credential = Life::of(keeping, now);
     }
 
     fn judge_role(&mut self, asked: Option<&str>, own: &crate::role::RoleArn) {
@@ -151,29 +182,6 @@ impl Explanation {
             self.next_step = Some(NextStep::say(say));
         }
     }
-
-    fn judge_path(&mut self, path: &str, allow: &AllowList) {
-        let segments: Vec<&str> = path.split('/').collect();
-        match Catalogue::find(&segments) {
-            Some(entry) if allow.admits(&entry) => {}
-            found => {
-                let known = found.is_some();
-                self.outcome = "no-such-path".into();
-                self.status = 404;
-                self.reason = Some(format!(
-                    "{path} is {}",
-                    if known { "not in imds.allow" } else { "not a path that any pod may read" }
-                ));
-                self.next_step = known.then(|| NextStep::say(format!("add \"{path}\" to imds.allow")));
-            }
-        }
-    }
-}
-
-/// Below a version, without slashes at either end.
-fn canonical(path: &str) -> String {
-    let path = path.trim_matches('/');
-    path.strip_prefix("latest/").unwrap_or(path).to_owned()
 }
 
 impl Life {
@@ -208,7 +216,8 @@ fn known(workload: &Workload, interest: &Interest) -> Vec<(String, String)> {
         let shown = pairs.iter().filter(|(key, _)| keys.show(key));
         shown.map(move |(key, value)| (format!("{what} {key}"), value.clone()))
     });
-    pairs.collect()
+    let images = workload.images.iter().filter(|(container, _)| interest.asks_for_image(container));
+    pairs.chain(images.map(|(container, image)| (format!("image {container}"), image.clone()))).collect()
 }
 
 pub(crate) fn rfc3339(moment: SystemTime) -> String {

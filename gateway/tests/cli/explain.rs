@@ -84,7 +84,15 @@ fn explain_judges_the_role_and_the_path_that_are_asked_for() {
         (["--role", "payments-reporting"], 3, "but its role is"),
         (["--path", "meta-data/placement/region"], 0, "admitted (200)"),
         (["--path", "/latest/meta-data/mac"], 3, "imds.allow"),
-        (["--path", "meta-data/iam/security-credentials/node"], 3, "not a path that any pod may read"),
+        (["--path", "meta-data/iam/security-credentials/node"], 3, "but its role is"),
+        (["--path", "meta-data/iam/security-credentials/payments-checkout"], 0, "granted (200)"),
+        (["--path", "meta-data/iam/info"], 0, "granted (200)"),
+        (["--path", "meta-data/iam"], 0, "granted (200)"),
+        (["--path", "/2021-03-23//meta-data/placement/region/"], 0, "admitted (200)"),
+        (["--path", "meta-data/placement/"], 0, "admitted (200)"),
+        (["--path", "/"], 0, "admitted (200)"),
+        (["--path", "meta-data/spot/"], 3, "not a path that any pod may read"),
+        (["--path", "meta-data/../user-data"], 1, "path has a dot segment"),
     ] {
         let ran = explain("payments/checkout-0", &more);
         assert_eq!(ran.code, code, "{more:?}: {}{}", ran.out, ran.err);

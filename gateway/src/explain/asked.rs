@@ -1,0 +1,73 @@
+//! What a path asks for, read as a pod's request is.
+
+use std::borrow::Cow;
+
+use super::NextStep;
+use crate::{
+    dialect::{Ask, imds},
+    refusal::Refusal,
+    relay::{AllowList, Catalogue},
+};
+
+/// What there is to explain.
+pub(super) enum Asked {
+    /// The pod's role, or the credential of the role that is named so.
+    Role(Option<String>),
+    /// An entry that the configuration admits, by its path below a version.
+    Entry(String),
+    /// Versions, or a directory: whoever asks is answered, with what plugins let them read.
+    Listing,
+    Nowhere(Nowhere),
+}
+
+/// Why nobody is answered.
+pub(super) struct Nowhere {
+    pub(super) status: u16,
+    pub(super) reason: String,
+    pub(super) next_step: Option<NextStep>,
+}
+
+impl Asked {
+    /// As a pod writes it, or without the version before it.
+    pub(super) fn at(path: &str, allow: &AllowList) -> Self {
+        let path: Cow<'_, str> = match imds::is_versioned(path) {
+            true => path.into(),
+            false => format!("/{}/{path}", imds::LATEST).into(),
+        };
+        match imds::ask(&path) {
+            Ok(Ask::RoleName | Ask::InstanceProfile) => Self::Role(None),
+            Ok(Ask::Credential { role, .. }) => Self::Role(Some(role.into_owned())),
+            Ok(Ask::Versions | Ask::MintToken(_)) => Self::Listing,
+            Ok(Ask::Metadata(segments)) => {
+                Self::of_metadata(&segments.iter().map(|segment| &**segment).collect::<Vec<_>>(), allow)
+            }
+            Err(refusal) => Self::Nowhere(Nowhere::refused(&refusal)),
+        }
+    }
+
+    fn of_metadata(segments: &[&str], allow: &AllowList) -> Self {
+        match Catalogue::find(segments) {
+            Some(entry) if allow.admits(&entry) => Self::Entry(entry.path().to_owned()),
+            Some(entry) => Self::Nowhere(Nowhere {
+                status: Refusal::NoSuchPath.status().as_u16(),
+                reason: format!("{entry} is not in imds.allow"),
+                next_step: Some(NextStep::say(format!("add \"{entry}\" to imds.allow"))),
+            }),
+            // What the gateway lists there is the pod's role, which is named further down.
+            None if segments == ["meta-data", "iam"] => Self::Role(None),
+            None if Catalogue::listing(segments, allow).is_some() => Self::Listing,
+            None => Self::Nowhere(Nowhere {
+                status: Refusal::NoSuchPath.status().as_u16(),
+                reason: format!("{} is not a path that any pod may read", segments.join("/")),
+                next_step: None,
+            }),
+        }
+    }
+}
+
+impl Nowhere {
+    fn refused(refusal: &Refusal) -> Self {
+        let reason = refusal.cause().unwrap_or_else(|| refusal.text());
+        Self { status: refusal.status().as_u16(), reason, next_step: None }
+    }
+}
