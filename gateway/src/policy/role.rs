@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Defaults, Rejection};
 use crate::{
     plugin::RoleAnswer,
-    role::{CredentialSource, DURATION_BOUNDS, Role},
+    role::{CredentialSource, DURATION_BOUNDS, Role, is_arn},
     workload::{Pairs, Workload},
 };
 
@@ -130,10 +130,6 @@ fn check_policies(session_policy: Option<&str>, arns: &[String]) -> Result<(), S
         Some(arn) => Err(format!("session policy ARN {} is not 20 to 2048 printable characters", shortened(arn))),
         None => Ok(()),
     }
-}
-
-fn is_arn(written: &str) -> bool {
-    written.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("arn:"))
 }
 
 /// Enough to recognise it by.

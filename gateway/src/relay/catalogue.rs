@@ -21,20 +21,19 @@ pub struct Entry {
 pub struct Catalogue;
 
 impl Catalogue {
-    /// The leaf at these decoded segments below `/latest/`. One trailing empty segment (a trailing slash) is tolerated:
-    /// botocore reads `placement/availability-zone/`.
+    /// The leaf at these canonical segments below `/latest/`.
     pub fn find(segments: &[&str]) -> Option<Entry> {
-        let (path, kind) = walk(without_trailing_slash(segments))?;
+        let (path, kind) = walk(segments)?;
         match kind {
             Kind::Leaf(freshness) => Some(Entry { path: path.into(), freshness: *freshness }),
             Kind::Directory(_) => None,
         }
     }
 
-    /// What the directory at these segments holds of what `allow` admits, with or without a trailing slash. None where
-    /// there is no directory, or nothing in it can be admitted. `/latest/` and `meta-data/` are there for everybody.
+    /// What the directory at these segments holds of what `allow` admits. None where there is no directory, or nothing in it
+    /// can be admitted. `/latest/` and `meta-data/` are there for everybody.
     pub fn listing(segments: &[&str], allow: &AllowList) -> Option<Listing> {
-        let (path, kind) = walk(without_trailing_slash(segments))?;
+        let (path, kind) = walk(segments)?;
         let Kind::Directory(nodes) = kind else { return None };
         let mut names = Vec::new();
         for node in *nodes {
@@ -157,13 +156,6 @@ pub(super) fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
 }
 
-fn without_trailing_slash<'a, 's>(segments: &'a [&'s str]) -> &'a [&'s str] {
-    match segments {
-        [head @ .., ""] => head,
-        _ => segments,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -213,11 +205,10 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_path_is_an_entry_with_and_without_a_trailing_slash() {
+    fn every_documented_path_is_an_entry_and_nothing_below_it_is() {
         for path in documented() {
             assert_eq!(find(&path).unwrap().path(), path);
-            assert_eq!(find(&format!("{path}/")).unwrap().path(), path);
-            assert_eq!(find(&format!("{path}//")), None);
+            assert_eq!(find(&format!("{path}/")), None, "canonical segments have no empty one");
             assert_eq!(find(&format!("{path}/x")), None);
             assert_eq!(find(&path.to_uppercase()), None);
         }
@@ -225,7 +216,7 @@ mod tests {
 
     #[test]
     fn directories_are_no_entries() {
-        for path in ["", "meta-data", "meta-data/", "meta-data/placement", "meta-data/tags/instance/", "dynamic"] {
+        for path in ["", "meta-data", "meta-data/placement", "meta-data/tags/instance", "dynamic"] {
             assert_eq!(find(path), None, "{path}");
         }
     }
@@ -234,7 +225,7 @@ mod tests {
     fn the_three_roots_are_listed_without_a_slash_and_meta_data_is_there_for_everybody() {
         let nothing = AllowList::parse(&[]).unwrap();
         let list = |path: &[&str], allow: &AllowList| Catalogue::listing(path, allow);
-        assert_eq!(list(&[""], &AllowList::default()), Some(Listing::Names(vec!["meta-data".to_owned()])));
+        assert_eq!(list(&[], &AllowList::default()), Some(Listing::Names(vec!["meta-data".to_owned()])));
         assert_eq!(list(&[], &nothing), Some(Listing::Names(vec![])));
         assert_eq!(list(&["meta-data"], &nothing), Some(Listing::Names(vec![])));
         assert_eq!(list(&["dynamic"], &nothing), None);
@@ -284,7 +275,7 @@ mod tests {
             if let Some(entry) = Catalogue::find(&segments) {
                 let path = entry.path();
                 let whole = asked.join("/");
-                prop_assert_eq!(path, whole.strip_suffix('/').unwrap_or(&whole));
+                prop_assert_eq!(path, whole);
                 let parts: Vec<_> = path.split('/').collect();
                 prop_assert!(matches!(parts[0], "meta-data" | "dynamic" | "user-data"));
                 prop_assert!(!matches!(parts.get(1), Some(&("iam" | "identity-credentials"))));
@@ -302,7 +293,7 @@ mod tests {
             let segments: Vec<&str> = asked.iter().map(String::as_str).collect();
             if let Some(Listing::Names(names)) = Catalogue::listing(&segments, &allow) {
                 for name in names {
-                    let mut below = without_trailing_slash(&segments).to_vec();
+                    let mut below = segments.clone();
                     below.push(name.strip_suffix('/').unwrap_or(&name));
                     match Catalogue::find(&below) {
                         Some(entry) => prop_assert!(allow.admits(&entry), "{}", entry),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::Method;
 use tokio::time::timeout;
 
 use super::{
     Entry,
-    session::{Pass, mint_request, token},
+    session::{Pass, mint_request, minted},
     transport::{Endpoint, Fault, Transport},
 };
 use crate::telemetry::ImdsRequests;
@@ -41,18 +41,9 @@ pub async fn probe(endpoint: Endpoint) -> Result<Probe, ProbeError> {
     let (method, path, header) = mint_request();
     let asked = transport.send(method, path, Some(header));
     let reply = timeout(WITHIN, asked).await.map_err(|_| ProbeError::TokenLate)?.map_err(words)?;
-    let token_refused = match reply.status {
-        StatusCode::OK => None,
-        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Some(reply.status.as_u16()),
-        status => {
-            let detail = format!("answered a token request with status {}", status.as_u16());
-            return Err(ProbeError::Unavailable(detail));
-        }
-    };
-    let pass = match token_refused {
-        None => Pass::with(token(&reply).map_err(words)?),
-        Some(_) => Pass::default(),
-    };
+    let token = minted(&reply).map_err(words)?;
+    let token_refused = token.is_none().then(|| reply.status.as_u16());
+    let pass = token.map_or_else(Pass::default, Pass::with);
     let entry = Entry::instance_id();
     let read = transport.send(Method::GET, entry.path(), pass.header());
     let reply = timeout(WITHIN, read).await.map_err(|_| ProbeError::ReadLate)?.map_err(words)?;

@@ -120,21 +120,23 @@ async fn mint(transport: &Transport) -> Result<State, Fault> {
             "no session token within {TOKEN_WITHIN:?}; is the gateway on the host's network, or the instance's hop limit at least 2?"
         ))
     })??;
+    let Some(token) = minted(&reply)? else { return Ok(State::Tokenless { until: asked_at + TOKENLESS_FOR }) };
+    let life = life(&reply.headers);
+    // Nine tenths: early enough that no read is the one to find it expired.
+    let renew_at = asked_at + life.mul_f32(0.9);
+    Ok(State::Token { token: Arc::new(token), renew_at, expires_at: asked_at + life })
+}
+
+/// The token of a reply to [`mint_request`]. None where the service gives none, and is read without.
+pub(super) fn minted(reply: &Reply) -> Result<Option<HeaderValue>, Fault> {
     match reply.status {
-        StatusCode::OK => {
-            let life = life(&reply.headers);
-            // Nine tenths: early enough that no read is the one to find it expired.
-            let renew_at = asked_at + life.mul_f32(0.9);
-            Ok(State::Token { token: Arc::new(token(&reply)?), renew_at, expires_at: asked_at + life })
-        }
-        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Ok(State::Tokenless { until: asked_at + TOKENLESS_FOR })
-        }
+        StatusCode::OK => token(reply).map(Some),
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(None),
         status => Err(Fault::Unavailable(format!("answered a token request with status {}", status.as_u16()))),
     }
 }
 
-pub(super) fn token(reply: &Reply) -> Result<HeaderValue, Fault> {
+fn token(reply: &Reply) -> Result<HeaderValue, Fault> {
     let bytes = reply.body.trim_ascii();
     let is_token = (1..=TOKEN_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
     let value = is_token.then(|| HeaderValue::from_bytes(bytes).ok()).flatten();

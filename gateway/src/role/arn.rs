@@ -117,6 +117,11 @@ impl fmt::Debug for RoleArn {
     }
 }
 
+/// Whether it is meant as an ARN, and not as a name.
+pub(crate) fn is_arn(written: &str) -> bool {
+    written.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("arn:"))
+}
+
 /// What is put before a role's name to make its ARN: `arn:PARTITION:iam::ACCOUNT:role/`, perhaps with a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BaseArn(Arc<str>);
@@ -135,7 +140,7 @@ impl BaseArn {
 
     /// Expands `name`, `/name` or `path/name`; takes a full ARN as it is.
     pub fn expand(&self, written: &str) -> Result<RoleArn, ArnError> {
-        if written.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("arn:")) {
+        if is_arn(written) {
             return written.parse();
         }
         format!("{}{}", self.0, written.strip_prefix('/').unwrap_or(written)).parse()

@@ -3,6 +3,7 @@
 mod arn;
 mod session_name;
 
+pub(crate) use arn::is_arn;
 pub use arn::{ArnError, BaseArn, RoleArn};
 pub use session_name::{SessionName, SessionNameError, SessionTemplate, TemplateError};
 
