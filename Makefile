@@ -1,5 +1,5 @@
 # What people do here. Needs rustup or cargo; `test`, `clients`, `languages` and `e2e` need python3 with venv, node and npm
-# too; `e2e` needs root on Debian.
+# too; `test`, `instructions` and `bench` need valgrind, which root on Debian is given; `e2e` needs root on Debian.
 
 CLIENTS := $(CURDIR)/target/clients
 E2E := $(CURDIR)/target/e2e
@@ -32,7 +32,7 @@ demo: build ## See it work: no AWS, no cluster, no root
 run: build ## The sandbox, until Ctrl-C
 	@target/debug/metagate run --sandbox
 
-test: lint docs install install-deploy ## Everything: lint, docs, tests, real AWS clients, manifests, instructions, a little load
+test: lint docs install install-deploy ## What needs no root: lint, docs, tests, real AWS clients, manifests, instructions, a little load
 	$(say) 'tests, with the AWS clients'
 	METAGATE_CLIENTS='$(CLIENTS)' cargo test --workspace
 	$(check_manifests)
@@ -89,7 +89,7 @@ fuzz: wasm-target ## Random components and answers to the plugin host, FUZZ_SECO
 # The program as it is shipped, from outside; its stages from inside; what they are counted in. Each adds its rows, and the
 # last prints them all. Most of the time is building: the release with link-time optimization, and the benches.
 ROWS := target/bench/rows.jsonl
-bench: wasm-target instructions ## Every budget of design section 5: measured, target, pass or miss
+bench: wasm-target instructions ## Every budget, B1 to B10 and fairness: measured, target, pass or miss
 	$(say) 'building the release'
 	cargo build --release --package metagate
 	cargo build --release --package metagate-load

@@ -1,4 +1,4 @@
-//! A budget's row, as every bench writes it and the table reads it (design, section 5).
+//! A budget's row, as every bench writes it and the table reads it (bench/README.md).
 
 use std::{fs::OpenOptions, io::Write, path::Path};
 

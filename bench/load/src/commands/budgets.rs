@@ -1,4 +1,4 @@
-//! `metagate-load budgets`: what design section 5 asks of the program as it is shipped.
+//! `metagate-load budgets`: what the budgets ask of the program as it is shipped.
 
 use std::{io::Write, path::Path, time::Duration};
 
