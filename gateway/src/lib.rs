@@ -6,23 +6,23 @@ pub mod app;
 pub mod config;
 
 // The life of a request.
-pub mod caller;
-pub mod connection;
-pub mod credential;
-pub mod dialect;
-pub mod handle;
 pub mod listen;
-pub mod plugin;
-pub mod policy;
-pub mod refusal;
-pub mod relay;
+pub mod connection;
+pub mod handle;
+pub mod dialect;
 pub mod session;
+pub mod caller;
+pub mod policy;
+pub mod plugin;
+pub mod credential;
+pub mod relay;
+pub mod refusal;
 
 // Behind it: who runs here, what they will need, and where it comes from.
+pub mod roster;
 pub mod cluster;
 pub mod discovery;
 pub mod prefetch;
-pub mod roster;
 pub mod source;
 
 // How pods come to it.
