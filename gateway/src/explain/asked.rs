@@ -15,14 +15,16 @@ pub(super) enum Asked {
     Role(Option<String>),
     /// An entry that the configuration admits, by its path below a version.
     Entry(String),
-    /// Versions, or a directory: whoever asks is answered, with what plugins let them read.
+    /// Versions, or a directory that has something: whoever asks is answered with the names that plugins let them read. Which
+    /// those are is not looked into; where there are none, a pod gets 404.
     Listing,
     Nowhere(Nowhere),
 }
 
 /// Why nobody is answered.
 pub(super) struct Nowhere {
-    pub(super) status: u16,
+    pub(super) refusal: Refusal,
+    /// For an operator, who may be told more than the pod.
     pub(super) reason: String,
     pub(super) next_step: Option<NextStep>,
 }
@@ -41,7 +43,10 @@ impl Asked {
             Ok(Ask::Metadata(segments)) => {
                 Self::of_metadata(&segments.iter().map(|segment| &**segment).collect::<Vec<_>>(), allow)
             }
-            Err(refusal) => Self::Nowhere(Nowhere::refused(&refusal)),
+            Err(refusal) => {
+                let reason = refusal.cause().unwrap_or_else(|| refusal.text());
+                Self::Nowhere(Nowhere { refusal, reason, next_step: None })
+            }
         }
     }
 
@@ -49,7 +54,7 @@ impl Asked {
         match Catalogue::find(segments) {
             Some(entry) if allow.admits(&entry) => Self::Entry(entry.path().to_owned()),
             Some(entry) => Self::Nowhere(Nowhere {
-                status: Refusal::NoSuchPath.status().as_u16(),
+                refusal: Refusal::NoSuchPath,
                 reason: format!("{entry} is not in imds.allow"),
                 next_step: Some(NextStep::say(format!("add \"{entry}\" to imds.allow"))),
             }),
@@ -57,17 +62,10 @@ impl Asked {
             None if segments == ["meta-data", "iam"] => Self::Role(None),
             None if Catalogue::listing(segments, allow).is_some() => Self::Listing,
             None => Self::Nowhere(Nowhere {
-                status: Refusal::NoSuchPath.status().as_u16(),
+                refusal: Refusal::NoSuchPath,
                 reason: format!("{} is not a path that any pod may read", segments.join("/")),
                 next_step: None,
             }),
         }
-    }
-}
-
-impl Nowhere {
-    fn refused(refusal: &Refusal) -> Self {
-        let reason = refusal.cause().unwrap_or_else(|| refusal.text());
-        Self { status: refusal.status().as_u16(), reason, next_step: None }
     }
 }

@@ -123,9 +123,9 @@ impl Explanation {
                 explanation.tell(workload, &decision, &rules);
             }
             Asked::Listing => {}
-            Asked::Nowhere(Nowhere { status, reason, next_step }) => {
-                explanation.outcome = "no-such-path".into();
-                (explanation.status, explanation.reason) = (status, Some(reason));
+            Asked::Nowhere(Nowhere { refusal, reason, next_step }) => {
+                explanation.outcome = refusal.label().to_owned();
+                (explanation.status, explanation.reason) = (refusal.status().as_u16(), Some(reason));
                 explanation.next_step = next_step;
             }
         }
@@ -233,5 +233,25 @@ impl From<&Step> for Answer {
             audited: step.audited,
             microseconds: u64::try_from(step.took.as_micros()).unwrap_or(u64::MAX),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::Keys;
+
+    #[test]
+    fn what_plugins_read_is_known_and_nothing_else_is() {
+        let pairs = |pairs: [(&str, &str); 2]| pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let workload = Workload {
+            labels: pairs([("app", "web"), ("tier", "a")]),
+            images: pairs([("app", "shop:1"), ("proxy", "mesh:2")]),
+            ..Workload::default()
+        };
+        let keys = |key: &str| Keys::new([key.to_owned()]);
+        let interest = Interest { labels: keys("tier"), attributes: keys("image/app"), ..Interest::default() };
+        let expected = [("label tier", "a"), ("image app", "shop:1")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        assert_eq!(known(&workload, &interest), expected);
     }
 }

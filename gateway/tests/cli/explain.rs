@@ -92,7 +92,9 @@ fn explain_judges_the_role_and_the_path_that_are_asked_for() {
         (["--path", "meta-data/placement/"], 0, "admitted (200)"),
         (["--path", "/"], 0, "admitted (200)"),
         (["--path", "meta-data/spot/"], 3, "not a path that any pod may read"),
+        (["--path", "meta-data/../user-data"], 1, "bad-path (400)"),
         (["--path", "meta-data/../user-data"], 1, "path has a dot segment"),
+        (["--path", "/latest/api/token"], 1, "method (405)"),
     ] {
         let ran = explain("payments/checkout-0", &more);
         assert_eq!(ran.code, code, "{more:?}: {}{}", ran.out, ran.err);
