@@ -179,7 +179,8 @@ impl Policy {
                 let question = Question { generation: rules.generation, shown: Arc::new(shown), path };
                 self.decide_once(rules, workload, question).await
             }
-            // More than is kept as a question. A plugin that asks for that much itself says no, by its own mode.
+            // More than is kept as a question, so that it is asked anew about each path. A plugin that asks for that much by
+            // itself says no, by its own mode.
             Err(_) => self.decide_anew(rules, workload, path).await,
         };
         if asked_for_role {
@@ -258,6 +259,21 @@ fn stands(stands_for: Option<Duration>, decided_at: SystemTime, clock: &Clock) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_old_rules_decided_is_not_kept_and_what_is_kept_weighs_with_its_question() {
+        let host = Host::new().unwrap();
+        let policy = Policy::new(host, Rules::for_test(Vec::new()), Clock::system(), Box::new(|_| {}));
+        let workload = Arc::new(Workload::default());
+        assert!(matches!(policy.grant(&workload).await, Err(Rejection::NoRole)));
+        policy.decisions.run_pending_tasks().await;
+        assert_eq!(policy.decisions.entry_count(), 1);
+        let question = Shown::of(&workload, &policy.interest()).unwrap().bytes();
+        assert!(policy.decisions.weighted_size() >= (question + size_of::<Decision>()) as u64);
+        policy.replace(Rules::clone);
+        policy.decisions.run_pending_tasks().await;
+        assert_eq!(policy.decisions.entry_count(), 0);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_decided_before_the_clock_was_set_back_does_not_stand() {

@@ -155,18 +155,15 @@ fn rest(what: impl Send + 'static, took: Duration) {
 mod tests {
     use std::pin::pin;
 
-    use metagate_plugin_artifacts::EXAMPLE_TRUSTED_ADMIN;
-    use serde_json::json;
+    use metagate_plugin_artifacts::{EXAMPLE_TRUSTED_ADMIN, testing::HOSTILE};
+    use serde_json::{Value, json};
 
     use super::*;
-    use crate::{
-        config::{self, Mode, PluginCode},
-        policy::Defaults,
-    };
+    use crate::config::{self, Mode, PluginCode};
 
-    async fn rules(host: &Host, codes: impl IntoIterator<Item = PluginCode>) -> Rules {
+    async fn rules(host: &Host, codes: impl IntoIterator<Item = (PluginCode, Value)>) -> Arc<Rules> {
         let mut plugins = Vec::new();
-        for code in codes {
+        for (code, config) in codes {
             let settings = config::Plugin {
                 name: "own".into(),
                 code,
@@ -175,32 +172,40 @@ mod tests {
                 memory: 16 << 20,
                 clock: false,
                 cache: Duration::from_secs(60),
-                config: json!({}),
+                config,
             };
             plugins.push(Plugin::load(host, settings).await.unwrap());
         }
-        let defaults = Defaults {
-            mode: Mode::Enforce,
-            base: None,
-            role: None,
-            session_name: "{pod}".parse().unwrap(),
-            session_duration: Duration::from_secs(3600),
-            session_tags: false,
-        };
-        Rules::new(plugins, defaults)
+        Arc::new(Rules::for_test(plugins))
     }
 
-    fn builtin() -> PluginCode {
-        PluginCode::Builtin("annotations".into())
+    fn file(folder: &tempfile::TempDir, wasm: &[u8]) -> PluginCode {
+        let path = folder.path().join("own.wasm");
+        std::fs::write(&path, wasm).unwrap();
+        PluginCode::File { path, sha256: None }
+    }
+
+    fn builtin() -> (PluginCode, Value) {
+        (PluginCode::Builtin("annotations".into()), json!({}))
+    }
+
+    #[tokio::test]
+    async fn a_pod_is_doubtful_after_a_failure_whatever_was_asked_until_plugins_have_spoken() {
+        let (host, queue, folder) = (Host::new().unwrap(), Queue::default(), tempfile::tempdir().unwrap());
+        let traps = json!({ "on": "authorize-path", "do": "trap" });
+        let rules = rules(&host, [(file(&folder, HOSTILE), traps)]).await;
+        let (workload, clock) = (Arc::new(Workload::default()), Clock::system());
+        assert!(!workload.memo.is_doubtful());
+        queue.work_out(&host, &rules, &workload, Some("meta-data/instance-id".into()), &clock).await;
+        assert!(workload.memo.is_doubtful());
+        queue.work_out(&host, &rules, &workload, None, &clock).await;
+        assert!(!workload.memo.is_doubtful());
     }
 
     #[tokio::test]
     async fn one_decision_at_a_time_has_leave_and_none_in_which_a_file_is_asked() {
         let (host, queue, folder) = (Host::new().unwrap(), Queue::default(), tempfile::tempdir().unwrap());
-        let path = folder.path().join("own.wasm");
-        std::fs::write(&path, EXAMPLE_TRUSTED_ADMIN).unwrap();
-        let file = PluginCode::File { path, sha256: None };
-        let mixed = rules(&host, [builtin(), file]).await;
+        let mixed = rules(&host, [builtin(), (file(&folder, EXAMPLE_TRUSTED_ADMIN), json!({}))]).await;
         assert!(queue.leave(&mixed).is_none());
         let builtins = rules(&host, [builtin()]).await;
         let held = queue.leave(&builtins);

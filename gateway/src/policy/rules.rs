@@ -41,6 +41,19 @@ impl Rules {
         Self { generation: 0, interest, plugins, defaults }
     }
 
+    #[cfg(test)]
+    pub(super) fn for_test(plugins: Vec<Plugin>) -> Self {
+        let defaults = Defaults {
+            mode: Mode::Enforce,
+            base: None,
+            role: None,
+            session_name: "{pod}".parse().unwrap(),
+            session_duration: Duration::from_secs(3600),
+            session_tags: false,
+        };
+        Self::new(plugins, defaults)
+    }
+
     /// The same rules over another base ARN.
     pub fn with_base(&self, base: BaseArn) -> Self {
         Self { defaults: Defaults { base: Some(base), ..self.defaults.clone() }, ..self.clone() }
