@@ -169,7 +169,7 @@ impl Keeper {
         match entry.answer_at_once(now, self.settings.min_remaining) {
             // The one who asked may be gone by now.
             Some(known) => drop(answer.send(known)),
-            None if in_vain => drop(answer.send(Err(throttle::pausing(pause)))),
+            None if in_vain => drop(answer.send(Err(throttle::refusal(pause)))),
             None => entry.waiters.push(answer),
         }
         if entry.is_due(now, self.settings.min_remaining) {

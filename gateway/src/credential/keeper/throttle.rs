@@ -18,6 +18,7 @@ pub(super) struct Throttle {
     most: usize,
     /// In a row.
     refusals: u32,
+    /// Until [`Throttle::resume`] has ended it, and not by the clock alone: nobody would look at the queue then.
     pausing: bool,
     /// The end of the last pause. What was launched before it says nothing about what comes after.
     until: Instant,
@@ -91,7 +92,7 @@ impl Throttle {
 }
 
 /// What a request is told that would wait longer than it may.
-pub(super) fn pausing(pause: Duration) -> CredentialError {
+pub(super) fn refusal(pause: Duration) -> CredentialError {
     let detail = "STS throttles this node, which asks for no role until its pause is over".to_owned();
     let error = FetchError { class: FaultClass::Throttled, code: None, detail };
     CredentialError::Source { error: Arc::new(error), retry_after: pause }
