@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 /// As `metagate run` has them.
 const WORKERS: usize = 2;
 
-/// `name` is what a profile or the kernel finds its threads by.
+/// `name` is what `metagate_load::server::Server::on_threads` finds its threads by.
 pub fn runtime(name: &'static str) -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(WORKERS).thread_name(name).enable_all().build()
 }

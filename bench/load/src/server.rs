@@ -152,8 +152,8 @@ impl Server {
             Runs::Elsewhere => return None,
         };
         let mut nanoseconds = 0;
-        for task in process.tasks().ok()? {
-            let task = task.ok()?;
+        // A thread that ended since they were listed is none of a server's workers.
+        for task in process.tasks().ok()?.flatten() {
             if named.is_none_or(|name| task.stat().is_ok_and(|stat| stat.comm == name)) {
                 nanoseconds += task.schedstat().ok()?.sum_exec_runtime;
             }
