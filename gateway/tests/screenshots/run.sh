@@ -12,17 +12,50 @@ set -euo pipefail
 metagate=$1 folder=$2
 here=$(cd "$(dirname "$0")" && pwd)
 gateway=
-trap '[ -z "$gateway" ] || kill "$gateway"' EXIT
+trap '[ -z "$gateway" ] || kill "$gateway" 2>/dev/null' EXIT
 
-free_address() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print("127.0.0.1:%d" % s.getsockname()[1])'; }
+# Two that nothing listens on, and that differ.
+free_addresses() {
+    python3 -c '
+import socket
+free = [socket.socket() for _ in range(2)]
+for one in free: one.bind(("127.0.0.1", 0))
+print(*("127.0.0.1:%d" % one.getsockname()[1] for one in free))'
+}
+
+# Tries a command until it succeeds, for a minute: far beyond what any of this takes, also where the machine is busy.
+await() {
+    local what=$1 end=$((SECONDS + 60))
+    shift
+    until "$@"; do
+        if [ "$SECONDS" -ge "$end" ] || ! kill -0 "$gateway" 2>/dev/null; then
+            echo "waited for $what, and it did not come; the end of $folder/metagate.log:" >&2
+            tail -n 20 "$folder/metagate.log" >&2
+            exit 1
+        fi
+        sleep 0.2
+    done
+}
+
+admin() { curl --silent --fail --max-time 10 "http://$METAGATE_ADMIN__LISTEN$1"; }
+
+is_ready() { admin /readyz >/dev/null; }
+
+reload_was_refused() { admin /readyz | grep -q 'was refused'; }
+
+# The gateway closes an interval every five seconds.
+shows_traffic() {
+    admin /api/v1/state | python3 -c '
+import json, sys
+sys.exit(not any(interval["requests"] for interval in json.load(sys.stdin)["traffic"]))'
+}
 
 start() {
-    METAGATE_PODS__LISTEN=$(free_address)
-    METAGATE_ADMIN__LISTEN=$(free_address)
+    read -r METAGATE_PODS__LISTEN METAGATE_ADMIN__LISTEN < <(free_addresses)
     export METAGATE_PODS__LISTEN METAGATE_ADMIN__LISTEN
     "$metagate" run "$@" 2>"$folder/metagate.log" &
     gateway=$!
-    curl --silent --output /dev/null --retry 50 --retry-connrefused --retry-delay 1 "http://$METAGATE_ADMIN__LISTEN/readyz"
+    await 'the gateway to be ready' is_ready
 }
 
 stop() {
@@ -44,8 +77,7 @@ sandbox() {
         ask "$pod" "${roles}payments-checkout"
         ask "$pod" /latest/meta-data/placement/region
     done
-    # Two looks at the traffic, which is looked at every five seconds.
-    sleep 11
+    await 'an interval of traffic with requests in it' shows_traffic
     pictures sandbox
     stop
 }
@@ -82,7 +114,7 @@ crowd() {
     )
     for number in 1 2 10 20 25 50; do ask "127.0.1.$number" "$roles"; done
     echo 'nonsense = 1' >>"$folder/metagate.toml"
-    until curl --silent "http://$METAGATE_ADMIN__LISTEN/readyz" | grep -q 'was refused'; do sleep 0.2; done
+    await 'the reload to be refused' reload_was_refused
     pictures crowd
     stop
 }

@@ -16,11 +16,21 @@ const SIZES = { wide: { width: 1280, height: 800, mobile: false }, phone: { widt
 const SCHEMES = ["light", "dark"];
 // Taller pictures are scaled down until nothing is seen on them.
 const TALLEST = 6000;
+// Of one step of the browser: far beyond what any takes, also where the machine is busy with a build.
+const PATIENCE_SECONDS = 60;
 
 const [base, folder, ...given] = process.argv.slice(2);
 if (!base || !folder) {
   console.error("usage: node screenshots.mjs BASE_URL FOLDER [/PATH…]");
   process.exit(2);
+}
+
+function within(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${PATIENCE_SECONDS} s for ${what}`)), PATIENCE_SECONDS * 1000);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
 // The DevTools protocol over two pipes: JSON, ended by NUL. No port, and no library.
@@ -57,13 +67,13 @@ class Browser {
   call(method, params = {}, sessionId) {
     const id = ++this.last;
     this.child.stdio[3].write(JSON.stringify({ id, method, params, sessionId }) + "\0");
-    return new Promise((resolve, reject) => this.calls.set(id, { resolve, reject }));
+    return within(new Promise((resolve, reject) => this.calls.set(id, { resolve, reject })), method);
   }
 
   async close() {
     const ended = new Promise((resolve) => this.child.on("exit", resolve));
     await this.call("Browser.close").catch(() => {});
-    await ended;
+    await within(ended, "chromium to end").catch(() => this.child.kill("SIGKILL"));
     await rm(this.profile, { recursive: true, force: true, maxRetries: 5 });
   }
 }
@@ -91,7 +101,7 @@ async function visit(browser, url, size, scheme, picture) {
   await call("Emulation.setDeviceMetricsOverride", { ...size, deviceScaleFactor: 1 });
   await call("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: scheme }] });
   await call("Page.navigate", { url });
-  await load;
+  await within(load, `${url} to load`);
   const { result } = await call("Runtime.evaluate", { expression: `(${inspect})()`, returnByValue: true, awaitPromise: true });
   const seen = result.value ?? { faults: [result.description] };
   const { cssContentSize } = await call("Page.getLayoutMetrics");
