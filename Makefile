@@ -3,7 +3,7 @@
 
 CLIENTS := $(CURDIR)/target/clients
 E2E := $(CURDIR)/target/e2e
-SOURCES := gateway/tests/clients
+SOURCES := gateway/tests/fixtures/clients
 LANGUAGES := $(CURDIR)/target/languages
 TEMPLATES := plugin-sdk/templates
 DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
@@ -53,15 +53,15 @@ languages: wasm-target install-npm install-wheels ## Plugins in JavaScript and P
 # and no namespace is left behind, however the tests end. Two at a time, as each starts a cluster, which takes a core.
 e2e: wasm-target languages install-aws-cli install-moto ## A node of a real cluster: API server, network namespaces as pods (root)
 	$(say) 'what the end-to-end tests need'
-	@gateway/tests/e2e/install.sh '$(E2E)' || case $$? in 3) exit 0;; *) exit 1;; esac; \
+	@gateway/tests/node/install.sh '$(E2E)' || case $$? in 3) exit 0;; *) exit 1;; esac; \
 	deploy/tests/prometheus.sh '$(E2E)' && \
 	$(MAKE) --no-print-directory screenshots && \
 	printf '\n==> end-to-end tests\n' && \
-	cargo test --workspace --test intercept --test e2e --no-run && \
+	cargo test --workspace --test node --no-run && \
 	METAGATE_E2E='$(E2E)' METAGATE_CLIENTS='$(CLIENTS)' \
 	unshare --mount --pid --mount-proc --fork --kill-child sh -ec ' \
 		mkdir -p /run/netns; mount -t tmpfs none /run/netns; \
-		exec cargo test --workspace --test intercept --test e2e -- --test-threads=2'
+		exec cargo test --workspace --test node -- --test-threads=2'
 
 screenshots: build ## Pictures of the status page in target/screenshots, with chromium
 	$(say) 'the status page in a browser'
@@ -70,7 +70,7 @@ screenshots: build ## Pictures of the status page in target/screenshots, with ch
 # Optimizes the gateway alone, not the crates below it: the cheapest build in which ten million take minutes.
 churn: wasm-target ## Ten million requests under churn: nobody gets another's
 	METAGATE_CHURN_REQUESTS=10_000_000 cargo test --config 'profile.test.package.metagate.opt-level=2' \
-		--workspace --test churn -- --nocapture
+		--workspace --test gateway churn:: -- --nocapture
 
 # libFuzzer, which needs a C++ compiler and no nightly toolchain. Cargo keeps what it builds by a wrapper apart, and the
 # crates below are those of every other build. What is found is target/fuzz/TARGET-crash-…: run the program on that file.

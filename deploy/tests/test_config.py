@@ -10,7 +10,7 @@ import unittest
 import chart
 
 METAGATE = os.environ["METAGATE"]
-MIGRATED = sorted(chart.DEPLOY.parent.joinpath("gateway/tests/migrate").glob("*/*.toml"))
+MIGRATED = sorted(chart.DEPLOY.parent.joinpath("gateway/tests/fixtures/migrate").glob("*/*.toml"))
 KEYS = "METAGATE_IMDS__TOKEN_KEY_FILE"
 
 

@@ -63,7 +63,7 @@ impl Client {
 }
 
 fn source(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients").join(file)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clients").join(file)
 }
 
 struct Program {

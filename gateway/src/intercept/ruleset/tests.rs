@@ -1,4 +1,4 @@
-//! What is written, and what is made of what is read. That nft lists what is written here is proven in `tests/intercept`.
+//! What is written, and what is made of what is read. That nft lists what is written here is proven in `tests/node/intercept`.
 
 use std::{fs, path::Path};
 
@@ -39,7 +39,7 @@ fn listed(redirect: &Redirect) -> Value {
 
 #[test]
 fn rulesets_are_written_in_these_words() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/intercept/golden");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/intercept");
     for (name, redirect) in [
         ("default", redirect(&["!lo"], &["10.0.0.7", "fd00::7"])),
         ("vpc-cni", redirect(&["eni+", "vlan+"], &["10.0.0.7"])),

@@ -1,0 +1,13 @@
+//! What needs nothing but cargo: the library and the program, against fakes on loopback.
+
+mod authoring;
+mod churn;
+mod cli;
+mod config;
+mod doctor;
+mod migrate;
+mod plugins;
+mod relay;
+mod roster;
+mod telemetry;
+mod wire;

@@ -1,0 +1,273 @@
+//! What a guest sees, what it can leave behind, and what it can fill.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use metagate::{
+    clock::Clock,
+    config::{self, Mode},
+    plugin::{FaultKind, Host, Plugin},
+    policy::{Rejection, Rules},
+    workload::Workload,
+};
+use metagate_plugin_artifacts::testing::HOSTILE;
+use serde_json::json;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+use super::{
+    bench::{self, Bench, defaults},
+    guests::{builtin, echo, load, scripted, three},
+    pods::{allow, annotated, does, harmless, labelled, much, numbered, pod, role, running},
+};
+
+fn with_all_kinds() -> Workload {
+    let keys =
+        ["tier", "example.com/a", "example.com/b", "example.org/c", "stage", "owner", "eks.amazonaws.com/role-arn"];
+    let all: metagate::workload::Pairs = keys.map(|key| (key.to_owned(), "secret".to_owned())).into();
+    Workload {
+        labels: all.clone(),
+        annotations: all.clone(),
+        namespace_labels: all.clone(),
+        namespace_annotations: all.clone(),
+        service_account_annotations: all,
+        images: ["app", "proxy"].map(|container| (container.to_owned(), "secret".to_owned())).into(),
+        ..pod(&[])
+    }
+}
+
+fn all_images(guest: config::Plugin) -> config::Plugin {
+    let config = json!({ "script": "images", "interest": { "attributes": ["image/*"] } });
+    config::Plugin { name: "images".into(), config, ..guest }
+}
+
+#[tokio::test]
+async fn a_plugin_is_shown_what_it_asked_for_and_nothing_else() {
+    let denial = Bench::new([echo().await]).denied(with_all_kinds()).await;
+    assert_eq!(
+        denial.reason,
+        "labels[tier] annotations[example.com/a,example.com/b] namespace-labels[stage] namespace-annotations[owner] \
+         service-account-annotations[eks.amazonaws.com/role-arn] attributes[image/app,now] decisions-before=0"
+    );
+}
+
+#[tokio::test]
+async fn only_a_plugin_with_the_clock_is_told_the_time() {
+    let shown = Bench::new(three().await).denied(pod(&[("first", does("resolve", "echo"))])).await.reason;
+    assert!(shown.contains(" attributes[] "), "{shown}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_does_not_ask_for_the_time_is_not_told_it_even_where_it_is_granted() {
+    let granted = scripted("granted", |guest| config::Plugin { clock: true, ..guest }).await;
+    let shown = Bench::new([granted]).denied(pod(&[("granted", does("resolve", "echo"))])).await.reason;
+    assert!(shown.contains(" attributes[] "), "{shown}");
+}
+
+#[tokio::test]
+async fn images_are_shown_only_to_a_plugin_that_asks() {
+    let with_images = |name: &str| {
+        let asking = annotated(pod(&[(name, does("resolve", "echo"))]), "example.com/a", "x");
+        running(running(asking, "app", "shop:1"), "proxy", "mesh:2")
+    };
+    let shown = Bench::new(three().await).denied(with_images("first")).await.reason;
+    assert!(shown.contains(" attributes[] "), "{shown}");
+    let shown = Bench::new([load(HOSTILE, all_images).await.unwrap()]).denied(with_images("images")).await.reason;
+    assert!(shown.contains(" attributes[image/app,image/proxy] "), "{shown}");
+}
+
+#[tokio::test]
+async fn a_pod_with_more_containers_than_a_plugin_can_be_shown_is_denied() {
+    let bench = Bench::new([load(HOSTILE, all_images).await.unwrap()]);
+    let with = |count| Workload { images: numbered("c", count), ..pod(&[]) };
+    assert!(matches!(bench.grant(with(256)).await, Err(Rejection::NoRole)));
+    let denial = bench.denied(with(257)).await;
+    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("images", "too-much-metadata"));
+    assert!(denial.reason.contains("256 attributes"), "{}", denial.reason);
+}
+
+/// Also of what another plugin was shown: the third asked for no more because the echoing one did.
+#[tokio::test]
+async fn one_plugins_interest_shows_nothing_to_another() {
+    let [first, ..] = three().await;
+    let scripted = annotated(with_all_kinds(), "first", &does("resolve", "echo").to_string());
+    let shown = Bench::new([first, echo().await]).denied(scripted).await.reason;
+    assert!(shown.starts_with("labels[tier] annotations[first] namespace-labels[] "), "{shown}");
+}
+
+#[tokio::test]
+async fn authorize_is_told_how_the_role_was_written() {
+    let pod = pod(&[("first", role("web")), ("second", does("authorize", "echo"))]);
+    let shown = Bench::new(three().await).denied(pod).await.reason;
+    assert!(shown.contains("role-attributes[as-written,base-arn] "), "{shown}");
+}
+
+#[tokio::test]
+async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
+    let bench = Bench::new([echo().await]);
+    let with = |count: usize| {
+        let mut pod = pod(&[("echo", does("resolve", "abstain"))]);
+        pod.annotations = pod.annotations.with(numbered("example.com/", count - 1).to_vec());
+        pod
+    };
+    assert!(matches!(bench.grant(with(256)).await, Err(Rejection::NoRole)));
+    let denial = bench.denied(with(257)).await;
+    assert_eq!((denial.by.as_str(), denial.code.as_str()), ("echo", "too-much-metadata"));
+    assert!(denial.reason.contains("256 annotations"), "{}", denial.reason);
+    assert_eq!(
+        denial,
+        bench::denial(bench.policy.explain(&Arc::new(with(257)), None).await.outcome.rejection().unwrap().clone())
+    );
+}
+
+/// One that asks for `example.com/…` annotations that begin with this letter.
+async fn reader(letter: &str, mode: Mode) -> Plugin {
+    let config = json!({ "script": letter, "interest": { "annotations": [format!("example.com/{letter}*")] } });
+    load(HOSTILE, |guest| config::Plugin { name: letter.into(), mode, config, ..guest }).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_only_tried_refuses_nobody_for_having_too_much() {
+    let [first, second, _] = three().await;
+    let bench = Bench::new([first, second, reader("a", Mode::Audit).await]);
+    let mut crowded = harmless();
+    crowded.annotations = crowded.annotations.with(numbered("example.com/a", 5000).to_vec());
+    let crowded = Arc::new(crowded);
+    assert!(bench.policy.grant(&crowded).await.is_ok() && bench.policy.grant(&crowded).await.is_ok());
+    assert_eq!(bench.worked_out(), ["granted"], "it was remembered, though it is no question that is kept");
+    let steps = bench.policy.explain(&crowded, None).await.steps;
+    assert!(steps.iter().any(|step| &*step.plugin == "a" && step.audited && step.said.text().contains("256")));
+}
+
+#[tokio::test]
+async fn what_each_plugin_can_be_shown_is_not_too_much_for_all_of_them() {
+    let [first, second, _] = three().await;
+    let bench = Bench::new([first, second, reader("a", Mode::Enforce).await, reader("b", Mode::Enforce).await]);
+    let mut pod = harmless();
+    pod.annotations = pod.annotations.with(numbered("example.com/a", 200).to_vec());
+    pod.annotations = pod.annotations.with(numbered("example.com/b", 200).to_vec());
+    bench.granted(pod).await;
+}
+
+#[tokio::test]
+async fn what_no_plugin_reads_may_be_as_much_as_it_likes() {
+    let mut crowded = harmless();
+    crowded.annotations = crowded.annotations.with(numbered("other.example.com/", 5000).to_vec());
+    crowded.labels = crowded.labels.with(numbered("l", 5000).to_vec());
+    crowded.namespace_annotations = numbered("n", 5000);
+    Bench::new(three().await).granted(crowded).await;
+}
+
+/// The guest counts its decisions in a global: asked about many pods, it always counts from nought.
+#[tokio::test]
+async fn nothing_of_one_decision_is_there_in_the_next() {
+    let bench = Bench::new(three().await);
+    for tier in ["a", "b", "c"] {
+        let of_tier = |phase| labelled(pod(&[("first", role("web")), ("second", does(phase, "echo"))]), "tier", tier);
+        let resolving = labelled(pod(&[("second", does("resolve", "echo"))]), "tier", tier);
+        assert!(bench.denied(resolving).await.reason.ends_with(" decisions-before=0"));
+        // The first one resolves, so this is the first question that the second hears.
+        assert!(bench.denied(of_tier("authorize")).await.reason.ends_with(" decisions-before=0"));
+    }
+}
+
+/// Of that it shares an instance between the phases of one decision the guest makes two.
+#[tokio::test]
+async fn both_questions_of_one_decision_go_to_one_instance() {
+    let bench = Bench::new(three().await);
+    let both = pod(&[("first", does("authorize", "echo")), ("second", role("web"))]);
+    assert!(bench.denied(both).await.reason.ends_with(" decisions-before=1"));
+}
+
+struct Lines(Arc<AtomicUsize>);
+
+impl<S: tracing::Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "metagate::plugin" {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The threads that guests wrote their lines on.
+struct Threads(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Threads {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "metagate::plugin" {
+            self.0.lock().unwrap().insert(std::thread::current().name().unwrap_or_default().to_owned());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_is_a_file_is_asked_on_the_plugins_threads_only() {
+    let threads = Arc::default();
+    let bench = Bench::new(three().await);
+    let subscriber = tracing_subscriber::registry().with(Threads(Arc::clone(&threads)));
+    let _here = tracing::subscriber::set_default(subscriber);
+    bench
+        .granted(pod(&[("first", role("web")), ("second", much("authorize", "log-flood", 1)), ("third", allow())]))
+        .await;
+    assert_eq!(*threads.lock().unwrap(), BTreeSet::from(["metagate-plugin".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_cut_short() {
+    let lines = Arc::new(AtomicUsize::new(0));
+    let bench = Bench::new(three().await);
+    let subscriber = tracing_subscriber::registry().with(Lines(Arc::clone(&lines)));
+    let _here = tracing::subscriber::set_default(subscriber);
+    let flood = [("first", role("web")), ("second", much("authorize", "log-flood", 500)), ("third", allow())];
+    bench.granted(pod(&flood)).await;
+    assert_eq!(lines.load(Ordering::Relaxed), 64);
+}
+
+/// In a host of its own, since every instance that it has is taken here.
+#[tokio::test]
+async fn when_every_instance_is_taken_decisions_are_refused_until_one_is_free() {
+    let host = Host::new().unwrap();
+    let annotations = Plugin::load(&host, builtin("annotations", json!({}))).await.unwrap();
+    let regex = Plugin::load(&host, builtin("namespace-regex", json!({ "missing": "allow" }))).await.unwrap();
+    let rules = Rules::new(vec![annotations.clone(), regex], defaults());
+    let bench = Bench::built(&host, rules, Clock::system());
+    let asking = || annotated(pod(&[]), "iam.amazonaws.com/role", "web");
+    bench.granted(asking()).await;
+    let bench = Bench::built(&host, Rules::clone(&bench.policy.rules()), Clock::system());
+
+    let mut taken = Vec::new();
+    let refused = loop {
+        match annotations.instance(&host).await {
+            Ok(instance) => taken.push(instance),
+            Err(fault) => break fault,
+        }
+    };
+    assert_eq!(refused.kind, FaultKind::Exhausted, "{refused}");
+    assert_eq!(bench.failed(asking()).await.kind, FaultKind::Exhausted);
+    taken.pop();
+    assert_eq!(bench.failed(asking()).await.plugin, "namespace-regex", "with one instance only one plugin is heard");
+    taken.pop();
+    assert_eq!(bench.granted(asking()).await, "arn:aws:iam::123456789012:role/web");
+    assert_eq!(bench.worked_out(), ["failed", "failed", "granted"]);
+}
+
+/// By the least that it takes, which no busy machine makes shorter: two loops of 200 ms (less a tick), and a second's rest between
+/// them. Side by side they would take one loop's time.
+#[tokio::test]
+async fn a_pod_on_which_a_plugin_loops_has_one_decision_at_a_time_and_rests_after_it() {
+    let bench = Arc::new(Bench::new(three().await));
+    let looping = Arc::new(pod(&[("first", role("web")), ("second", does("authorize-path", "loop"))]));
+    let (began, mut asking) = (std::time::Instant::now(), tokio::task::JoinSet::new());
+    for path in ["meta-data/instance-id", "meta-data/ami-id"] {
+        let (bench, looping) = (Arc::clone(&bench), Arc::clone(&looping));
+        asking.spawn(async move { bench::fault(bench.policy.admit(&looping, path).await.unwrap_err()).kind });
+    }
+    assert_eq!(bench.granted(harmless()).await, "arn:aws:iam::123456789012:role/web");
+    let kinds = asking.join_all().await;
+    assert_eq!(kinds, [FaultKind::Timeout, FaultKind::Timeout]);
+    assert!(began.elapsed() >= std::time::Duration::from_millis(1300), "{:?}", began.elapsed());
+}

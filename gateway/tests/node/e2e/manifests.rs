@@ -1,0 +1,81 @@
+//! What deploy/ installs, as this API server sees it.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+
+use super::{cluster::Cluster, lab::Lab};
+
+/// As deploy/ names both.
+pub(crate) const NAMESPACE: &str = "metagate";
+pub(crate) const SERVICE_ACCOUNT: &str = "metagate";
+const BASE: &str = "base";
+/// What is asked for beside the base: each with the rights that it takes.
+const OVERLAYS: [&str; 2] = ["irsa", "startup-taint"];
+const RIGHTS: [&str; 4] = ["namespace.yaml", "service-account.yaml", "cluster-role.yaml", "cluster-role-binding.yaml"];
+/// Kinds that are younger than Kubernetes 1.20, which the tests run.
+const YOUNGER: [&str; 2] = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
+
+/// The gateway's service account, with the rights that the base and both overlays give it, and no other.
+pub(crate) async fn apply_rights(cluster: &Cluster) {
+    let files: Vec<PathBuf> = files().into_iter().filter(|file| gives_rights(file)).collect();
+    let files: Vec<String> = files.iter().map(|file| format!("--filename={}", file.display())).collect();
+    let applied = cluster.kubectl([vec!["apply"], files.iter().map(String::as_str).collect()].concat()).await;
+    assert!(applied.status.success(), "{applied:?}");
+}
+
+#[tokio::test]
+async fn the_api_server_takes_every_manifest_whose_kind_it_knows() {
+    let Some(lab) = Lab::start().await else { return };
+    apply_rights(&lab.cluster).await;
+    let (mut taken, mut unknown) = (Vec::new(), 0);
+    for file in files() {
+        match try_out(&lab.cluster, &file).await {
+            Some(kind) => {
+                let right = kind.contains("Role") || kind == "ServiceAccount";
+                assert!(!right || gives_rights(&file), "these tests run without a right of {}", file.display());
+                taken.push(kind);
+            }
+            None => unknown += 1,
+        }
+    }
+    taken.sort();
+    println!("taken: {}; not known to this API server: {unknown}", taken.join(", "));
+    assert!(["DaemonSet", "ConfigMap", "ClusterRole"].iter().all(|kind| taken.iter().any(|taken| taken == kind)));
+}
+
+/// The kind that the file's object has, or None where the API server does not know it and is not expected to.
+async fn try_out(cluster: &Cluster, file: &Path) -> Option<String> {
+    let name = file.display().to_string();
+    // What the API server is too old for it leaves out; kubectl, which would refuse it, is not asked.
+    let options = ["apply", "--dry-run=server", "--validate=false", "--output=json", "--filename", &name];
+    let tried = cluster.kubectl(options).await;
+    if YOUNGER.iter().any(|kind| tried.stderr.contains(&format!("no matches for kind \"{kind}\""))) {
+        return None;
+    }
+    assert!(tried.status.success(), "{name}: {tried:?}");
+    let object: Value = serde_json::from_str(&tried.stdout).unwrap();
+    Some(object["kind"].as_str().unwrap().to_owned())
+}
+
+/// One object each.
+fn files() -> Vec<PathBuf> {
+    let kustomize = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kustomize");
+    let folders = [BASE].into_iter().chain(OVERLAYS).map(|folder| kustomize.join(folder));
+    let mut files: Vec<PathBuf> = folders
+        .flat_map(|folder| fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())))
+        .map(|entry| entry.unwrap().path())
+        .filter(|file| file.file_name() != Some(OsStr::new("kustomization.yaml")))
+        .collect();
+    // A namespace comes before what is in it.
+    files.sort_by_key(|file| (file.file_name() != Some(OsStr::new("namespace.yaml")), file.clone()));
+    files
+}
+
+fn gives_rights(file: &Path) -> bool {
+    RIGHTS.iter().any(|name| file.file_name() == Some(OsStr::new(name)))
+}
