@@ -20,9 +20,10 @@ use http::{Response, request::Parts};
 use http_body_util::Full;
 use metagate::{
     caller::identify,
+    catalogue::CanonicalPath,
     config::Config,
     credential::{Credential, Form},
-    dialect::{Answer, CanonicalPath, imds},
+    dialect::{Answer, imds},
     handle::handle,
     policy::Grant,
     session::Session,

@@ -9,6 +9,7 @@ use opentelemetry::context::FutureExt;
 
 use crate::{
     caller::{Origin, identify, standing},
+    catalogue::{AllowList, Catalogue},
     clock::Clock,
     config::TokenMode,
     credential::Credentials,
@@ -16,7 +17,7 @@ use crate::{
     lifecycle::Configuration,
     policy::{Grant, Policy, Rejection},
     refusal::Refusal,
-    relay::{AllowList, Catalogue, Relay, RelayError},
+    relay::{Relay, RelayError},
     roster::{Feed, Standing},
     session::{Keyring, Session, Token, Ttl},
     telemetry::{Protocol, Record, Telemetry},

@@ -38,6 +38,7 @@ pub mod migrate;
 pub mod telemetry;
 
 // Nouns and ground.
+pub mod catalogue;
 pub mod clock;
 pub mod key_file;
 pub mod lifecycle;

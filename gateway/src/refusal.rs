@@ -8,8 +8,8 @@ use http::StatusCode;
 
 use crate::{
     caller::Unidentified,
+    catalogue::PathError,
     credential::CredentialError,
-    dialect::PathError,
     plugin::Fault,
     policy::{Denial, Rejection},
     relay::RelayError,

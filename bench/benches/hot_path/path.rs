@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::Criterion;
-use metagate::dialect::CanonicalPath;
+use metagate::catalogue::CanonicalPath;
 use metagate_bench::node::CREDENTIAL;
 
 pub(crate) fn bench(criterion: &mut Criterion) {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     admin::{About, AdminListener},
+    catalogue::AllowList,
     clock::Clock,
     config::{AdminListen, Config, Faults, Loaded, Sources, Vocabulary, load_with},
     connection::Timeouts,
@@ -22,7 +23,7 @@ use crate::{
     listen::{Limits, Listener, Room},
     plugin::{self, Host, Plugin},
     policy::{Decision, Defaults, Policy, Rules},
-    relay::{AllowList, Relay},
+    relay::Relay,
     roster::fixed,
     session::Keyring,
     source,

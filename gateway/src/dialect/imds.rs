@@ -12,8 +12,9 @@ use http_body_util::Full;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Answer, Ask, CanonicalPath, Hosts, Request};
+use super::{Answer, Ask, Hosts, Request};
 use crate::{
+    catalogue::CanonicalPath,
     credential::{Credential, Form},
     refusal::{HeaderFault, Refusal},
     role::RoleArn,

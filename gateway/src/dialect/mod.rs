@@ -2,10 +2,8 @@
 
 mod host;
 pub mod imds;
-mod path;
 
 pub use host::Hosts;
-pub use path::{CanonicalPath, PathError};
 
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::NextStep;
 use crate::{
+    catalogue::{AllowList, Catalogue},
     dialect::{Ask, imds},
     refusal::Refusal,
-    relay::{AllowList, Catalogue},
 };
 
 /// What there is to explain.

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 
 use self::asked::{Asked, Nowhere};
 use crate::{
+    catalogue::AllowList,
     credential::{Credential, KeyState},
     plugin::Interest,
     policy::{Decision, Grant, Outcome, Policy, Rules, Step},
     refusal::Refusal,
-    relay::AllowList,
     workload::Workload,
 };
 

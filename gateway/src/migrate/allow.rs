@@ -2,7 +2,7 @@
 
 use regex_lite::{Regex, RegexBuilder};
 
-use crate::relay::known_names;
+use crate::catalogue::known_names;
 
 /// What an expression admits.
 pub(super) struct Admitted {
@@ -70,7 +70,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::relay::AllowList;
+    use crate::catalogue::AllowList;
 
     const NOTHING: [&str; 0] = [];
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Document, RelayError, table::Freshness};
+use super::{Document, RelayError};
+use crate::catalogue::Freshness;
 
 /// Absence can end at any time (a tag is set, an address is associated), so it is asked about more often.
 const ABSENT_FOR: Duration = Duration::from_secs(10);

@@ -6,13 +6,13 @@ use http::{Method, StatusCode, header::CONTENT_TYPE};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    Document, Entry, RelayError,
+    Document, RelayError,
     document::ContentType,
     session::{Pass, Session},
     transport::{BODY_MAX, Endpoint, Fault, Reply, Transport},
     upstream::{Read, Upstream},
 };
-use crate::telemetry::ImdsRequests;
+use crate::{catalogue::Entry, telemetry::ImdsRequests};
 
 /// For everything: waiting for a place, connecting, a token, the answer. IMDS answers in milliseconds or not at all.
 const READ_WITHIN: Duration = Duration::from_secs(2);

@@ -1,26 +1,18 @@
-//! Everything of the instance metadata service that is not credentials: the catalogue of what exists, the operator's
-//! allow-list, and a cached read of the node's own service.
+//! Everything of the instance metadata service that is not credentials: a cached read of the node's own service.
 //!
 //! Peers relayed what a client sent, and lost the node's role that way (kiam#516). Here a client's path only chooses an
 //! [`Entry`]; the request that the node sees is made from the entry alone.
 
-mod allow;
-mod catalogue;
 mod document;
 mod error;
 mod hold;
 mod imds;
-mod names;
 mod probe;
 mod sandbox;
 mod session;
-mod table;
 mod transport;
 mod upstream;
-mod wildcard;
 
-pub use allow::{AllowError, AllowFault, AllowList, DEFAULT};
-pub use catalogue::{Catalogue, Entry, Listing, NodeListing};
 pub use document::{ContentType, Document};
 pub use error::RelayError;
 pub use imds::HttpUpstream;
@@ -28,8 +20,6 @@ pub use probe::{Probe, ProbeError, probe};
 pub use sandbox::{NODE_SECRET, SandboxInstance};
 pub use transport::{Endpoint, EndpointError};
 pub use upstream::{Read, Upstream};
-
-pub(crate) use names::known_names;
 
 use std::{
     collections::HashMap,
@@ -48,6 +38,7 @@ use tokio::{
 };
 
 use crate::{
+    catalogue::{AllowList, Catalogue, Entry, Listing},
     config::{self, ImdsEndpoint},
     telemetry::ImdsRequests,
 };

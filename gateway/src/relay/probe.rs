@@ -7,11 +7,10 @@ use http::Method;
 use tokio::time::timeout;
 
 use super::{
-    Entry,
     session::{Pass, mint_request, minted},
     transport::{Endpoint, Fault, Transport},
 };
-use crate::telemetry::ImdsRequests;
+use crate::{catalogue::Entry, telemetry::ImdsRequests};
 
 /// Above the time that connecting may take: what is late then is the answer.
 const WITHIN: Duration = Duration::from_secs(2);

@@ -6,9 +6,10 @@
 use std::{collections::BTreeMap, future::ready};
 
 use super::{
-    Document, Entry, RelayError,
+    Document, RelayError,
     upstream::{Read, Upstream},
 };
+use crate::catalogue::Entry;
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "eu-west-1";
@@ -210,7 +211,7 @@ fn credentials() -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::relay::{AllowList, Catalogue};
+    use crate::catalogue::{AllowList, Catalogue};
 
     fn read(path: &str) -> String {
         let document = SandboxInstance::new().answer(path).unwrap_or_else(|| panic!("no {path}"));

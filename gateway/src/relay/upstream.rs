@@ -2,7 +2,8 @@
 
 use std::pin::Pin;
 
-use super::{Document, Entry, RelayError};
+use super::{Document, RelayError};
+use crate::catalogue::Entry;
 
 /// One read, no cache and no patience beyond the upstream's own deadline: how often to ask is the relay's business.
 pub trait Upstream: Send + Sync + 'static {

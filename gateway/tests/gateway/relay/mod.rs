@@ -10,7 +10,8 @@ use std::{
 };
 
 use metagate::{
-    relay::{AllowList, Catalogue, ContentType, Document, Entry, HttpUpstream, Relay, RelayError, Upstream},
+    catalogue::{AllowList, Catalogue, Entry},
+    relay::{ContentType, Document, HttpUpstream, Relay, RelayError, Upstream},
     telemetry::ImdsRequests,
 };
 use metagate_testkit::{

@@ -135,7 +135,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::relay::{Catalogue, names::known_names};
+    use crate::catalogue::{Catalogue, names::known_names};
 
     fn parse(written: &[&str]) -> Result<AllowList, Vec<AllowError>> {
         AllowList::parse(&written.iter().map(|entry| (*entry).to_owned()).collect::<Vec<_>>())

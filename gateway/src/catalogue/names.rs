@@ -1,7 +1,7 @@
 //! The catalogue's names as an operator writes them, for whoever mistyped one.
 
 use super::{
-    catalogue::below,
+    entry::below,
     table::{Kind, Name, ROOT},
 };
 

@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Freshness {
+pub(crate) enum Freshness {
     /// Set at launch or changed rarely.
     Steady,
     /// A warning with a deadline: a spot instance has two minutes from it.

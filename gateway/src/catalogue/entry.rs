@@ -82,12 +82,12 @@ pub struct NodeListing {
 
 impl NodeListing {
     /// What to ask the node. The slash makes it the directory: only a listing can be asked for in this form.
-    pub(super) fn entry(&self) -> Entry {
+    pub(crate) fn entry(&self) -> Entry {
         Entry { path: format!("{}/", self.path).into(), freshness: Freshness::Steady }
     }
 
     /// Those lines of the node's own listing that are names of this directory and that `allow` admits.
-    pub(super) fn names(&self, body: &[u8], allow: &AllowList) -> Vec<String> {
+    pub(crate) fn names(&self, body: &[u8], allow: &AllowList) -> Vec<String> {
         let text = String::from_utf8_lossy(body);
         let mut names = Vec::new();
         for line in text.lines() {
@@ -107,22 +107,22 @@ impl Entry {
         &self.path
     }
 
-    pub(super) fn freshness(&self) -> Freshness {
+    pub(crate) fn freshness(&self) -> Freshness {
         self.freshness
     }
 
     /// For the gateway itself: whose instance profile the node has. No catalogue entry, so no pod can name it.
-    pub(super) fn instance_profile() -> Self {
+    pub(crate) fn instance_profile() -> Self {
         Self { path: "meta-data/iam/info".into(), freshness: Freshness::Steady }
     }
 
     /// For the gateway itself: where the node is.
-    pub(super) fn region() -> Self {
+    pub(crate) fn region() -> Self {
         Self { path: "meta-data/placement/region".into(), freshness: Freshness::Steady }
     }
 
     /// For the gateway itself: what every instance has.
-    pub(super) fn instance_id() -> Self {
+    pub(crate) fn instance_id() -> Self {
         Self { path: "meta-data/instance-id".into(), freshness: Freshness::Steady }
     }
 }

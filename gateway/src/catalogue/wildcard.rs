@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    pub(in crate::relay) const ALL: [Wildcard; 6] = [
+    pub(in crate::catalogue) const ALL: [Wildcard; 6] = [
         Wildcard::Mac,
         Wildcard::PublicIpv4,
         Wildcard::BlockDevice,
