@@ -7,11 +7,13 @@ mod dns;
 mod document;
 mod effective;
 mod extract;
+mod interface;
 mod json;
 mod key;
 mod layers;
 mod load;
 mod nearest;
+mod node_address;
 mod origin;
 mod quote;
 pub mod raw;
@@ -23,7 +25,9 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 pub use diagnostic::{Fault, Faults};
 pub use effective::Effective;
+pub use interface::{Interfaces, NoInterface, Pattern, PatternError};
 pub use load::{AllowCheck, BUILTINS, Loaded, Vocabulary, load, load_with};
+pub use node_address::{AddressError, METADATA_V4, METADATA_V6, NodeAddresses};
 pub use origin::Origin;
 pub use sources::{DEFAULT_FILE, SANDBOX, Sources};
 
@@ -39,7 +43,6 @@ pub(crate) use quote::quote;
 pub(crate) use units::{Refused, duration, size};
 
 use crate::{
-    intercept::{Interfaces, NodeAddresses},
     plugin::PublicKey,
     role::{BaseArn, SessionTemplate},
 };

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    address::{METADATA_V4, METADATA_V6},
     nft::{ChainName, Nft, NftError, execute},
     ruleset::{TABLE, objects, statements, text_of},
 };
+use crate::config::{METADATA_V4, METADATA_V6};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignRule {

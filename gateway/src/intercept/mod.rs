@@ -4,7 +4,6 @@
 //! many a pod's interface lacks (Calico, VPC CNI), which nft's own `redirect` would need. Nothing here looks at whether
 //! the gateway runs: while it does not, pods are refused, and never reach the node's role.
 
-mod address;
 mod foreign;
 mod interface;
 mod nft;
@@ -19,9 +18,8 @@ mod watch;
 
 use serde::Serialize;
 
-pub use address::{AddressError, METADATA_V4, METADATA_V6, NodeAddresses};
 pub use foreign::ForeignRule;
-pub use interface::{Interfaces, NoInterface, Pattern, PatternError, existing as existing_interfaces};
+pub use interface::existing as existing_interfaces;
 pub use nft::{Nft, NftError};
 pub use privilege::{PrivilegeError, keep_only_net_admin};
 pub use ruleset::{Redirect, TABLE};

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{address::NodeAddresses, interface::Interfaces};
+use crate::config::{Interfaces, NodeAddresses};
 
 pub const TABLE: &str = "metagate";
 const FAMILY: &str = "inet";

@@ -3,10 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Checker, Key, quote, raw};
-use crate::{
-    config::Intercept,
-    intercept::{Interfaces, NodeAddresses},
-};
+use crate::config::{Intercept, Interfaces, NodeAddresses};
 
 impl Checker<'_> {
     pub(super) fn intercept(&mut self, raw: &raw::Intercept) -> Option<Intercept> {

@@ -53,7 +53,7 @@ impl NodeAddresses {
     }
 
     /// Each of the metadata service's addresses, with the node's address of its family.
-    pub(super) fn pairs(&self) -> [(IpAddr, Option<IpAddr>); 2] {
+    pub(crate) fn pairs(&self) -> [(IpAddr, Option<IpAddr>); 2] {
         [(METADATA_V4.into(), self.v4.map(IpAddr::from)), (METADATA_V6.into(), self.v6.map(IpAddr::from))]
     }
 
