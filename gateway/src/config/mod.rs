@@ -15,6 +15,7 @@ mod load;
 mod nearest;
 mod node_address;
 mod origin;
+mod public_key;
 mod quote;
 pub mod raw;
 pub(crate) mod redact;
@@ -29,6 +30,7 @@ pub use interface::{Interfaces, NoInterface, Pattern, PatternError};
 pub use load::{AllowCheck, BUILTINS, Loaded, Vocabulary, load, load_with};
 pub use node_address::{AddressError, METADATA_V4, METADATA_V6, NodeAddresses};
 pub use origin::Origin;
+pub use public_key::{PublicKey, PublicKeyError};
 pub use sources::{DEFAULT_FILE, SANDBOX, Sources};
 
 pub(crate) use check::plugins::{MEMORY as PLUGIN_MEMORY, TIMEOUT as PLUGIN_TIMEOUT};
@@ -42,10 +44,7 @@ pub(crate) use nearest::{any_of, nearest};
 pub(crate) use quote::quote;
 pub(crate) use units::{Refused, duration, size};
 
-use crate::{
-    plugin::PublicKey,
-    role::{BaseArn, SessionTemplate},
-};
+use crate::role::{BaseArn, SessionTemplate};
 
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -6,8 +6,8 @@ use metagate_plugin_artifacts::Builtin;
 use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
 
-use super::{LoadError, artifact::digest_hex, signature, signature::PublicKey};
-use crate::config::{self, PluginCode};
+use super::{LoadError, artifact::digest_hex, signature};
+use crate::config::{self, PluginCode, PublicKey};
 
 /// componentize-py's smallest guest is 18.4 MB; nobody's policy is larger.
 pub(crate) const FILE_MAX: u64 = 32 << 20;

@@ -7,11 +7,8 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-use super::{
-    CompiledError, bindings::PolicyPlugin, call::CallState, compiled::CompiledFolder, signature::PublicKey,
-    threads::Threads,
-};
-use crate::config;
+use super::{CompiledError, bindings::PolicyPlugin, call::CallState, compiled::CompiledFolder, threads::Threads};
+use crate::config::{self, PublicKey};
 
 /// Deadlines are counted in these. 10 ms costs 0.34% of a core on an idle process and is precise to one tick.
 pub(super) const TICK: Duration = Duration::from_millis(10);

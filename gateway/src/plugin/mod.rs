@@ -25,7 +25,7 @@ pub(crate) use engine::INSTANCES;
 pub use engine::{Host, HostError, MEMORY_MAX};
 pub(crate) use interest::image_attribute;
 pub use interest::{Interest, Keys};
-pub use signature::{PublicKey, PublicKeyError, SignatureError, beside as signature_beside};
+pub use signature::{SignatureError, beside as signature_beside};
 pub use version::INTERFACE;
 
 /// What a plugin says of a workload's role.
