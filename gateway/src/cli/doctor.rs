@@ -6,9 +6,8 @@ use anyhow::Context;
 use metagate::{
     app::load,
     clock::Clock,
-    config::Sources,
+    config::{INTERCEPT_STATUS_FILE, Sources},
     doctor::{Doctor, Finding, PATIENCE, Verdict},
-    intercept::STATUS_FILE,
 };
 
 use super::{ConfigArgs, FAILURE, Failure, Output, block_on, print};
@@ -34,7 +33,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
         false => args.config.load(),
     };
     let loaded = loaded.map(|loaded| loaded.config);
-    let configured = || loaded.as_ref().map_or(STATUS_FILE.into(), |config| config.intercept.status_file.clone());
+    let configured =
+        || loaded.as_ref().map_or(INTERCEPT_STATUS_FILE.into(), |config| config.intercept.status_file.clone());
     let status_file = args.status_file.clone().unwrap_or_else(configured);
     let doctor = Doctor { status_file, patience: PATIENCE, clock: Clock::system() };
     let findings = block_on(async { Ok(doctor.examine(loaded).await) })?;

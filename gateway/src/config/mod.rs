@@ -46,6 +46,13 @@ pub(crate) use units::{Refused, duration, size};
 
 use crate::role::{BaseArn, SessionTemplate};
 
+/// Where the chart has the watcher of the redirect write its status, and where everybody looks for it.
+pub const INTERCEPT_STATUS_FILE: &str = "/run/metagate-intercept/status.json";
+/// The largest `memory` that a plugin may be given; the plugin engine reserves as many bytes of addresses per instance.
+pub const PLUGIN_MEMORY_MAX: usize = 64 << 20;
+/// The gateway's own name among those of plugins, in metrics and refusals.
+pub const POLICY: &str = "policy";
+
 #[derive(Clone, Debug)]
 pub struct Config {
     pub pods: Pods,

@@ -4,8 +4,7 @@
 use figment::value::Dict;
 use serde::{Deserialize, Serialize};
 
-use super::load::BUILTINS;
-use crate::intercept::STATUS_FILE;
+use super::{INTERCEPT_STATUS_FILE, load::BUILTINS};
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -247,7 +246,7 @@ impl Default for Plugin {
 
 impl Default for Intercept {
     fn default() -> Self {
-        Self { interfaces: vec!["!lo".into()], node_ips: Vec::new(), status_file: STATUS_FILE.into() }
+        Self { interfaces: vec!["!lo".into()], node_ips: Vec::new(), status_file: INTERCEPT_STATUS_FILE.into() }
     }
 }
 

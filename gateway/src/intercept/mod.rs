@@ -23,7 +23,7 @@ pub use interface::existing as existing_interfaces;
 pub use nft::{Nft, NftError};
 pub use privilege::{PrivilegeError, keep_only_net_admin};
 pub use ruleset::{Redirect, TABLE};
-pub use status::{STATUS_FILE, Status};
+pub use status::Status;
 pub use watch::Watch;
 
 use nft::ChainName;

@@ -12,9 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::ForeignRule;
 
-/// Where the chart has a watcher write it, and everybody look for it.
-pub const STATUS_FILE: &str = "/run/metagate-intercept/status.json";
-
 /// A few rules of others are some hundred bytes each.
 const LONGEST: u64 = 64 << 10;
 

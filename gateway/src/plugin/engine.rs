@@ -8,7 +8,7 @@ use wasmtime::{
 };
 
 use super::{CompiledError, bindings::PolicyPlugin, call::CallState, compiled::CompiledFolder, threads::Threads};
-use crate::config::{self, PublicKey};
+use crate::config::{self, PLUGIN_MEMORY_MAX, PublicKey};
 
 /// Deadlines are counted in these. 10 ms costs 0.34% of a core on an idle process and is precise to one tick.
 pub(super) const TICK: Duration = Duration::from_millis(10);
@@ -22,8 +22,6 @@ pub(super) const MEMORIES_EACH: u32 = 4;
 pub(super) const TABLES_EACH: u32 = 10;
 /// SpiderMonkey's guests ask for 7,689.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
-/// The most that `memory` may be configured to.
-pub const MEMORY_MAX: usize = 64 << 20;
 
 /// An engine, the imports that a plugin may have, the threads that plugins run on, and what a plugin's file must be.
 #[derive(Clone)]
@@ -88,7 +86,7 @@ fn pool() -> PoolingAllocationConfig {
         .table_elements(TABLE_ELEMENTS)
         .max_core_instance_size(1 << 20)
         .max_component_instance_size(1 << 20)
-        .max_memory_size(MEMORY_MAX)
+        .max_memory_size(PLUGIN_MEMORY_MAX)
         // Measured: with PAGEMAP_SCAN, resetting what a guest touched is cheaper than giving it back; without, dearer.
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(4 << 10)

@@ -22,7 +22,7 @@ pub use component::{Access, Surface};
 pub use convert::{RoleAnswer, TooMuch, shown_role, shown_workload};
 pub(crate) use convert::{bounded_attributes, bounded_pairs, printable};
 pub(crate) use engine::INSTANCES;
-pub use engine::{Host, HostError, MEMORY_MAX};
+pub use engine::{Host, HostError};
 pub(crate) use interest::image_attribute;
 pub use interest::{Interest, Keys};
 pub use signature::{SignatureError, beside as signature_beside};

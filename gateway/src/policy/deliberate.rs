@@ -257,7 +257,7 @@ impl Unheard {
 }
 
 /// Who is named where no plugin is.
-pub const POLICY: &str = "policy";
+pub use crate::config::POLICY;
 
 /// The code of a denial for a workload that carries more than plugins can be shown.
 const TOO_MUCH: &str = "too-much-metadata";

@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{Checker, Key, any_of, bounds, nearest, quote, raw};
 use crate::config::{
-    Plugin, PluginCode,
+    PLUGIN_MEMORY_MAX, POLICY, Plugin, PluginCode,
     json::{NO_JSON, NO_JSON_HELP, json_of},
     units::{self, Bounds},
 };
-use crate::{plugin::MEMORY_MAX, policy::POLICY};
 
 /// A decision stands between a pod and its credentials; SDKs give up after 1 s to 5 s.
 pub(crate) const TIMEOUT: Bounds<Duration> = bounds(
@@ -16,7 +15,7 @@ pub(crate) const TIMEOUT: Bounds<Duration> = bounds(
     "a built-in decides in microseconds, and SDKs give up after 1s to 5s",
 );
 pub(crate) const MEMORY: Bounds<u64> = bounds(
-    64 << 10..=MEMORY_MAX as u64,
+    64 << 10..=PLUGIN_MEMORY_MAX as u64,
     "WebAssembly memory comes in pages of 64 KiB, and the engine reserves 64 MiB of addresses for each instance",
 );
 const CACHE: Bounds<Duration> = bounds(
