@@ -200,12 +200,8 @@ impl Admin {
     async fn explanation(&self, workload: &Arc<Workload>, question: Question<'_>) -> Explanation {
         let (gateway, keys) = (&self.gateway, self.keeper.state().await);
         let keeping = |grant: &Grant| {
-            let role = grant.role();
-            let is_its = |key: &&KeyState| key.role_arn == role.arn && key.session_name == role.session_name;
-            Keeping {
-                held: gateway.credentials.peek(grant),
-                key: keys.iter().filter(is_its).max_by_key(|key| key.wanted).cloned(),
-            }
+            let is_its = |state: &&KeyState| state.key == *grant.key();
+            Keeping { held: gateway.credentials.peek(grant), key: keys.iter().find(is_its).cloned() }
         };
         Explanation::of(&gateway.policy, &gateway.allow, workload, question, keeping, gateway.clock.now()).await
     }

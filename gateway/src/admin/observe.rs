@@ -27,8 +27,7 @@ impl Admin {
         let (now, roster) = (gateway.clock.now(), gateway.feed.current().clone());
         let mut workloads: Vec<_> = roster.workloads().map(|workload| self.workload_state(workload)).collect();
         workloads.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
-        let mut credentials: Vec<_> = self.keeper.state().await.into_iter().map(CredentialState::from).collect();
-        credentials.sort_by(|a, b| (&a.role_arn, &a.session_name).cmp(&(&b.role_arn, &b.session_name)));
+        let credentials = self.keeper.state().await.into_iter().map(CredentialState::from).collect();
         let (rules, metrics) = (gateway.policy.rules(), gateway.telemetry.metrics());
         let (tally, traffic) = (metrics.tally(), metrics.traffic());
         State {
@@ -72,6 +71,7 @@ impl Admin {
             audited: decision.iter().flat_map(|decision| decision.audited()).map(AuditedState::from).collect(),
             role_arn: grant.map(|grant| grant.role().arn.to_string()),
             session_name: grant.map(|grant| grant.role().session_name.to_string()),
+            credential: grant.map(|grant| grant.key().id()),
             access_key_id: held.as_ref().map(|held| held.access_key_id.clone()),
             credential_issued: held.as_ref().map(|held| held.issued_at),
             credential_expires: held.as_ref().map(|held| held.expires_at),
@@ -136,14 +136,16 @@ impl TrafficState {
 }
 
 impl From<KeyState> for CredentialState {
-    fn from(key: KeyState) -> Self {
+    fn from(state: KeyState) -> Self {
+        let role = state.key.role();
         Self {
-            role_arn: key.role_arn.to_string(),
-            session_name: key.session_name.to_string(),
-            wanted: key.wanted,
-            expires: key.expires_at,
-            last_error: key.last_error.map(|class| class.label()),
-            next_fetch: key.next_fetch,
+            id: state.key.id(),
+            role_arn: role.arn.to_string(),
+            session_name: role.session_name.to_string(),
+            wanted: state.wanted,
+            expires: state.expires_at,
+            last_error: state.last_error.map(|class| class.label()),
+            next_fetch: state.next_fetch,
         }
     }
 }

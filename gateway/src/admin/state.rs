@@ -23,6 +23,7 @@ pub(super) struct State {
     pub(super) redirect: Option<RedirectState>,
     /// By namespace and name.
     pub(super) workloads: Vec<WorkloadState>,
+    /// By role and session name.
     pub(super) credentials: Vec<CredentialState>,
     pub(super) policy: PolicyState,
     pub(super) plugins: Vec<PluginState>,
@@ -103,6 +104,8 @@ pub(super) struct WorkloadState {
     pub(super) audited: Vec<AuditedState>,
     pub(super) role_arn: Option<String>,
     pub(super) session_name: Option<String>,
+    /// The `id` of what the keeper has for its grant, where it has anything.
+    pub(super) credential: Option<String>,
     /// Of the credential that is held for it.
     pub(super) access_key_id: Option<String>,
     #[serde(serialize_with = "perhaps")]
@@ -120,6 +123,9 @@ pub(super) struct AuditedState {
 
 #[derive(Serialize)]
 pub(super) struct CredentialState {
+    /// Two may have one role and one session name, and differ in tags, session policy, external id or whose token is spent.
+    /// Opaque, and another after a restart.
+    pub(super) id: String,
     pub(super) role_arn: String,
     pub(super) session_name: String,
     pub(super) wanted: bool,

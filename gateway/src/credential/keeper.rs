@@ -295,7 +295,10 @@ impl Keeper {
     fn state(&self) -> Vec<KeyState> {
         let now = self.clock.now();
         let mut all: Vec<_> = self.entries.iter().map(|(key, entry)| entry.state(key, now)).collect();
-        let order = |one: &KeyState| (one.role_arn.to_string(), one.session_name.to_string());
+        let order = |one: &KeyState| {
+            let role = one.key.role();
+            (role.arn.to_string(), role.session_name.to_string(), one.key.id())
+        };
         all.sort_by_cached_key(order);
         all
     }

@@ -57,6 +57,12 @@ impl CredentialKey {
     pub fn subject(&self) -> Option<&Subject> {
         self.0.subject.as_deref()
     }
+
+    /// Names the key on a page and in the state, as long as this process lives. Opaque: made with the process's own seed, it
+    /// tells nothing of the external id, tags or policy that it was made from, and nothing is decided by it.
+    pub fn id(&self) -> String {
+        format!("{:016x}", self.0.hash)
+    }
 }
 
 impl PartialEq for CredentialKey {

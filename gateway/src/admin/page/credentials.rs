@@ -24,7 +24,7 @@ pub(super) fn section(state: &State) -> Markup {
                 p.none { "None is held or wanted." }
             } @else if credentials.len() > FOLDED {
                 details data-key="credentials" {
-                    summary { (counted_len(credentials.len(), "credential", "credentials")) ", by role and session" }
+                    summary { (counted_len(credentials.len(), "credential", "credentials")) ", by role and session name" }
                     (table(credentials, state.now))
                 }
             } @else {
@@ -37,7 +37,7 @@ pub(super) fn section(state: &State) -> Markup {
 fn table(credentials: &[CredentialState], now: SystemTime) -> Markup {
     html! {
         table.cards {
-            caption { "One for each role and session; renewed at about half of its life while a pod wants it" }
+            caption { "One per distinct request to the source, renewed at about half of its life while a pod wants it" }
             (columns(&["Role", "Session", "Life", "Next fetch", "Last error"]))
             tbody { @for credential in credentials { (row(credential, now)) } }
         }
@@ -46,7 +46,7 @@ fn table(credentials: &[CredentialState], now: SystemTime) -> Markup {
 
 fn row(credential: &CredentialState, now: SystemTime) -> Markup {
     html! {
-        tr data-key={ (credential.role_arn) " " (credential.session_name) } {
+        tr id={ "credential-" (credential.id) } {
             th scope="row" { (Path(&credential.role_arn)) }
             td data-label="Session" {
                 code { (Shown(&credential.session_name)) }

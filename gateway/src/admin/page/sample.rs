@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -260,6 +261,7 @@ pub(in crate::admin) fn workload(namespace: &str, pod: &str, outcome: Option<&'s
         audited: Vec::new(),
         role_arn: None,
         session_name: None,
+        credential: None,
         access_key_id: None,
         credential_issued: None,
         credential_expires: None,
@@ -270,6 +272,7 @@ pub(in crate::admin) fn granted(namespace: &str, pod: &str, role: &str, left: u6
     WorkloadState {
         role_arn: Some(arn(role)),
         session_name: Some(pod.into()),
+        credential: Some(id(role, pod)),
         access_key_id: Some("ASIAIOSFODNN7EXAMPLE".into()),
         credential_issued: Some(after(left) - Duration::from_secs(3_600)),
         credential_expires: Some(after(left)),
@@ -281,8 +284,16 @@ fn arn(role: &str) -> String {
     format!("arn:aws:iam::123456789012:role/{role}")
 }
 
+/// As long as a real one.
+fn id(role: &str, session: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    (role, session).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
 fn credential(role: &str, session: &str, left: u64) -> CredentialState {
     CredentialState {
+        id: id(role, session),
         role_arn: arn(role),
         session_name: session.into(),
         wanted: true,

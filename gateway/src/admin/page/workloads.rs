@@ -14,12 +14,11 @@ use super::{
 };
 use crate::admin::state::{CredentialState, State, WorkloadState};
 
-/// By role and session: what the keeper has.
-type Kept<'a> = HashMap<(&'a str, &'a str), &'a CredentialState>;
+/// What the keeper has, by id.
+type Kept<'a> = HashMap<&'a str, &'a CredentialState>;
 
 pub(super) fn section(state: &State, filter: &Filter) -> Markup {
-    let kept: Kept<'_> =
-        state.credentials.iter().map(|it| ((it.role_arn.as_str(), it.session_name.as_str()), it)).collect();
+    let kept: Kept<'_> = state.credentials.iter().map(|it| (it.id.as_str(), it)).collect();
     let workloads: Vec<_> = state.workloads.iter().filter(|workload| filter.keeps(workload)).collect();
     html! {
         section #workloads aria-labelledby="workloads-title" {
@@ -95,20 +94,19 @@ fn role(workload: &WorkloadState) -> Markup {
 }
 
 fn credential(workload: &WorkloadState, kept: &Kept<'_>, now: SystemTime) -> Markup {
-    let key = workload.role_arn.as_deref().zip(workload.session_name.as_deref());
-    let kept = key.and_then(|key| kept.get(&key));
-    let error = kept.and_then(|kept| kept.last_error);
+    let kept = workload.credential.as_deref().and_then(|id| kept.get(id));
+    let failing = kept.and_then(|kept| Some((kept, kept.last_error?)));
     html! {
         @match workload.credential_expires {
             Some(expires) => { (bar(Life::of(workload.credential_issued, expires, now), now)) }
-            None if workload.role_arn.is_some() && error.is_none() => { "none held" }
+            None if workload.role_arn.is_some() && failing.is_none() => { "none held" }
             None if workload.role_arn.is_none() => { "–" }
             None => {}
         }
         @if let Some(id) = &workload.access_key_id { small { code { (Shown(id)) } } }
-        @if let Some(error) = error {
-            (badge(Tone::Fault, error))
-            @if let Some(next) = kept.and_then(|kept| kept.next_fetch) { small { "asked again " (until(now, next)) } }
+        @if let Some((kept, error)) = failing {
+            a href={ "#credential-" (kept.id) } { (badge(Tone::Fault, error)) }
+            @if let Some(next) = kept.next_fetch { small { "asked again " (until(now, next)) } }
         }
     }
 }

@@ -173,8 +173,7 @@ impl Entry {
             (_, None, held) => held.as_ref().map(|held| held.renew_at),
         };
         KeyState {
-            role_arn: key.role().arn.clone(),
-            session_name: key.role().session_name.clone(),
+            key: key.clone(),
             wanted: self.wanted,
             expires_at: self.held.as_ref().map(|held| held.credential.expires_at),
             last_error: self.fault.as_ref().map(|fault| fault.error.class),

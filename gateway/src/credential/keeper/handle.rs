@@ -12,7 +12,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     credential::{Credential, CredentialError, CredentialKey},
     policy::Grant,
-    role::{RoleArn, SessionName},
     source::FaultClass,
 };
 
@@ -39,11 +38,10 @@ pub struct KeeperHandle {
     tasks: TaskTracker,
 }
 
-/// One key on a state page. Holds no secret.
+/// One key and how it fares. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyState {
-    pub role_arn: RoleArn,
-    pub session_name: SessionName,
+    pub key: CredentialKey,
     /// Whether policy gives it to a live workload. One that is not wanted was fetched because a request asked for it, and
     /// is not renewed.
     pub wanted: bool,

@@ -92,7 +92,7 @@ impl Stage {
     }
 
     async fn state(&self, role: &str) -> Option<KeyState> {
-        self.keeper.state().await.into_iter().find(|one| one.role_arn.name() == role)
+        self.keeper.state().await.into_iter().find(|one| one.key.role().arn.name() == role)
     }
 
     fn held(&self, role: &str) -> Option<Arc<Credential>> {
@@ -270,7 +270,7 @@ async fn the_state_page_tells_everything_but_the_secret() {
     stage.keep(&["b", "a"]).await;
     sleep(SECOND).await;
     let state = stage.keeper.state().await;
-    let roles: Vec<_> = state.iter().map(|one| one.role_arn.name()).collect();
+    let roles: Vec<_> = state.iter().map(|one| one.key.role().arn.name()).collect();
     assert_eq!(roles, ["a", "b"]);
     let expires_at = stage.held("a").unwrap().expires_at;
     assert_eq!((state[0].expires_at, state[0].last_error), (Some(expires_at), None));

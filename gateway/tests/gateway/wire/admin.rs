@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use metagate::roster::Feed;
+use metagate::{
+    credential::{Credential, CredentialKey, Secret},
+    roster::Feed,
+    source::{FaultClass, Fetch, FetchError, Source},
+};
 use metagate_testkit::{Client, FakeSource};
 use tokio::net::UnixStream;
 
@@ -80,6 +84,82 @@ async fn state_tells_who_has_what_and_explain_why() {
     assert!(explained["reason"].as_str().unwrap().contains("role-not-permitted"));
     for (query, status) in [("pod=payments/nobody", 404), ("pod=x", 400), ("", 400), ("pod=a/b&x=y", 400)] {
         assert_eq!(look(&gateway, &format!("/api/v1/explain?{query}")).await.status, status, "{query}");
+    }
+}
+
+/// Issues to everybody but those with an external id.
+struct NoPartners;
+
+impl Source for NoPartners {
+    fn fetch<'a>(&'a self, key: &'a CredentialKey) -> Fetch<'a> {
+        let now = SystemTime::now();
+        let answer = match &key.role().external_id {
+            None => {
+                let (secret, token) = (Secret::new("secret".to_owned()), Secret::new("token".to_owned()));
+                Ok(Credential::new("ASIAOWN".to_owned(), secret, token, now, now + key.role().duration))
+            }
+            Some(_) => {
+                let code = Some("AccessDenied".to_owned());
+                Err(FetchError { class: FaultClass::AccessDenied, code, detail: "no partner".to_owned() })
+            }
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+#[tokio::test]
+async fn grants_of_one_role_and_session_that_differ_in_the_rest_have_their_own_state() {
+    let pod = |name: &str, address: Ipv4Addr, more: &str| {
+        format!(
+            "[[workload]]\nnamespace = 'payments'\npod = '{name}'\nips = ['{address}']\nannotations = {{ \
+             'iam.amazonaws.com/role' = 'payments-checkout', 'iam.amazonaws.com/session-name' = 'shared'{more} }}\n"
+        )
+    };
+    let roster = format!(
+        "[[namespace]]\nname = 'payments'\nannotations = {{ 'iam.amazonaws.com/permitted' = '.*:role/payments-.*' }}\n\
+         {}{}",
+        pod("plain-0", CHECKOUT, ""),
+        pod("partner-0", LEDGER, ", 'iam.amazonaws.com/external-id' = 'partner:42'"),
+    );
+    let gateway = Setup::default().roster(&roster).unwrap().source(Arc::new(NoPartners)).start().await.unwrap();
+    assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 200);
+    assert_eq!(get(&gateway, LEDGER, CREDENTIAL).await.status, 403);
+
+    let json =
+        async |path: &str| -> serde_json::Value { serde_json::from_slice(&look(&gateway, path).await.body).unwrap() };
+    for (pod, access_key_id, error) in [
+        ("plain-0", "ASIAOWN".into(), serde_json::Value::Null),
+        ("partner-0", serde_json::Value::Null, "access-denied".into()),
+    ] {
+        let explained = json(&format!("/api/v1/explain?pod=payments/{pod}")).await;
+        let credential = &explained["credential"];
+        assert_eq!((&credential["access_key_id"], &credential["last_error"]), (&access_key_id, &error), "{explained}");
+        assert_eq!(credential["expires"].is_null(), access_key_id.is_null(), "{explained}");
+        assert_eq!(explained["next_step"].is_null(), error.is_null(), "{explained}");
+    }
+
+    let page = look(&gateway, "/").await.text();
+    let row = |pod: &str| {
+        let (_, rest) = page.split_once(&format!("data-key=\"payments/{pod}\"")).unwrap();
+        rest.split_once("</tr>").unwrap().0.to_owned()
+    };
+    assert!(row("plain-0").contains("ASIAOWN") && !row("plain-0").contains("access-denied"), "{}", row("plain-0"));
+    assert!(
+        !row("partner-0").contains("ASIAOWN") && row("partner-0").contains("access-denied"),
+        "{}",
+        row("partner-0")
+    );
+
+    let state = json("/api/v1/state").await;
+    let named = |pod: &str| {
+        let workload = state["workloads"].as_array().unwrap().iter().find(|one| one["pod"] == pod).unwrap();
+        let mut credentials = state["credentials"].as_array().unwrap().iter();
+        credentials.find(|one| one["id"] == workload["credential"] && one["id"].is_string()).unwrap()
+    };
+    assert!(named("plain-0")["last_error"].is_null() && named("plain-0")["expires"].is_string(), "{state}");
+    assert_eq!(named("partner-0")["last_error"], "access-denied", "{state}");
+    for said in [page, state.to_string()] {
+        assert!(!said.contains("partner:42"), "an external id is between the two accounts: {said}");
     }
 }
 

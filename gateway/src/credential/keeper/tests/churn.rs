@@ -70,7 +70,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 sleep(Duration::from_millis(1)).await;
                 stage.keep(&wanted.iter().copied().collect::<Vec<_>>()).await;
                 let known: HashSet<_> =
-                    stage.keeper.state().await.iter().map(|one| one.role_arn.name().to_owned()).collect();
+                    stage.keeper.state().await.iter().map(|one| one.key.role().arn.name().to_owned()).collect();
                 let expected: HashSet<_> = wanted.iter().map(|role| (*role).to_owned()).collect();
                 // Those who asked have been answered or have left, so nothing else may be known.
                 prop_assert_eq!(known, expected);
