@@ -3,7 +3,10 @@
 //! Expirations are wall-clock facts that STS states; schedules are monotonic and belong to tokio. A clock that follows
 //! tokio makes both advance together, so a test with tokio's time paused owns all of time.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use aws_sdk_sts::primitives::{DateTime, DateTimeFormat};
 use tokio::time::Instant;
@@ -56,7 +59,28 @@ impl Clock {
     }
 }
 
+/// `2026-01-31T12:00:00Z`, or `unknown` outside of the calendar: humantime panics before 1970, and fails after 9999.
+pub fn rfc3339(moment: SystemTime) -> String {
+    let mut text = String::new();
+    let written = moment >= UNIX_EPOCH && write!(text, "{}", humantime::format_rfc3339_seconds(moment)).is_ok();
+    if written { text } else { "unknown".to_owned() }
+}
+
 /// The moment in an HTTP `Date` header.
 pub fn of_http_date(written: &str) -> Option<SystemTime> {
     SystemTime::try_from(DateTime::from_str(written, DateTimeFormat::HttpDate).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_outside_of_the_calendar_is_unknown_and_no_panic() {
+        let late = UNIX_EPOCH + Duration::from_secs(300_000_000_000);
+        for odd in [UNIX_EPOCH - Duration::from_secs(1), late] {
+            assert_eq!(rfc3339(odd), "unknown");
+        }
+        assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(5)), "1970-01-01T00:00:05Z");
+    }
 }

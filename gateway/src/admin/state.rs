@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use crate::clock::rfc3339;
+
 #[derive(Serialize)]
 pub(super) struct State {
     pub(super) version: &'static str,
@@ -214,7 +216,7 @@ pub(super) struct TrafficState {
 }
 
 fn moment<S: Serializer>(at: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&humantime::format_rfc3339_seconds(*at))
+    serializer.serialize_str(&rfc3339(*at))
 }
 
 fn perhaps<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {

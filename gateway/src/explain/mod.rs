@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use self::asked::{Asked, Nowhere};
 use crate::{
     catalogue::AllowList,
+    clock::rfc3339,
     credential::{Credential, KeyState},
     plugin::Interest,
     policy::{Decision, Grant, Outcome, Policy, Rules, Step},
@@ -218,10 +219,6 @@ fn known(workload: &Workload, interest: &Interest) -> Vec<(String, String)> {
     });
     let images = workload.images.iter().filter(|(container, _)| interest.asks_for_image(container));
     pairs.chain(images.map(|(container, image)| (format!("image {container}"), image.clone()))).collect()
-}
-
-pub(crate) fn rfc3339(moment: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(moment).to_string()
 }
 
 impl From<&Step> for Answer {

@@ -16,10 +16,10 @@ use opentelemetry::{
 use super::{Refused, Telemetry, metrics::Answered};
 use crate::{
     caller::{Identified, Origin, Unidentified},
+    clock::rfc3339,
     credential::Credential,
     dialect::{Answer, Ask},
     events::Notice,
-    explain::rfc3339,
     policy::Grant,
     refusal::Refusal,
     workload::Workload,

@@ -8,9 +8,12 @@ use super::{
     columns,
     icon::{Tone, badge},
     life::{Life, bar},
-    words::{Path, Shown, counted_len, rfc3339, until},
+    words::{Path, Shown, counted_len, until},
 };
-use crate::admin::state::{CredentialState, State};
+use crate::{
+    admin::state::{CredentialState, State},
+    clock::rfc3339,
+};
 
 /// More are folded.
 const FOLDED: usize = 10;

@@ -30,9 +30,10 @@ use maud::{DOCTYPE, Markup, html};
 
 use self::{
     verdict::Verdict,
-    words::{Shown, ago, clock_time, rfc3339, span_between},
+    words::{Shown, ago, clock_time, span_between},
 };
 use super::state::State;
+use crate::clock::rfc3339;
 
 /// Of every page: what the browser may load and where a form may go, which is here.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \

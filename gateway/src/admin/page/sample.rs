@@ -11,6 +11,7 @@ use crate::{
         AuditedState, ConfigurationState, CredentialState, FaultState, PluginState, PolicyState, RedirectState,
         RefusalState, RefusedState, RosterState, SourceFailure, SourceState, State, TrafficState, WorkloadState,
     },
+    clock::rfc3339,
     explain::{Answer, Explanation, Life, NextStep},
 };
 
@@ -378,10 +379,10 @@ pub(in crate::admin) fn granted_explanation() -> Explanation {
         source: Some("base".into()),
         credential: Some(Life {
             access_key_id: Some("ASIAIOSFODNN7EXAMPLE".into()),
-            issued: Some(humantime::format_rfc3339_seconds(before(1_128)).to_string()),
-            expires: Some(humantime::format_rfc3339_seconds(after(2_472)).to_string()),
+            issued: Some(rfc3339(before(1_128))),
+            expires: Some(rfc3339(after(2_472))),
             remaining: Some("41m 12s".into()),
-            renews: Some(humantime::format_rfc3339_seconds(after(640)).to_string()),
+            renews: Some(rfc3339(after(640))),
             last_error: None,
         }),
         next_step: None,
