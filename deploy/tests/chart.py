@@ -1,4 +1,4 @@
-"""The chart as Helm renders it, by Helm's own engine."""
+"""The chart, rendered by Helm's own engine."""
 
 import functools
 import pathlib
@@ -13,7 +13,7 @@ NAME = NAMESPACE = "metagate"
 
 
 def values(case):
-    """The values of one case; `default` has none."""
+    """The values of one test case; `default` has none."""
     return {} if case == "default" else yaml.safe_load((CASES / f"{case}.yaml").read_text())
 
 
@@ -27,7 +27,7 @@ def templates(given):
 
 
 def documents(given):
-    """Every document that would be applied, in the order of its templates."""
+    """Every document that Helm would apply, in the order of the templates."""
     rendered = sorted((path, text) for path, text in templates(given).items() if not path.endswith("NOTES.txt"))
     return [document for _, text in rendered for document in yaml.safe_load_all(text) if document]
 
@@ -38,7 +38,7 @@ def of_case(case):
 
 
 def one(found, kind, name=None):
-    """The only document of that kind (and name)."""
+    """The only document of the given kind (and name)."""
     (document,) = [d for d in found if d["kind"] == kind and name in (None, d["metadata"]["name"])]
     return document
 

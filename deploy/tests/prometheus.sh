@@ -3,10 +3,10 @@
 #
 #   prometheus.sh FOLDER
 #
-# Those on PATH where they are, Debian's otherwise: unpacked into the cache, and not installed, as the package starts a
-# service.
+# It uses the programs on PATH if they are there, and Debian's package otherwise. The package is unpacked into the cache, not
+# installed, because its installation starts a service.
 #
-# Ends with 0 when both are there, and with 3 where this machine cannot have them.
+# The exit code is 0 if both programs are there, and 3 if this machine cannot have them.
 set -euo pipefail
 
 CANNOT=3
@@ -23,7 +23,7 @@ cannot() {
 
 has() { command -v "$1" >/dev/null; }
 
-# With the lists that apt has; where those are missing or too old, root can renew them.
+# Uses apt's current package lists. If they are missing or too old, root can update them.
 download() {
     apt-get -o APT::Sandbox::User=root download -qq prometheus && return
     [ "$(id -u)" -eq 0 ] || return
@@ -38,10 +38,10 @@ unpack() {
     fi
     printf "==> prometheus, promtool: unpacking Debian's prometheus\n"
     mkdir -p "$work"
-    # Renamed at the end, so that what lies in the cache is whole.
+    # Moved at the end, so that the files in the cache are complete.
     (cd "$work" && download && dpkg -x ./*.deb . && mv usr/bin/prometheus usr/bin/promtool "$CACHE/") || {
         rm -rf "$work"
-        cannot "Debian's package prometheus cannot be had (apt's message is above): put both on PATH."
+        cannot "Debian's package prometheus cannot be downloaded (apt's message is above): put both on PATH."
     }
     rm -rf "$work"
 }

@@ -1,26 +1,26 @@
 #!/usr/bin/env python3
-"""Every query of deploy/dashboards, and what it reads; as a program, whether a running Prometheus has an answer to each.
+"""Every query of deploy/dashboards, and the series that each reads. Run as a program, it checks a running Prometheus for data.
 
     queries.py --list [--window 15s]
-        One JSON object a line, {"where": "fleet.json: Success ratio", "expr": "…"}: the query of each panel and
+        Prints one JSON object per line, {"where": "fleet.json: Success ratio", "expr": "…"}: the query of each panel and
         variable, with Grafana's variables replaced.
 
     queries.py --prometheus URL [--window 15s] [--except REGEX]
-        Asks that Prometheus, which has scraped a gateway and loaded deploy/dashboards/alerts.yaml, and prints what has no
-        answer; ends with 1 where there is any, with 0 where there is none, with 2 where Prometheus cannot be asked.
+        Queries that Prometheus, which must have scraped a gateway and loaded deploy/dashboards/alerts.yaml, and prints what
+        has no data. The exit code is 0 if everything has data, 1 if something has none, 2 if Prometheus cannot be reached.
 
-        - Each query of a panel or variable must return something. NaN counts: it says that the series are there and that nothing happened
-          within the window.
-        - Each rule must have been evaluated without an error. An alert that does not fire returns nothing, so what is asked
-          for is what it reads.
-        - Each selector (metric and labels) of panels and rules must have matched a series within --window, as `a or vector(0)`
-          returns something whatever a is called.
+        - Each query of a panel or variable must return something. NaN counts: it shows that the series exist and that
+          nothing happened within the window.
+        - Each rule must have been evaluated without an error. An alert that does not fire returns nothing, so the program
+          checks the series that the alert reads.
+        - Each selector (metric and labels) of panels and rules must have matched a series within --window, because
+          `a or vector(0)` returns something even if `a` does not exist.
 
-        Everything is asked for. Some series are only there after an event (a plugin that failed, a renewal); --except leaves
-        out whatever has a match of REGEX in its `where` or its expression.
+        The program checks every query. Some series exist only after an event (a plugin that failed, a renewal); --except
+        omits each query whose `where` or expression matches REGEX.
 
-Needs Python 3.9 or later and nothing else, so that a test can run it anywhere. PyYAML reads no rules here: Prometheus gives
-its own as JSON.
+Needs Python 3.9 or later and nothing else, so that a test can run it anywhere. It does not need PyYAML, because Prometheus
+returns its rules as JSON.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Query(typing.NamedTuple):
     expr: str
 
 
-# What a dashboard asks.
+# The queries of a dashboard.
 
 
 def dashboards():
@@ -50,18 +50,18 @@ def dashboards():
 
 
 def panels(dashboard):
-    """All but rows, which only divide."""
+    """All panels except rows, which only group panels."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def replaced(expr, window):
-    """As Grafana sends it, with everything selected."""
+    """The query as Grafana sends it, with every value selected."""
     expr = re.sub(r"\$(__rate_interval|__range|__interval)\b", window, expr)
     return re.sub(r"\$(job|instance)\b", ".*", expr)
 
 
 def queries(window):
-    """Those of panels, and the selectors that variables take their values from."""
+    """The queries of panels, and the selectors from which variables take their values."""
     found = []
     for name, dashboard in dashboards().items():
         for variable in dashboard["templating"]["list"]:
@@ -74,16 +74,16 @@ def queries(window):
 
 
 def label_values(query):
-    """(selector, label) of Grafana's own `label_values(selector, label)`."""
+    """(selector, label) from Grafana's function `label_values(selector, label)`."""
     return re.fullmatch(r"label_values\((.*), (\w+)\)", query).groups()
 
 
-# What a query reads. PromQL's words in their order are enough for that; its syntax is promtool's to check.
+# The series and labels that a query reads. The sequence of PromQL's tokens suffices for that; promtool checks the syntax.
 
 
 class Selector(typing.NamedTuple):
     metric: str
-    # As they are written, with braces: `{reason="denied"}`, or nothing.
+    # As written, with braces: `{reason="denied"}`, or empty.
     matchers: str
 
     def __str__(self):
@@ -92,9 +92,9 @@ class Selector(typing.NamedTuple):
 
 class Read(typing.NamedTuple):
     selectors: typing.List[Selector]
-    # Each metric with a label that a matcher of it names.
+    # Each metric with each label that one of its matchers names.
     matched: typing.List[typing.Tuple[str, str]]
-    # Labels that by, without, on, ignoring, group_left and group_right name.
+    # The labels in by, without, on, ignoring, group_left and group_right.
     grouped: typing.Set[str]
 
 
@@ -114,7 +114,7 @@ KEYWORDS = LISTING | {"and", "or", "unless", "bool", "offset", "atan2", "inf", "
 
 
 def words(expr):
-    """(kind, text, where it begins), without space and comments."""
+    """(kind, text, start) of each token, without white space and comments."""
     at, found = 0, []
     while at < len(expr):
         match = WORD.match(expr, at)
@@ -127,8 +127,8 @@ def words(expr):
 
 
 def read(expr):
-    """A name is a metric where neither a parenthesis nor `by` follows (that is a function's), and it is neither a keyword nor
-    in a list of labels nor in braces."""
+    """The series and labels that the query reads. A name is a metric unless it is a keyword, a function (followed by a
+    parenthesis or `by`), in a list of labels, or in braces."""
     listed = words(expr) + [("end", "", len(expr))]
     result = Read([], [], set())
     at = 0
@@ -170,13 +170,13 @@ class Prometheus:
 
     def get(self, path, **parameters):
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        # No proxy of the environment: it would be asked for loopback too.
+        # Ignores a proxy from the environment, which would be used for loopback too.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(url, timeout=PATIENCE) as answer:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
-            # 4xx with a sentence about the query; what else there is goes on.
+            # Prometheus explains a fault of the query in a 4xx answer; other errors propagate.
             try:
                 raise Unanswered(json.load(error)["error"]) from error
             except (ValueError, KeyError):
@@ -191,7 +191,7 @@ class Prometheus:
 
 
 def faults(prometheus, window, leave_out):
-    """A sentence for each query, rule and selector that has no answer."""
+    """One message for each query, rule and selector without data."""
     asked = queries(window)
     rules = prometheus.rules()
     if not rules:

@@ -1,4 +1,4 @@
-"""The chart renders, and refuses what would do something else than its operator believes."""
+"""The chart renders, and refuses values that would not do what the operator expects."""
 
 import unittest
 
@@ -7,10 +7,10 @@ import kubernetes_validate
 
 import chart
 
-# Amazon EKS' oldest supported version when this was written, to the newest whose schemas there are.
+# From the oldest version that Amazon EKS supported when this was written to the newest with published schemas.
 VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
 
-# Custom resources, and what they must look like as far as these tests know.
+# Custom resources, with the part of their schema that these tests know.
 FOREIGN = {"PodMonitor", "ServiceMonitor"}
 
 
@@ -32,11 +32,11 @@ class Rendered(unittest.TestCase):
                         kubernetes_validate.validate(document, version, strict=True)
 
     def test_every_value_has_a_case_that_changes_it(self):
-        """`everything` leaves no branch unrendered: each value of the first two levels differs from its default."""
+        """`everything` renders every branch: each value of the first two levels differs from its default."""
         with helm_python.Chart.load(chart.CHART) as loaded:
             defaults = loaded.values
         given = chart.values("everything")
-        # Cases of their own, or tests below.
+        # These have their own cases, or tests below.
         elsewhere = {"extraArgs", "host.iptables", "rbac.create", "image.tag", "updateStrategy.type"}
         for name, default in defaults.items():
             names = {f"{name}.{key}": (value, key) for key, value in default.items()} if isinstance(default, dict) else {}
@@ -61,7 +61,7 @@ class Monitors(unittest.TestCase):
         for endpoint in pods["spec"]["podMetricsEndpoints"] + services["spec"]["endpoints"]:
             (relabeling,) = endpoint["relabelings"]
             self.assertEqual(relabeling, {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "instance"})
-        # The job of a PodMonitor is NAMESPACE/NAME, that of a ServiceMonitor its service's name.
+        # The job of a PodMonitor is NAMESPACE/NAME; that of a ServiceMonitor is the name of its Service.
         for name in pods["metadata"]["name"], chart.one(found, "Service")["metadata"]["name"]:
             self.assertRegex(name, "metagate")
 
@@ -98,12 +98,12 @@ class Refused(unittest.TestCase):
     def test_peers_values_are_refused_all_at_once_with_the_name_of_ours(self):
         self.refused(
             {"verbose": True, "prometheus": {"metricsPort": 9543}, "aws": {"access_key": "AKIA"}},
-            "verbose: instead, config.telemetry.log_level",
-            "prometheus.metricsPort: instead, admin.listen",
-            "aws.access_key: instead, extraEnv",
+            "verbose: use config.telemetry.log_level",
+            "prometheus.metricsPort: use admin.listen",
+            "aws.access_key: use extraEnv",
         )
-        self.refused({"agent": {"host": {"interface": "cali+"}}}, "agent: instead, the same names without `agent.`")
-        self.refused({"server": {"assumeRoleArn": "x"}}, "server: instead, nothing: there is no server")
+        self.refused({"agent": {"host": {"interface": "cali+"}}}, "agent: use the same names without `agent.`")
+        self.refused({"server": {"assumeRoleArn": "x"}}, "server: remove it: there is no server")
 
     def test_peers_flags_are_sent_to_migrate(self):
         self.refused({"extraArgs": {"base-role-arn": "arn:aws:iam::1:role/"}}, "--base-role-arn", "metagate migrate")
@@ -123,7 +123,7 @@ class Refused(unittest.TestCase):
         self.refused({"config": "", "kubernetes": {"startupTaint": "a.io/b"}}, "write kubernetes.startup_taint too")
 
     def test_a_text_that_does_not_listen_where_ipv6_is_sent_is_refused(self):
-        missing = 'host.ip: it sends IPv6 on to the gateway, so write listen = "[::]:8181" in [pods]'
+        missing = 'host.ip: it redirects IPv6 to the gateway, so write listen = "[::]:8181" in [pods]'
         for ip in ("$(HOST_IPS)", "2001:db8::7", "10.0.0.7,2001:db8::7"):
             for text in ("", '[pods]\nlisten = "0.0.0.0:8181"\n', '[pods]\n# listen = "[::]:8181"\n'):
                 with self.subTest(ip=ip, text=text):

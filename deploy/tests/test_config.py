@@ -1,4 +1,4 @@
-"""The configuration that the chart writes is one that this very gateway takes."""
+"""The gateway accepts the configuration that the chart renders."""
 
 import os
 import pathlib
@@ -15,12 +15,12 @@ KEYS = "METAGATE_IMDS__TOKEN_KEY_FILE"
 
 
 def environment(found):
-    """The gateway's variables whose values the chart knows."""
+    """The gateway's environment variables whose values the chart sets."""
     return {v["name"]: v["value"] for v in chart.container(found, "gateway")["env"] if "value" in v}
 
 
 def migrated(path):
-    """What `metagate migrate` wrote, as text, with the values that must say the same."""
+    """The output of `metagate migrate` as text, with the values that must agree with it."""
     text = path.read_text()
     written = tomllib.loads(text)
     values = {"config": text}
@@ -32,11 +32,11 @@ def migrated(path):
 
 
 def checked(text, **variables):
-    """`metagate check`, as in the pod: only the variables that the DaemonSet sets."""
+    """`metagate check`, run as in the pod, with only the variables that the DaemonSet sets."""
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "metagate.toml")
         path.write_text(text)
-        # The state folder is the pod's; here it is this test's.
+        # The pod has its own state folder; here this test has one.
         path.write_text(text.replace("/run/metagate/", f"{folder}/"))
         return subprocess.run(
             [METAGATE, "check", "--config", path],
@@ -49,7 +49,7 @@ def checked(text, **variables):
 
 class Arguments(unittest.TestCase):
     def test_every_container_is_started_with_arguments_that_the_binary_knows(self):
-        """`--help` at the end: what stands before it is parsed, and refused where it is unknown, and nothing is done."""
+        """With `--help` at the end, the program parses the arguments before it, refuses unknown ones, and does nothing."""
         for case in chart.cases():
             spec = chart.pod(chart.of_case(case))
             for container in spec.get("initContainers", []) + spec["containers"]:

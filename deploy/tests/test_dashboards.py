@@ -1,7 +1,7 @@
-"""Dashboards and alerts ask only for what the gateway tells, and the alerts fire when they should.
+"""Dashboards and alerts query only metrics of the gateway, and the alerts fire when they should.
 
-Syntax and behaviour are promtool's to check, which deploy/tests/prometheus.sh brings. UPDATE_GOLDEN=1 writes
-prometheus-rule.yaml anew.
+promtool checks syntax and behaviour; deploy/tests/prometheus.sh provides it. UPDATE_GOLDEN=1 writes prometheus-rule.yaml
+again.
 """
 
 import json
@@ -28,7 +28,7 @@ CASES = FOLDER / "alerts.test.yaml"
 RULE = FOLDER / "prometheus-rule.yaml"
 NAMES = ["credentials.json", "fleet.json", "node.json", "policy.json"]
 
-# Prometheus' own, and what it adds to each series.
+# Prometheus' own metric, and the labels that it adds to each series.
 OWN_METRICS = {"up": set()}
 OWN_LABELS = {"job", "instance"}
 
@@ -36,10 +36,10 @@ UNITS = {"s": "_seconds", "By": "_bytes"}
 
 
 def told():
-    """Every series of METRICS.md, by the name that Prometheus has it under, with its labels.
+    """Every series of METRICS.md, by its Prometheus name, with its labels.
 
-    The rules of OpenTelemetry's exporter: dots are underscores; a unit that is no annotation comes behind, and `_total` behind
-    a counter's. A code in the column of labels is a label where it is a name and no value: values stand behind a colon.
+    The names follow OpenTelemetry's exporter: dots become underscores; a unit, unless it is an annotation, is appended, and then
+    `_total` for a counter. In the column of labels, a code before a colon is a label, and the codes after it are its values.
     """
     found = {}
     for line in (chart.DEPLOY / "METRICS.md").read_text().splitlines():
@@ -74,7 +74,7 @@ def every_query():
 
 
 def prometheus_rule():
-    """alerts.yaml to the letter, with its comments, two levels deeper."""
+    """The exact text of alerts.yaml, with its comments, two spaces deeper."""
     _, groups = ALERTS.read_text().split("\ngroups:\n")
     top = """\
 # Made from alerts.yaml by deploy/tests/test_dashboards.py; do not edit.
@@ -133,7 +133,7 @@ class Contract(unittest.TestCase):
                 self.assertLessEqual(read.grouped, known)
 
     def test_whatever_others_tell_too_is_read_of_gateways_only(self):
-        """http.server.request.duration is everybody's name. Dashboards have $job, alerts a pattern."""
+        """Other programs have http.server.request.duration too. So dashboards select by $job, alerts by a pattern."""
         for where, expr in every_query():
             for selector in queries.read(expr).selectors:
                 if not selector.metric.startswith("metagate_"):
@@ -176,7 +176,7 @@ class Dashboards(unittest.TestCase):
         for name, dashboard in self.all.items():
             with self.subTest(name):
                 stem = name.removesuffix(".json")
-                # Links and bookmarks hold by the uid; the id is each Grafana's own.
+                # Links and bookmarks use the uid; each Grafana assigns its own id.
                 self.assertEqual((dashboard["uid"], dashboard["id"]), (f"metagate-{stem}", None))
                 self.assertEqual(dashboard["title"], f"Metagate: {stem}")
 
@@ -302,7 +302,7 @@ class Alerts(unittest.TestCase):
             runbook = rule["annotations"]["runbook"]
             named = set(re.findall(r'"(Metagate: \w+)"', runbook))
             panels = set().union(*(titles[title] for title in named & set(titles)))
-            # What is quoted with a capital is a panel, wherever a dashboard is named.
+            # If a dashboard is named, a quoted text that begins with a capital is a panel.
             quoted = set(re.findall(r'"([A-Z][^":{}$]*)"', runbook)) if named else set()
             with self.subTest(rule["alert"]):
                 self.assertLessEqual(set(re.findall(r"\bMetagate[A-Z]\w+", runbook)), names)
@@ -343,7 +343,7 @@ class Kubernetes(unittest.TestCase):
         (generator,) = kustomization["configMapGenerator"]
         self.assertEqual(sorted(generator["files"]), NAMES)
         self.assertEqual(kustomization["generatorOptions"]["labels"], {"grafana_dashboard": "1"})
-        # kubectl keeps all of it, as JSON in JSON, in one annotation; annotations may have 256 KiB.
+        # kubectl stores the whole ConfigMap as JSON within JSON in one annotation; annotations may have 256 KiB.
         self.assertLess(len(json.dumps(json.dumps([(FOLDER / name).read_text() for name in NAMES]))), 256 * 1024)
 
     def test_kubectl_builds_config_map_and_rule(self):
@@ -391,7 +391,7 @@ class Promtool(unittest.TestCase):
 
 
 class Answers(BaseHTTPRequestHandler):
-    """A Prometheus that has every series but those that its server leaves out."""
+    """A Prometheus that has every series except those that its server omits."""
 
     def do_GET(self):
         asked = urlparse(self.path)
@@ -426,7 +426,7 @@ class Program(unittest.TestCase):
             server.server_close()
 
     def run_it(self, *arguments):
-        # -S -E: as little of an environment as a plain python3 has.
+        # -S -E: no more environment than a plain python3 has.
         command = [sys.executable, "-S", "-E", "-B", queries.__file__, *arguments]
         done = subprocess.run(command, capture_output=True, text=True)
         return done.returncode, done.stdout, done.stderr

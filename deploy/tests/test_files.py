@@ -1,4 +1,4 @@
-"""Files that are not rendered: the image's recipe, examples, shell scripts."""
+"""Files that are not rendered: the Dockerfile, examples, shell scripts."""
 
 import pathlib
 import subprocess
@@ -31,7 +31,7 @@ class Linted(unittest.TestCase):
         self.passes(BIN / "yamllint", "--strict", "--config-file", "deploy/yamllint.yaml", "deploy")
 
     def test_shellcheck_passes_every_script_of_the_repository(self):
-        # Whoever owns the checkout: git tells others nothing.
+        # Trusts a checkout of any owner: git refuses to read one that another user owns.
         git = ("git", "-c", "safe.directory=*")
         done = run(*git, "ls-files", "--cached", "--others", "--exclude-standard", "*.sh", ".ci/run")
         listed = done.stdout.split()
@@ -58,14 +58,14 @@ class Image(unittest.TestCase):
         self.assertIn(f"USER {user}:{user}", self.stages["gateway"])
 
     def test_builder_and_images_are_of_one_debian_release(self):
-        """glibc of the builder must not be newer than that of the image."""
+        """The builder's glibc must not be newer than that of the image."""
         releases = {"bookworm": "12"}
         release = self.stages["build"][0].split("-")[1].split()[0]
         self.assertIn(release, self.stages["intercept"][0])
         self.assertIn(f"debian{releases[release]}", self.stages["gateway"][0])
 
     def test_the_build_context_has_every_member_of_the_workspace(self):
-        """cargo reads every member's manifest, even of those that it does not build."""
+        """cargo reads the manifest of every member, even of members that it does not build."""
         kept = [line[1:] for line in ROOT.joinpath(".dockerignore").read_text().splitlines() if line.startswith("!")]
         manifest = ROOT.joinpath("Cargo.toml").read_text().split("members = [")[1].split("]")[0]
         for member in manifest.replace('"', "").replace(",", "").split():

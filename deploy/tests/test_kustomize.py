@@ -1,6 +1,6 @@
-"""deploy/kustomize is what the chart renders: one source, two ways to apply it.
+"""deploy/kustomize is what the chart renders: there is one source and two ways to apply it.
 
-UPDATE_GOLDEN=1 writes it anew.
+UPDATE_GOLDEN=1 writes it again.
 """
 
 import os
@@ -20,12 +20,12 @@ BASE = {"namespace": {"create": True}}
 OVERLAYS = {"irsa": chart.values("irsa"), "startup-taint": chart.values("startup-taint")}
 HEADER = "# Rendered from deploy/chart by deploy/tests/test_kustomize.py; do not edit.\n"
 
-# Helm's own: another tool applies these.
+# Labels for Helm only: kustomize applies these files.
 HELMS = ("app.kubernetes.io/managed-by", "helm.sh/chart")
 
 
 class Plain(yaml.SafeDumper):
-    """Block style throughout, and texts of many lines as such."""
+    """YAML in block style throughout, with multi-line texts as block scalars."""
 
     def ignore_aliases(self, data):
         return True
@@ -63,10 +63,10 @@ def kustomization(resources, patches=()):
 
 
 def expected():
-    """Every file below deploy/kustomize: the base, and beside it what each overlay adds to it or changes in it."""
+    """Every file below deploy/kustomize: the base, and what each overlay adds to it or changes in it."""
     base = rendered(BASE)
     files = {f"base/{kind}.yaml": written(document) for (kind, _), document in base.items()}
-    # The namespace first: whoever applies the files one by one needs it before the others.
+    # The namespace comes first: a user who applies the files one by one needs it before the others.
     files["base/kustomization.yaml"] = kustomization(
         sorted((path.removeprefix("base/") for path in files), key=lambda path: (path != "namespace.yaml", path))
     )
@@ -84,7 +84,7 @@ def expected():
 
 
 def builds_patches(kubectl):
-    """Debian's kubectl 1.20 has a kustomize of before `patches`; those that tell its version are late enough."""
+    """The kustomize in Debian's kubectl 1.20 lacks `patches`; a kubectl that reports its kustomize version has it."""
     done = subprocess.run([kubectl, "version", "--client", "--output=json"], capture_output=True, text=True)
     return "kustomizeVersion" in done.stdout
 

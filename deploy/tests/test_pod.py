@@ -1,4 +1,4 @@
-"""What the DaemonSet's containers may do, and in which order they come."""
+"""What the DaemonSet's containers may do, and in which order they run."""
 
 import unittest
 

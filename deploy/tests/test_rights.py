@@ -1,4 +1,4 @@
-"""Exactly the rights that the README explains, and what admission makes of them."""
+"""The chart grants exactly the rights that the README explains, and the admission policies limit them."""
 
 import unittest
 
@@ -67,7 +67,7 @@ class Rights(unittest.TestCase):
 
 
 class Policy:
-    """A ValidatingAdmissionPolicy, evaluated as the API server does: conditions, variables, validations."""
+    """A ValidatingAdmissionPolicy, evaluated as in the API server: conditions, variables, validations."""
 
     def __init__(self, found):
         spec = chart.one(found, "ValidatingAdmissionPolicy")["spec"]
@@ -76,7 +76,7 @@ class Policy:
         self.validations = [(v["expression"], v["message"]) for v in spec["validations"]]
 
     def refuses(self, **names):
-        """The messages of what fails; None where the policy does not apply. An error counts as a refusal."""
+        """The messages of the failed validations; None if the policy does not apply. An error counts as a refusal."""
         if not all(evaluated(condition, names) is True for condition in self.conditions):
             return None
         names["variables"] = {name: evaluated(text, names) for name, text in self.variables.items()}
@@ -184,7 +184,7 @@ class OwnNode(unittest.TestCase):
                 self.assertEqual(self.refuses([self.own], [], extra=extra), ["metagate may change only the node that it runs on"])
 
     def test_another_taint_is_refused(self):
-        only = ["metagate may take only its startup taint from a node"]
+        only = ["metagate may remove only its startup taint from a node"]
         self.assertEqual(self.refuses([self.own, self.other], []), only)
         self.assertEqual(self.refuses([], [self.other]), only)
         self.assertEqual(self.refuses([self.other], [{**self.other, "value": "web"}]), only)

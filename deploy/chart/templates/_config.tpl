@@ -6,7 +6,7 @@
 {{- else -}}
 {{- include "metagate.ownKeys" . -}}
 {{- $config := deepCopy (default dict .Values.config) -}}
-{{/* A redirect to an IPv6 address of the node needs a listener there, which takes IPv4 too. */}}
+{{/* A redirect to an IPv6 address of the node needs a listener on [::], which accepts IPv4 too. */}}
 {{- $any := ternary "[::]" "0.0.0.0" (or (contains "HOST_IPS" .Values.host.ip) (contains ":" .Values.host.ip)) -}}
 {{- $_ := set $config "pods" (merge (dict "listen" (printf "%s:%d" $any (int .Values.host.port))) (default dict $config.pods)) -}}
 {{- $_ := set $config "admin" (dict "listen" .Values.admin.listen) -}}
@@ -24,7 +24,8 @@
 {{- if $kubernetes -}}
 {{- $_ := set $config "kubernetes" (merge $kubernetes (default dict $config.kubernetes)) -}}
 {{- end -}}
-{{/* Without the right to mint tokens irsa-fallback could only fail; where it may, the built-in order stands. */}}
+{{/* Without the right to create tokens, irsa-fallback could only fail, so it is left out. With the right, the built-in order of
+plugins applies. */}}
 {{- if and (not .Values.irsa.enabled) (not (hasKey $config "plugin")) -}}
 {{- $plugins := list -}}
 {{- range list "annotations" "namespace-regex" -}}{{- $plugins = append $plugins (dict "name" . "builtin" .) -}}{{- end -}}
@@ -40,7 +41,7 @@
 {{- regexReplaceAll `\s+` .Values.host.interface "" -}}
 {{- end -}}
 
-{{/* Text is taken as it is, so what it does not say of session tokens' keys goes into the gateway's environment. */}}
+{{/* Text is used unchanged. If it does not set imds.token_key_file, the gateway's environment does. */}}
 {{- define "metagate.keysByEnvironment" -}}
 {{- if kindIs "string" .Values.config -}}
 {{- $said := or (regexMatch `(?m)^[^#\n]*\btoken_key_file["']?\s*=` .Values.config) (contains "METAGATE_IMDS__TOKEN_KEY_FILE" (toYaml .Values.extraEnv)) -}}
@@ -48,7 +49,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Helm reads every number as a float, and TOML tells 64 from 64.0: whole numbers become integers, in place. */}}
+{{/* Helm reads every number as a float, but TOML distinguishes 64 from 64.0: this converts whole numbers to integers, in place. */}}
 {{- define "metagate.integers" -}}
 {{- $map := . -}}
 {{- range $key := keys $map -}}
@@ -69,7 +70,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Two places for one thing would let them disagree. */}}
+{{/* Refuses keys of `config` that a chart value already sets: the two could disagree. */}}
 {{- define "metagate.ownKeys" -}}
 {{- $places := dict
   "pods.listen" "host.port"
@@ -84,7 +85,7 @@
   {{- $key := splitList "." $path -}}
   {{- $section := index (default dict $.Values.config) (first $key) -}}
   {{- if and (kindIs "map" $section) (hasKey $section (last $key)) -}}
-    {{- fail (printf "config.%s: set the value %s instead, which the manifests follow too" $path $value) -}}
+    {{- fail (printf "config.%s: set the value %s instead, because the manifests use it too" $path $value) -}}
   {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -95,21 +96,21 @@
 {{- range regexFindAll `(?m)^\s*listen\s*=\s*"[^"]*"` .Values.config -1 -}}
   {{- $listen := regexFind `"[^"]*"` . | trimAll `"` -}}
   {{- if not (or (hasSuffix $port $listen) (eq $listen $.Values.admin.listen)) -}}
-    {{- $wrong = append $wrong (printf "it listens on %s: say that in host.port or admin.listen too, for the pod's ports and probes" $listen) -}}
+    {{- $wrong = append $wrong (printf "it listens on %s: set host.port or admin.listen to the same, for the pod's ports and probes" $listen) -}}
   {{- end -}}
 {{- end -}}
 {{- if and (ne $port ":8181") (not (contains $port .Values.config)) -}}{{- $wrong = append $wrong "host.port: write pods.listen too" -}}{{- end -}}
 {{- if and (ne .Values.admin.listen "127.0.0.1:9620") (not (contains .Values.admin.listen .Values.config)) -}}{{- $wrong = append $wrong "admin.listen: write admin.listen too" -}}{{- end -}}
 {{- $ipv6 := or (contains "HOST_IPS" .Values.host.ip) (contains ":" .Values.host.ip) -}}
 {{- if and $ipv6 (not (regexMatch (printf `(?m)^[^#\n]*\blisten\s*=\s*["']\[::\]%s["']` $port) .Values.config)) -}}
-{{- $wrong = append $wrong (printf "host.ip: it sends IPv6 on to the gateway, so write listen = \"[::]%s\" in [pods], which takes IPv4 too" $port) -}}
+{{- $wrong = append $wrong (printf "host.ip: it redirects IPv6 to the gateway, so write listen = \"[::]%s\" in [pods], which accepts IPv4 too" $port) -}}
 {{- end -}}
 {{- if .Values.host.interface -}}{{- $wrong = append $wrong "host.interface: write intercept.interfaces instead" -}}{{- end -}}
 {{- if .Values.aws.region -}}{{- $wrong = append $wrong "aws.region: write credentials.region instead" -}}{{- end -}}
 {{- if and .Values.kubernetes.startupTaint (not (contains .Values.kubernetes.startupTaint .Values.config)) -}}
-{{- $wrong = append $wrong "kubernetes.startupTaint: write kubernetes.startup_taint too; the value gives only the right" -}}
+{{- $wrong = append $wrong "kubernetes.startupTaint: write kubernetes.startup_taint too; the value grants only the right" -}}
 {{- end -}}
 {{- if $wrong -}}
-{{- fail (printf "\n\n`config` is text and is taken as it is. It and the values must agree:\n  %s\n" (join "\n  " $wrong)) -}}
+{{- fail (printf "\n\n`config` is text and is used unchanged. The text and the values must agree:\n  %s\n" (join "\n  " $wrong)) -}}
 {{- end -}}
 {{- end -}}

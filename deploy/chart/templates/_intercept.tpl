@@ -1,4 +1,4 @@
-{{/* What both containers that touch the node's nftables have in common. */}}
+{{/* The fields that both containers with access to the node's nftables share. */}}
 {{- define "metagate.intercept" -}}
 image: {{ include "metagate.interceptImage" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -16,7 +16,7 @@ env:
 resources:
   {{- toYaml .Values.host.resources | nindent 2 }}
 securityContext:
-  # Root without anything of root's but NET_ADMIN: other users lose capabilities when a program starts.
+  # Root, but with no capability except NET_ADMIN. Users other than root lose their capabilities when a program starts.
   runAsUser: 0
   runAsGroup: 0
   allowPrivilegeEscalation: false

@@ -29,7 +29,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.rbac.create -}}
 {{- default (include "metagate.fullname" .) .Values.rbac.serviceAccountName -}}
 {{- else -}}
-{{- required "rbac.serviceAccountName: needed where rbac.create is false: the account that the gateway runs as" .Values.rbac.serviceAccountName -}}
+{{- required "rbac.serviceAccountName: if rbac.create is false, name the account that the gateway runs as" .Values.rbac.serviceAccountName -}}
 {{- end -}}
 {{- end -}}
 
@@ -56,7 +56,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- regexFind "[0-9]+$" .Values.admin.listen -}}
 {{- end -}}
 
-{{/* Where the kubelet, which shares the node's network, reaches the admin listener. */}}
+{{/* The address at which the kubelet, which shares the node's network, can reach the admin listener. */}}
 {{- define "metagate.adminHost" -}}
 {{- $host := regexReplaceAll ":[0-9]+$" .Values.admin.listen "" | trimPrefix "[" | trimSuffix "]" -}}
 {{- if eq $host "0.0.0.0" -}}127.0.0.1{{- else if eq $host "::" -}}::1{{- else -}}{{ $host }}{{- end -}}

@@ -1,22 +1,22 @@
-{{/* Values of the two charts that this one succeeds. What means the same has the same name here; the rest is refused, all at
-once, because a value that is ignored is a node that does something else than its operator believes. */}}
+{{/* Values of the kube2iam and kiam charts. A value that means the same has the same name here. All others are refused, in one
+error, because an ignored value makes a node behave differently from what its operator expects. */}}
 {{- define "metagate.peers" -}}
 {{- $cures := dict
-  "verbose" "config.telemetry.log_level: debug"
-  "maxUnavailable" "updateStrategy.rollingUpdate.maxUnavailable"
-  "lifecycle" "nothing: the redirect stays when the gateway stops, or pods would get the node's role; README, Uninstall"
-  "livenessProbe" "nothing: the probes ask admin.listen"
-  "readinessProbe" "nothing: the probes ask admin.listen"
-  "probe" "nothing: the probes ask admin.listen"
-  "podSecurityPolicy" "namespace.create, or the namespace's pod-security.kubernetes.io labels"
-  "existingSecret" "extraEnv with valueFrom.secretKeyRef, or serviceAccount.annotations for a role of the gateway's own"
-  "aws.access_key" "extraEnv with valueFrom.secretKeyRef, or serviceAccount.annotations for a role of the gateway's own"
-  "aws.secret_key" "extraEnv with valueFrom.secretKeyRef, or serviceAccount.annotations for a role of the gateway's own"
-  "prometheus.metricsPort" "admin.listen"
-  "prometheus.service" "prometheus.serviceMonitor.enabled, which brings its service"
-  "host.iptablesRemoveOnShutdown" "nothing: the redirect stays when the gateway stops, or pods would get the node's role"
-  "agent" "the same names without `agent.`, and `metagate migrate kiam` for what was a flag"
-  "server" "nothing: there is no server; `metagate migrate kiam` turns its flags into `config`"
+  "verbose" "use config.telemetry.log_level: debug"
+  "maxUnavailable" "use updateStrategy.rollingUpdate.maxUnavailable"
+  "lifecycle" "remove it: the redirect stays when the gateway stops, or pods would get the node's role; README, \"Remove it\""
+  "livenessProbe" "remove it: the probes use admin.listen"
+  "readinessProbe" "remove it: the probes use admin.listen"
+  "probe" "remove it: the probes use admin.listen"
+  "podSecurityPolicy" "use namespace.create, or the namespace's pod-security.kubernetes.io labels"
+  "existingSecret" "use extraEnv with valueFrom.secretKeyRef, or serviceAccount.annotations for a role of the gateway's own"
+  "aws.access_key" "use extraEnv with valueFrom.secretKeyRef, or serviceAccount.annotations for a role of the gateway's own"
+  "aws.secret_key" "use extraEnv with valueFrom.secretKeyRef, or serviceAccount.annotations for a role of the gateway's own"
+  "prometheus.metricsPort" "use admin.listen"
+  "prometheus.service" "use prometheus.serviceMonitor.enabled, which creates its service"
+  "host.iptablesRemoveOnShutdown" "remove it: the redirect stays when the gateway stops, or pods would get the node's role"
+  "agent" "use the same names without `agent.`, and `metagate migrate kiam` for flags"
+  "server" "remove it: there is no server; `metagate migrate kiam` turns its flags into `config`"
 -}}
 {{- $wrong := list -}}
 {{- range $path, $cure := $cures -}}
@@ -30,7 +30,7 @@ once, because a value that is ignored is a node that does something else than it
     {{- end -}}
   {{- end -}}
   {{- if $there -}}
-    {{- $wrong = append $wrong (printf "%s: instead, %s" $path $cure) -}}
+    {{- $wrong = append $wrong (printf "%s: %s" $path $cure) -}}
   {{- end -}}
 {{- end -}}
 {{- range $flag, $value := .Values.extraArgs -}}
