@@ -1,4 +1,4 @@
-"""Look-ups for a policy of Metagate. The interface is wit/policy.wit, and `bindings` has its types in Python."""
+"""Look-up functions for a Metagate policy. The interface is wit/policy.wit, and `bindings` has its types in Python."""
 
 import json
 import re
@@ -9,17 +9,17 @@ from wit_world.imports.types import Interest
 
 
 def interest(**lists):
-    """The lists of what the policy reads of a pod; a list that is left out is empty."""
+    """The lists of what the policy reads of a pod; an omitted list is empty."""
     return Interest(**{name: lists.pop(name, []) for name in Interest.__dataclass_fields__}, **lists)
 
 
 def look_up(pairs, key):
-    """The value of a key in a list such as `workload.labels`; None where it has none."""
+    """The value of a key in a list such as `workload.labels`; None if the key is missing."""
     return next((value for name, value in pairs if name == key), None)
 
 
 def read_config(config_json, defaults):
-    """The configuration, over these defaults: a key without a default is refused, and so is a value of another type."""
+    """Merges the configuration with the defaults. Refuses a key that has no default, and a value of another type."""
     config = json.loads(config_json)
     for key, value in config.items():
         if key not in defaults:
@@ -29,7 +29,7 @@ def read_config(config_json, defaults):
     return defaults | config
 
 
-# The gateway completes and checks a role before `authorize` is asked about it, so this only takes it apart.
+# The gateway completes and checks a role before it calls `authorize`, so this only splits the ARN.
 ROLE_ARN = re.compile(r"arn:([a-z0-9-]+):iam::([0-9]{12}):role(/(?:.*/)?)([^/]+)")
 
 

@@ -1,4 +1,4 @@
-"""Roles under the path /admin/ are for pods labelled tier=trusted. Of other roles it says nothing."""
+"""Roles under the path /admin/ are for pods labelled tier=trusted. The policy abstains from all other roles."""
 
 from componentize_py_types import Err
 from wit_world import exports
@@ -10,14 +10,14 @@ from metagate import RoleArn, interest, look_up, read_config
 config = {}
 
 
-# The build looks for a class of this name. Each call has an object of its own, so that what `init` keeps is kept outside.
+# The build looks for a class of this name. Each call has its own object, so keep what `init` reads outside of the class.
 class Plugin(exports.Plugin):
     def init(self, config_json):
-        """`config_json` is the plugin's `config` in metagate.toml. A key that is not here refuses the plugin."""
+        """`config_json` is the plugin's `config` in metagate.toml. An unknown key refuses the plugin."""
         config.update(read_config(config_json, {"label": "tier", "value": "trusted"}))
         if not config["label"]:
             raise Err("label: must not be empty")
-        # What is not named here is not shown.
+        # The gateway shows the policy only what is named here.
         return interest(labels=[config["label"]])
 
     def resolve(self, workload):
@@ -27,7 +27,7 @@ class Plugin(exports.Plugin):
         label, value = config["label"], config["value"]
         if RoleArn.parse(role.arn).path.startswith("/admin/") and look_up(workload.labels, label) != value:
             return Verdict_Deny(Denial("not-trusted", f"roles under /admin/ are for pods labelled {label}={value}"))
-        # Another plugin says who may have a role at all.
+        # Another plugin decides who may have a role at all.
         return Verdict_Abstain()
 
     def authorize_path(self, workload, path):

@@ -1,34 +1,34 @@
-// Answers and look-ups for a policy of Metagate. What they are is said in ../wit/policy.wit, with names-like-this; here
-// they are namesLikeThis, a variant is { tag, val }, and a tuple is an array.
+// Answers and look-up functions for a Metagate policy. ../wit/policy.wit describes the types. A name-like-this there is a
+// nameLikeThis here, a variant is { tag, val }, and a tuple is an array.
 
 export const abstain = { tag: "abstain" };
 
-/** The verdict that one plugin has to come to. */
+/** The verdict that at least one plugin must give. */
 export const allow = { tag: "allow" };
 
-/** `code` is a short constant, a label in metrics; the pod and its operator read `reason`. */
+/** `code` is a short constant and becomes a label in metrics. The pod and its operator read `reason`. */
 export function deny(code, reason) {
   return { tag: "deny", val: { code, reason } };
 }
 
-/** The resolution to a role: an ARN, or a name or path/name; `more` as in the interface. */
+/** The resolution to a role: an ARN, a name or a path/name. `more` has further fields of the interface's `role`. */
 export function role(arn, more = {}) {
   const source = { tag: "assume-role" };
   return { tag: "role", val: { arn, source, tags: [], policyArns: [], attributes: [], ...more } };
 }
 
-/** The lists of what the policy reads of a pod; a list that is left out is empty. */
+/** The lists of what the policy reads of a pod; an omitted list is empty. */
 export function interest(lists) {
   const none = { labels: [], annotations: [], namespaceLabels: [], namespaceAnnotations: [] };
   return { ...none, serviceAccountAnnotations: [], attributes: [], ...lists };
 }
 
-/** The value of a key in a list such as `workload.labels`; undefined where it has none. */
+/** The value of a key in a list such as `workload.labels`; undefined if the key is missing. */
 export function lookUp(pairs, key) {
   return pairs.find(([name]) => name === key)?.[1];
 }
 
-/** The configuration, over these defaults: a key without a default is refused, and so is a value of another type. */
+/** Merges the configuration with the defaults. Refuses a key that has no default, and a value of another type. */
 export function readConfig(configJson, defaults) {
   const config = JSON.parse(configJson);
   const known = Object.keys(defaults);
@@ -43,7 +43,7 @@ export function readConfig(configJson, defaults) {
   return { ...defaults, ...config };
 }
 
-// The gateway completes and checks a role before `authorize` is asked about it, so this only takes it apart.
+// The gateway completes and checks a role before it calls `authorize`, so this only splits the ARN.
 const ROLE_ARN = /^arn:([a-z0-9-]+):iam::([0-9]{12}):role(\/(?:.*\/)?)([^/]+)$/;
 
 /** `path` begins and ends with a slash: "/admin/" of role/admin/dba, "/" of role/checkout. */

@@ -1,9 +1,9 @@
-//! Roles under the path `/admin/` are for pods labelled `tier=trusted`. Of other roles it says nothing.
+//! Roles under the path `/admin/` are for pods labelled `tier=trusted`. The policy abstains from all other roles.
 
 use metagate_plugin_sdk::{Interest, Policy, Role, RoleArn, Verdict, Workload, export_policy};
 use serde::Deserialize;
 
-/// The plugin's `config` in metagate.toml. A key that is not here refuses the plugin.
+/// The plugin's `config` in metagate.toml. An unknown key refuses the plugin.
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -29,7 +29,7 @@ impl Policy for TrustedOnly {
         Ok(Self(config))
     }
 
-    /// What is not named here is not shown.
+    /// The gateway shows the policy only what is named here.
     fn interest(&self) -> Interest {
         Interest::none().labels([&self.0.label])
     }
@@ -41,7 +41,7 @@ impl Policy for TrustedOnly {
             let reason = format!("roles under /admin/ are for pods labelled {label}={value}");
             return Ok(Verdict::deny("not-trusted", reason));
         }
-        // Another plugin says who may have a role at all.
+        // Another plugin decides who may have a role at all.
         Ok(Verdict::Abstain)
     }
 }
