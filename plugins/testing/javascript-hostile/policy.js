@@ -1,5 +1,5 @@
-// Does on request what no plugin should, in the ways that JavaScript has. A pod's annotations `resolve` and `authorize` say
-// what is done there, the configuration's `init` what there. For the gateway's tests.
+// A hostile guest for the gateway's tests: on request it does what no plugin should, in the ways that JavaScript offers. A pod's
+// annotations `resolve` and `authorize` name the deed for that phase, and the configuration's `init` names the deed for `init`.
 
 import { log } from "metagate:policy/host@0.1.0";
 
@@ -21,7 +21,7 @@ function spin() {
   for (;;);
 }
 
-/** Takes all the memory that there is, and more. */
+/** Tries to allocate more memory than there is. */
 function grow(more) {
   for (const held = []; ; ) {
     held.push(more());
@@ -124,14 +124,14 @@ const deeds = {
   "runtimes-own": () => { wit.Stream.from([1]); return abstain; },
   "collect-garbage": () => { for (let i = 0; i < 10; i++) __cqjs.runGc(); return abstain; },
 
-  // What is left behind, and whether it is there: in globals, prototypes, this module, and what the build shared.
+  // Leaves state behind, and checks whether it is there: in globals, prototypes, this module, and objects shared by the build.
   leave: () => {
     left = globalThis.left = Object.prototype.left = "something";
     interest.labels.push("left");
     deeds.abstain = plugin.resolve = plugin.authorize = () => deny("left");
     return abstain;
   },
-  // Some of it is the runtime's own way to an answer.
+  // The runtime itself uses some of these on the way to an answer.
   patch: () => {
     Array.prototype.push = Array.prototype.find = Object.keys = JSON.parse = spin;
     Object.defineProperty(Object.prototype, "tag", { get: () => "deny", set: spin });

@@ -1,5 +1,5 @@
-"""Does on request what no plugin should, in the ways that Python has. A pod's annotations `resolve` and `authorize` say what
-is done there, the configuration's `init` what there. For the gateway's tests."""
+"""A hostile guest for the gateway's tests: on request it does what no plugin should, in the ways that Python offers. A pod's
+annotations `resolve` and `authorize` name the deed for that phase, and the configuration's `init` names the deed for `init`."""
 
 import asyncio
 import builtins
@@ -47,7 +47,7 @@ def grow(more):
 
 
 class Odd:
-    """Each way in which an object runs code of its own."""
+    """An object that runs its own code in each possible way."""
 
     def __init__(self, act):
         self.act = act
@@ -172,7 +172,7 @@ def say_what_is_left():
     return f"{LEFT} {hasattr(builtins, 'left')} {sys.modules['json'] is json} {'LEFT' in os.environ}"
 
 
-# A text that is answered is a denial's reason, None to abstain, and anything else the answer itself.
+# If a deed returns a text, it is the reason of a denial; None means abstain; any other value is the answer itself.
 DEEDS = {
     "abstain": lambda: None,
     "loop": spin,
