@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use hdrhistogram::Histogram;
+use metagate::roster::Entry;
 use metagate::{
     config::{self, Mode, PluginCode},
     handle::Gateway,
@@ -117,7 +118,7 @@ impl Attacked {
         });
         let node = Node::beside(vec![plugin], attackers.into()).await?;
         let (gateway, pod, address) =
-            (Arc::clone(node.gateway()), Arc::clone(&node.workload), node.origin.connected_to);
+            (Arc::clone(node.gateway()), Arc::clone(&node.entry.workload), node.origin.connected_to);
         let stop = CancellationToken::new();
         let serving = tokio::spawn(node.into_app().run(stop.clone()));
         Ok(Self { gateway, pod, address, stop, serving, _component: component })
@@ -127,9 +128,9 @@ impl Attacked {
     async fn decisions(&self) -> Result<Histogram<u64>> {
         let mut took = histogram()?;
         for _ in 0..DECISIONS {
-            let pod = Arc::new(undecided(&self.pod));
+            let pod = Entry::from(undecided(&self.pod));
             let began = Instant::now();
-            let decision = self.gateway.policy.explain(&pod, None).await;
+            let decision = self.gateway.policy.explain(pod.principal(), None).await;
             took.saturating_record(u64::try_from(began.elapsed().as_nanos())?);
             if let Some(why) = decision.outcome.rejection() {
                 return Err(anyhow!("the pod was refused: {why:?}"));

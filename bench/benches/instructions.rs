@@ -25,10 +25,10 @@ use metagate::{
     credential::{Credential, Form},
     dialect::{Answer, imds},
     handle::handle,
-    policy::Grant,
+    policy::Granted,
+    request_id::RequestId,
+    roster::Entry,
     session::Session,
-    telemetry::RequestId,
-    workload::Workload,
 };
 use metagate_bench::{
     Node,
@@ -165,7 +165,7 @@ fn token(stage: Stage) -> Stage {
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::CALLER))]
 #[bench::hit()]
-fn caller(stage: Stage) -> (Stage, Arc<Workload>) {
+fn caller(stage: Stage) -> (Stage, Arc<Entry>) {
     let feed = &stage.node.gateway().feed;
     let known = at_once(identify(feed, &stage.node.origin, Duration::ZERO)).unwrap().caller.unwrap();
     (stage, known)
@@ -173,9 +173,9 @@ fn caller(stage: Stage) -> (Stage, Arc<Workload>) {
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::DECISION))]
 #[bench::hit()]
-fn decision(stage: Stage) -> (Stage, Arc<Grant>) {
-    let grant = at_once(stage.node.gateway().policy.grant(&stage.node.workload)).unwrap().unwrap();
-    (stage, grant)
+fn decision(stage: Stage) -> (Stage, Granted) {
+    let granted = at_once(stage.node.gateway().policy.grant(stage.node.entry.principal())).unwrap().unwrap();
+    (stage, granted)
 }
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::CREDENTIAL))]

@@ -7,8 +7,9 @@ use std::{
 
 use metagate::{
     caller::Origin,
+    pairs::Pairs,
     roster::{Feed, Knowledge},
-    workload::{Pairs, Uid, Workload},
+    workload::{Uid, Workload},
 };
 
 /// `count` pods with one address each, out of 10.0.0.0/8.

@@ -4,6 +4,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use anyhow::{Result, anyhow};
 use metagate::policy::Grant;
+use metagate::roster::Entry;
 
 use crate::{Node, node::sibling, threads::runtime};
 
@@ -18,13 +19,13 @@ pub fn distinct(count: usize) -> Result<Vec<Arc<Grant>>> {
         let mut grants = Vec::with_capacity(count);
         for number in 0..count {
             let address = Ipv4Addr::from_bits(Ipv4Addr::new(10, 0, 0, 1).to_bits() + u32::try_from(number)?);
-            let pod = Arc::new(sibling(
-                &node.workload,
+            let pod = Entry::from(sibling(
+                &node.entry.workload,
                 &format!("pod-{number}"),
                 address,
                 (ROLE, &format!("payments-{number}")),
             ));
-            let granted = node.gateway().policy.grant(&pod).await;
+            let granted = node.gateway().policy.grant(pod.principal()).await.map(|granted| granted.grant);
             grants.push(granted.map_err(|why| anyhow!("pod {number} has no role: {why:?}"))?);
         }
         Ok(grants)

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use http::{Method, request::Parts};
+use metagate::roster::Entry;
 use metagate::{
     app::{self, App},
     caller::Origin,
@@ -31,7 +32,7 @@ pub const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 /// Bound, but not accepting: whoever wants sockets runs the app. The pod's decision is made and its credential is held.
 pub struct Node {
     app: App,
-    pub workload: Arc<Workload>,
+    pub entry: Arc<Entry>,
     pub grant: Arc<Grant>,
     /// As if the pod had connected.
     pub origin: Origin,
@@ -55,13 +56,14 @@ impl Node {
         let parts = app::Parts { feed: Some(Arc::new(feed(pods)?)), ..app::Parts::default() };
         let app = app::build(config, parts).await?;
         let gateway = app.gateway();
-        let workload = gateway.feed.current().named(POD.0, POD.1).cloned();
-        let workload = workload.with_context(|| format!("the sandbox has no pod {}/{}", POD.0, POD.1))?;
-        let grant = gateway.policy.grant(&workload).await.map_err(|why| anyhow!("the pod has no role: {why:?}"))?;
+        let entry = gateway.feed.current().named(POD.0, POD.1).cloned();
+        let entry = entry.with_context(|| format!("the sandbox has no pod {}/{}", POD.0, POD.1))?;
+        let granted = gateway.policy.grant(entry.principal()).await;
+        let grant = granted.map_err(|why| anyhow!("the pod has no role: {why:?}"))?.grant;
         gateway.credentials.for_grant(&grant).await?;
         let connected_to = app.pods_addresses()?.first().copied().context("no listener for pods")?;
         let origin = Origin { peer: (POD_ADDRESS, 40_000).into(), connected_to, listener_of: None };
-        Ok(Self { workload, grant, origin, app })
+        Ok(Self { entry, grant, origin, app })
     }
 
     pub fn gateway(&self) -> &Arc<Gateway> {
@@ -72,7 +74,7 @@ impl Node {
     pub fn token(&self) -> Result<String> {
         let Some(ttl) = Ttl::parse(&Ttl::MAX_SECONDS.to_string()) else { bail!("the longest TTL is no TTL") };
         let keys = &self.gateway().keys;
-        let token = Token::mint(keys, ttl, self.origin.address(), Some(&self.workload.uid), SystemTime::now());
+        let token = Token::mint(keys, ttl, self.origin.address(), Some(&self.entry.workload.uid), SystemTime::now());
         Ok(token.context("no token was minted")?.as_str().to_owned())
     }
 

@@ -47,7 +47,7 @@ fn allocations<T>(mut call: impl FnMut() -> T) -> u64 {
 fn the_counter_counts() {
     let (_runtime, node) = node();
     let mint = || {
-        let (keys, uid) = (&node.gateway().keys, &node.workload.uid);
+        let (keys, uid) = (&node.gateway().keys, &node.entry.workload.uid);
         Token::mint(keys, Ttl::parse("60").unwrap(), node.origin.address(), Some(uid), SystemTime::now()).unwrap()
     };
     assert_eq!(allocations(mint), 1, "a token is one string");
@@ -65,14 +65,14 @@ fn a_token_is_verified_without_an_allocation() {
 fn a_known_caller_is_found_without_an_allocation() {
     let (_runtime, node) = node();
     let find = || at_once(identify(&node.gateway().feed, &node.origin, Duration::ZERO)).caller.unwrap();
-    assert_eq!(find().title(), node.workload.title());
+    assert_eq!(find().workload.title(), node.entry.workload.title());
     assert_eq!(allocations(find), 0);
 }
 
 #[test]
 fn a_decision_is_remembered_without_an_allocation() {
     let (_runtime, node) = node();
-    assert_eq!(allocations(|| at_once(node.gateway().policy.grant(&node.workload)).unwrap()), 0);
+    assert_eq!(allocations(|| at_once(node.gateway().policy.grant(node.entry.principal())).unwrap()), 0);
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    roster::{Feed, Standing},
-    workload::{Uid, Workload},
+    roster::{Entry, Feed, Standing},
+    workload::Uid,
 };
 
 /// How a connection came in.
@@ -43,7 +43,7 @@ impl Origin {
 
 /// Who asks, or why nobody is known to.
 pub struct Identified {
-    pub caller: Result<Arc<Workload>, Unidentified>,
+    pub caller: Result<Arc<Entry>, Unidentified>,
     /// None: it was known at once.
     pub waited: Option<Duration>,
 }
@@ -71,7 +71,7 @@ pub async fn identify(feed: &Feed, origin: &Origin, wait: Duration) -> Identifie
     }
 }
 
-async fn expect(feed: &Feed, origin: &Origin, deadline: Instant) -> Result<Arc<Workload>, Unidentified> {
+async fn expect(feed: &Feed, origin: &Origin, deadline: Instant) -> Result<Arc<Entry>, Unidentified> {
     let mut changes = feed.changes();
     loop {
         // Subscribed before this look, so that a change between the two is not slept through.
@@ -86,9 +86,9 @@ async fn expect(feed: &Feed, origin: &Origin, deadline: Instant) -> Result<Arc<W
 }
 
 /// None while waiting may still help.
-fn settle(feed: &Feed, origin: &Origin) -> Option<Result<Arc<Workload>, Unidentified>> {
+fn settle(feed: &Feed, origin: &Origin) -> Option<Result<Arc<Entry>, Unidentified>> {
     match standing(feed, origin) {
-        Standing::Known(workload) => Some(Ok(workload)),
+        Standing::Known(entry) => Some(Ok(entry)),
         Standing::Absent => Some(Err(Unidentified::Absent)),
         Standing::Unknown | Standing::Ambiguous => None,
     }
@@ -113,7 +113,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::roster::Knowledge;
+    use crate::{roster::Knowledge, workload::Workload};
 
     const WAIT: Duration = Duration::from_millis(800);
 
@@ -147,7 +147,7 @@ mod tests {
         publish(&feed, vec![], Knowledge::Eventual);
         tokio::time::sleep(Duration::from_millis(200)).await;
         publish(&feed, vec![pod("late")], Knowledge::Eventual);
-        assert_eq!(waiting.await.unwrap().unwrap().pod, "late");
+        assert_eq!(waiting.await.unwrap().unwrap().workload.pod, "late");
         assert_eq!(began.elapsed(), Duration::from_millis(500));
     }
 
@@ -180,7 +180,7 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_millis(100)).await;
         publish(&feed, vec![pod("new")], Knowledge::Eventual);
-        assert_eq!(waiting.await.unwrap().unwrap().pod, "new");
+        assert_eq!(waiting.await.unwrap().unwrap().workload.pod, "new");
     }
 
     #[tokio::test(start_paused = true)]
@@ -188,6 +188,6 @@ mod tests {
         let feed = Feed::default();
         publish(&feed, vec![pod("a"), pod("b")], Knowledge::Complete);
         let origin = Origin { listener_of: Some(Uid::derived("n", "b")), ..origin() };
-        assert_eq!(identify(&feed, &origin, WAIT).await.caller.unwrap().pod, "b");
+        assert_eq!(identify(&feed, &origin, WAIT).await.caller.unwrap().workload.pod, "b");
     }
 }

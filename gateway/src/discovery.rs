@@ -4,11 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-use crate::{lifecycle::Waiting, policy::Policy, relay::Relay, role::BaseArn, source::OnRegion};
+use crate::{lifecycle::Waiting, policy::Policy, relay::Relay, role::BaseArn};
 
 /// The first second is when a node boots and its metadata service may still be slow.
 const FIRST_AGAIN: Duration = Duration::from_millis(200);
 const LAST_AGAIN: Duration = Duration::from_secs(30);
+
+/// What waits for the node's region.
+pub type OnRegion = Box<dyn FnOnce(String) + Send>;
 
 pub struct Discovery {
     relay: Arc<Relay>,

@@ -15,13 +15,12 @@ use crate::{
     credential::Credentials,
     dialect::{Answer, Ask, Hosts, imds},
     lifecycle::Configuration,
-    policy::{Grant, Policy, Rejection},
-    refusal::Refusal,
+    policy::{Granted, Policy, Rejected, Rejection},
+    refusal::{Refusal, Refused},
     relay::{Relay, RelayError},
-    roster::{Feed, Standing},
+    roster::{Entry, Feed, Standing},
     session::{Keyring, Session, Token, Ttl},
     telemetry::{Protocol, Record, Telemetry},
-    workload::Workload,
 };
 
 /// Everything that answering takes.
@@ -50,9 +49,11 @@ pub async fn handle(gateway: &Gateway, origin: &Origin, parts: &Parts, has_body:
         // Boxed, as one request of many is traced.
         Some(context) => Box::pin(gateway.answer(origin, parts, has_body, &mut record).with_context(context)).await,
     };
-    let id = record.id();
-    record.outcome(&answer);
-    imds::render(answer, id)
+    match &answer {
+        Ok(_) => record.answered(),
+        Err(refused) => record.refused(refused.clone()),
+    }
+    imds::render(answer.map_err(|refused| refused.refusal), record.id())
 }
 
 impl Gateway {
@@ -62,63 +63,69 @@ impl Gateway {
         parts: &Parts,
         has_body: bool,
         record: &mut Record<'_>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, Refused> {
         let request = imds::parse(parts, has_body, origin.connected_to, &self.hosts)?;
-        record.ask(&request.ask);
+        record.route(request.ask.route());
         if let Ask::MintToken(ttl) = request.ask {
-            return self.mint(origin, ttl);
+            return Ok(self.mint(origin, ttl)?);
         }
         let session = self.session(origin, request.token)?;
         record.protocol(if session.is_some() { Protocol::V2 } else { Protocol::V1 });
-        let workload = record.caller(identify(&self.feed, origin, self.wait).await)?;
-        if session.is_some_and(|session| !session.belongs_to(&workload)) {
-            return Err(Refusal::TokenOfAnother);
+        let identified = identify(&self.feed, origin, self.wait).await;
+        record.waited(&identified);
+        let caller = identified.caller.map_err(Refusal::from)?;
+        if session.is_some_and(|session| !session.belongs_to(&caller.workload)) {
+            return Err(Refusal::TokenOfAnother.into());
         }
+        record.caller(&caller);
         match request.ask {
             Ask::MintToken(_) | Ask::Versions => Ok(Answer::Versions),
             Ask::RoleName => {
-                let grant = self.policy.grant(&workload).await?;
-                Ok(Answer::RoleName(grant.role().arn.clone()))
+                let granted = self.policy.grant(caller.principal()).await?;
+                Ok(Answer::RoleName(granted.grant.role().arn.clone()))
             }
             Ask::Credential { form, role } => {
-                let grant = self.policy.grant(&workload).await?;
+                let granted = self.policy.grant(caller.principal()).await?;
+                let Granted { grant, decision } = &granted;
                 if !grant.role().arn.is_named_by(&role) {
-                    return Err(Refusal::OtherRole);
+                    return Err(Refusal::OtherRole.after(decision));
                 }
-                let credential = self.credentials.for_grant(&grant).await?;
-                self.confirm(origin, &workload, &grant).await?;
-                record.credential(&grant, &credential);
+                let credential = self.credentials.for_grant(grant).await;
+                let credential = credential.map_err(|error| Refusal::from(error).after(decision))?;
+                self.confirm(origin, &caller, &granted).await?;
+                record.credential(&granted, &credential);
                 Ok(Answer::Credential(credential, grant.role().arn.clone(), form))
             }
             Ask::InstanceProfile => {
-                let grant = self.policy.grant(&workload).await?;
+                let Granted { grant, .. } = self.policy.grant(caller.principal()).await?;
                 let as_of = self.credentials.peek(&grant).map_or_else(|| self.clock.now(), |held| held.issued_at);
                 Ok(Answer::InstanceProfile(grant.role().arn.clone(), as_of))
             }
             Ask::Metadata(segments) => {
                 let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
                 // Boxed: hyper moves a request's future, and the usual one shall be small.
-                Box::pin(self.metadata(&workload, &segments)).await
+                Box::pin(self.metadata(&caller, &segments)).await
             }
         }
     }
 
-    /// What was decided before a wait may have been overtaken: the address may be another pod's by now, an annotation
-    /// gone, the rules others. Nobody gets what only the past allows.
-    async fn confirm(&self, origin: &Origin, workload: &Arc<Workload>, grant: &Grant) -> Result<(), Refusal> {
+    /// What was decided before a wait may have been overtaken: the address may belong to another pod by now, an annotation may
+    /// be gone, the rules may have changed. Nobody gets what only the past allows.
+    async fn confirm(&self, origin: &Origin, caller: &Arc<Entry>, granted: &Granted) -> Result<(), Refused> {
+        let overtaken = || Refusal::Overtaken.after(&granted.decision);
         match standing(&self.feed, origin) {
-            Standing::Known(now) if Arc::ptr_eq(&now, workload) => {}
-            _ => return Err(Refusal::Overtaken),
+            Standing::Known(now) if Arc::ptr_eq(&now, caller) => {}
+            _ => return Err(overtaken()),
         }
-        let now = self.policy.grant(workload).await?;
-        if now.key() == grant.key() { Ok(()) } else { Err(Refusal::Overtaken) }
+        let now = self.policy.grant(caller.principal()).await?;
+        if now.grant.key() == granted.grant.key() { Ok(()) } else { Err(overtaken()) }
     }
 
     /// No I/O and no wait: a token is answered even while nothing else works.
     fn mint(&self, origin: &Origin, ttl: Ttl) -> Result<Answer, Refusal> {
         let known = standing(&self.feed, origin);
         let owner = match &known {
-            Standing::Known(workload) => Some(&workload.uid),
+            Standing::Known(entry) => Some(&entry.workload.uid),
             Standing::Ambiguous | Standing::Unknown | Standing::Absent => None,
         };
         let token = Token::mint(&self.keys, ttl, origin.address(), owner, self.clock.now()).ok_or(Refusal::Stopping)?;
@@ -137,10 +144,10 @@ impl Gateway {
     }
 
     /// An entry of the catalogue that configuration and plugins admit, or the listing of a directory.
-    async fn metadata(&self, workload: &Arc<Workload>, segments: &[&str]) -> Result<Answer, Refusal> {
+    async fn metadata(&self, caller: &Entry, segments: &[&str]) -> Result<Answer, Refused> {
         if let Some(entry) = Catalogue::find(segments).filter(|entry| self.allow.admits(entry)) {
-            self.policy.admit(workload, entry.path()).await?;
-            return Ok(Answer::Document(self.relay.get(&entry).await?));
+            self.policy.admit(caller.principal(), entry.path()).await?;
+            return Ok(Answer::Document(self.relay.get(&entry).await.map_err(Refusal::from)?));
         }
         let own: &[&str] = match segments {
             [] => &["meta-data"],
@@ -149,34 +156,33 @@ impl Gateway {
             _ => &[],
         };
         let listed = match self.relay.list(segments, &self.allow).await {
-            Ok(names) => self.admitted(workload, segments, names).await?,
+            Ok(names) => self.admitted(caller, segments, names).await?,
             Err(RelayError::NotFound { .. }) if !own.is_empty() => Vec::new(),
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Refusal::from(error).into()),
         };
-        let shows_own = match (segments, self.policy.grant(workload).await) {
+        let shows_own = match (segments, self.policy.grant(caller.principal()).await) {
             ([], _) | (_, Ok(_)) => true,
             // The directory of what this pod may not have says why; the one above it only leaves it out.
-            (["meta-data", "iam"], Err(rejection)) => return Err(rejection.into()),
+            (["meta-data", "iam"], Err(rejected)) => return Err(rejected.into()),
             (_, Err(_)) => false,
         };
         let own = own.iter().filter(|_| shows_own).map(|name| (*name).to_owned());
         let names: BTreeSet<String> = listed.into_iter().chain(own).collect();
-        if names.is_empty() { Err(Refusal::NoSuchPath) } else { Ok(Answer::Listing(names.into_iter().collect())) }
+        if names.is_empty() {
+            Err(Refusal::NoSuchPath.into())
+        } else {
+            Ok(Answer::Listing(names.into_iter().collect()))
+        }
     }
 
     /// The names that plugins let this workload read: a listing tells as much as what it lists.
-    async fn admitted(
-        &self,
-        workload: &Arc<Workload>,
-        segments: &[&str],
-        names: Vec<String>,
-    ) -> Result<Vec<String>, Refusal> {
+    async fn admitted(&self, caller: &Entry, segments: &[&str], names: Vec<String>) -> Result<Vec<String>, Refused> {
         let mut admitted = Vec::new();
         for name in names {
-            match self.policy.admit(workload, &Catalogue::path_of(segments, &name)).await {
+            match self.policy.admit(caller.principal(), &Catalogue::path_of(segments, &name)).await {
                 Ok(()) => admitted.push(name),
-                Err(Rejection::Denied(_)) => {}
-                Err(rejection) => return Err(rejection.into()),
+                Err(Rejected { rejection: Rejection::Denied(_), .. }) => {}
+                Err(rejected) => return Err(rejected.into()),
             }
         }
         Ok(admitted)

@@ -1,8 +1,5 @@
 //! Accepts sockets under a permit. Knows nothing of HTTP.
 
-mod rate;
-mod room;
-
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
@@ -10,11 +7,11 @@ use tokio::{
     sync::OwnedSemaphorePermit,
 };
 
-pub use self::{
-    rate::Rate,
-    room::{Limits, Place, Room},
+use crate::{
+    caller::Origin,
+    limits::{Place, Room},
+    workload::Uid,
 };
-use crate::{caller::Origin, workload::Uid};
 
 /// After `accept` failed for want of descriptors or memory: trying again at once would only spin.
 const BREATH: Duration = Duration::from_millis(50);
@@ -80,6 +77,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Limits;
 
     #[tokio::test]
     async fn an_accepted_connection_waits_for_no_full_segment() {

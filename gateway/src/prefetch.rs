@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     credential::KeeperHandle,
-    events::{Notice, Notices},
-    policy::{Grant, Policy, Rejection},
-    roster::Feed,
-    workload::Workload,
+    events,
+    kubernetes::events::EventSender,
+    policy::{Grant, Granted, Policy, Rejected, Rejection},
+    roster::{Entry, Feed},
 };
 
 /// Decisions that failed, and those that stand for a while only, are made again at this pace. A decision that stands
@@ -30,7 +30,7 @@ pub async fn run(
     feed: Arc<Feed>,
     policy: Arc<Policy>,
     keeper: Arc<KeeperHandle>,
-    notices: Notices,
+    events: EventSender,
     stop: CancellationToken,
 ) {
     let (mut roster, mut rules) = (feed.changes(), policy.changes());
@@ -40,7 +40,7 @@ pub async fn run(
         let as_of = Instant::now();
         roster.borrow_and_update();
         rules.borrow_and_update();
-        let wanted = grants(&feed, &policy, &notices, &turns, &granted_late).await;
+        let wanted = grants(&feed, &policy, &events, &turns, &granted_late).await;
         if feed.current().synced_at().is_some() {
             keeper.keep(as_of, wanted).await;
         }
@@ -54,62 +54,65 @@ pub async fn run(
     }
 }
 
-/// What policy gives to the workloads that live now. One whose decision is long in coming has what it was last given, so that
-/// a plugin that is slow for one pod keeps no other waiting; `granted_late` tells when it came after all.
+/// What policy gives to the workloads that live now. A workload whose decision is slow keeps what it was
+/// last granted, so that a plugin that is slow for one pod keeps no other waiting; `granted_late` tells when the grant has come.
 async fn grants(
     feed: &Feed,
     policy: &Arc<Policy>,
-    notices: &Notices,
+    events: &EventSender,
     turns: &Arc<Semaphore>,
     granted_late: &Arc<Notify>,
 ) -> Vec<Arc<Grant>> {
     let (mut grants, mut deciding) = (Vec::new(), Vec::new());
-    for workload in feed.current().workloads() {
-        if let Some(remembered) = policy.remembered(workload) {
-            grants.extend(wanted(remembered, workload, notices));
+    for entry in feed.current().entries() {
+        if let Some(cached) = policy.cached(&entry.decision) {
+            grants.extend(wanted(cached, entry, events));
             continue;
         }
-        let (policy, notices, late) = (Arc::clone(policy), notices.clone(), Arc::clone(granted_late));
-        let (asked, workload) = (Arc::clone(workload), Arc::clone(workload));
+        let (policy, events, late) = (Arc::clone(policy), events.clone(), Arc::clone(granted_late));
+        let (asked, entry) = (Arc::clone(entry), Arc::clone(entry));
         let (tell, told) = oneshot::channel();
         let turns = Arc::clone(turns);
         tokio::spawn(async move {
             // Never closed, so the turn always comes. A pod whose last decision failed has waited for one already, and keeps
             // nobody else from theirs.
-            let turn = match asked.memo.latest() {
+            let turn = match asked.decision.latest() {
                 None => Some(turns.acquire().await),
                 Some(_) => None,
             };
-            let decided = policy.grant(&asked).await;
+            let decided = policy.grant(asked.principal()).await;
             drop(turn);
             let granted = decided.is_ok();
-            // Where nobody waits for it any more it is kept in the workload's memo. A failure that comes late is no news: to
-            // look at it at once would only make the next one.
-            if tell.send(wanted(decided, &asked, &notices)).is_err() && granted {
+            // Where nobody waits for it any more, the decision lies in the workload's cell. A failure that comes late is no
+            // news: to look at it at once would only make the next one.
+            if tell.send(wanted(decided, &asked, &events)).is_err() && granted {
                 late.notify_one();
             }
         });
-        deciding.push((workload, told));
+        deciding.push((entry, told));
     }
     let until = Instant::now() + IN_TIME;
-    for (workload, told) in deciding {
+    for (entry, told) in deciding {
         grants.extend(match timeout_at(until, told).await {
             Ok(told) => told.ok().flatten(),
-            Err(_) => workload.memo.last_granted(),
+            Err(_) => entry.decision.last_granted(),
         });
     }
     grants
 }
 
-/// A plugin that failed once must not cost a pod the credentials that are held for it: they stay until policy has spoken.
+/// A plugin that failed once must not cost a pod the credentials that are held for it: they stay until policy has decided.
 /// What is served meanwhile is decided by the request's own decision.
-fn wanted(decided: Result<Arc<Grant>, Rejection>, workload: &Arc<Workload>, notices: &Notices) -> Option<Arc<Grant>> {
-    match decided {
-        Ok(grant) => Some(grant),
-        Err(rejection @ (Rejection::NoRole | Rejection::Denied(_))) => {
-            notices.tell(|| Notice::of_rejection(workload, &rejection));
+fn wanted(decided: Result<Granted, Rejected>, entry: &Entry, events: &EventSender) -> Option<Arc<Grant>> {
+    let rejected = match decided {
+        Ok(granted) => return Some(granted.grant),
+        Err(rejected) => rejected,
+    };
+    match rejected.rejection {
+        Rejection::NoRole | Rejection::Denied(_) => {
+            events.send(|| events::of_refusal(&entry.workload, &rejected.into()));
             None
         }
-        Err(Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread) => workload.memo.last_granted(),
+        Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Relisting => entry.decision.last_granted(),
     }
 }

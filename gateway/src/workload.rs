@@ -1,17 +1,12 @@
 //! A pod on this node, with what policy may read of it.
 
-mod pairs;
-
-pub use pairs::Pairs;
-
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
 use sha2::{Digest, Sha256};
 
-use crate::{plugin::Interest, policy::Memo};
+use crate::{interest::Interest, pairs::Pairs};
 
-/// Immutable: any change to the pod, its namespace or its service account makes a new workload, and with it an empty
-/// memo. A decision can therefore never outlive what it was made from.
+/// Immutable: any change to the pod, its namespace or its service account makes a new workload.
 #[derive(Debug, Default)]
 pub struct Workload {
     pub namespace: String,
@@ -29,12 +24,10 @@ pub struct Workload {
     pub images: Pairs,
     /// Where this workload's own web identity token is, when the roster knows of one.
     pub token_file: Option<PathBuf>,
-    /// What of labels, annotations and images was kept; None: all there was.
-    pub kept: Option<Arc<Interest>>,
+    /// Which labels, annotations and images the roster read; None: all of them.
+    pub read: Option<Arc<Interest>>,
     /// When this node's roster first showed this UID.
     pub since: Option<SystemTime>,
-    /// What policy said of this very value.
-    pub memo: Memo,
 }
 
 impl Workload {
@@ -43,17 +36,17 @@ impl Workload {
         format!("{}/{}", self.namespace, self.pod)
     }
 
-    /// Whether both describe the same pod in the same words; when it was first seen and what was decided are not words.
-    pub fn says_the_same_as(&self, other: &Self) -> bool {
-        self.words() == other.words() && self.kept == other.kept
+    /// Whether both describe the same pod in the same way. When it was first seen does not count.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.description() == other.description() && self.read == other.read
     }
 
-    /// Whether what is not here is not there, as far as `interest` goes.
-    pub fn tells(&self, interest: &Interest) -> bool {
-        self.kept.as_ref().is_none_or(|kept| kept.covers(interest))
+    /// Whether everything that `interest` names was read, so that a key that is absent here is absent on the objects too.
+    pub fn covers(&self, interest: &Interest) -> bool {
+        self.read.as_ref().is_none_or(|read| read.covers(interest))
     }
 
-    fn words(&self) -> ([&str; 4], &Uid, &[IpAddr], [&Pairs; 6], Option<&PathBuf>) {
+    fn description(&self) -> ([&str; 4], &Uid, &[IpAddr], [&Pairs; 6], Option<&PathBuf>) {
         (
             [&self.namespace, &self.pod, &self.service_account, &self.node],
             &self.uid,

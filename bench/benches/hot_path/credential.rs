@@ -6,7 +6,7 @@ use criterion::{BatchSize, Criterion};
 use metagate::{
     credential::{Credential, Form, Secret},
     dialect::{Answer, imds},
-    telemetry::RequestId,
+    request_id::RequestId,
 };
 use metagate_bench::Node;
 use tokio::runtime::Runtime;

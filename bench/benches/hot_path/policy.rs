@@ -1,8 +1,9 @@
 //! Workload to grant, through the three built-in plugins.
 
-use std::{hint::black_box, sync::Arc};
+use std::hint::black_box;
 
 use criterion::{BatchSize, BenchmarkGroup, Criterion, measurement::WallTime};
+use metagate::roster::Entry;
 use metagate::{
     plugin::{Host, Plugin, Resolution, ShownRole, ShownWorkload, Verdict, shown_role, shown_workload},
     policy::Outcome,
@@ -11,23 +12,23 @@ use metagate_bench::{Node, node::undecided};
 use tokio::runtime::Runtime;
 
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime, node: &Node) {
-    let (policy, workload) = (&node.gateway().policy, &node.workload);
+    let (policy, entry) = (&node.gateway().policy, &node.entry);
     let mut group = criterion.benchmark_group("decision");
-    group.bench_function("in the workload's memo", |bencher| {
-        bencher.to_async(runtime).iter(|| async { policy.grant(workload).await.unwrap() });
+    group.bench_function("in the workload's cell", |bencher| {
+        bencher.to_async(runtime).iter(|| async { policy.grant(entry.principal()).await.unwrap() });
     });
-    // What a change of the pod costs that plugins do not see: a new value with an empty memo, and an old question.
+    // What a change of the pod costs that plugins do not see: a new value with an empty cell, and inputs that are cached.
     group.bench_function("in the decision cache", |bencher| {
         bencher.to_async(runtime).iter_batched(
-            || Arc::new(undecided(workload)),
-            |workload| async move { (policy.grant(&workload).await.unwrap(), workload) },
+            || Entry::from(undecided(&entry.workload)),
+            |entry| async move { (policy.grant(entry.principal()).await.unwrap(), entry) },
             BatchSize::SmallInput,
         );
     });
     // Three fresh instances: initialised, one call of `resolve`, three of `authorize`, dropped.
     group.bench_function("worked out", |bencher| {
         bencher.to_async(runtime).iter(|| async {
-            let decision = policy.explain(workload, None).await;
+            let decision = policy.explain(entry.principal(), None).await;
             assert!(matches!(decision.outcome, Outcome::Granted(_)), "{:?}", decision.outcome);
             decision
         });
@@ -47,9 +48,9 @@ enum Until {
 fn parts(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime, node: &Node) {
     let policy = &node.gateway().policy;
     let rules = policy.rules();
-    let grant = runtime.block_on(policy.grant(&node.workload)).unwrap();
+    let grant = &node.grant;
     let role = shown_role(grant.role(), "a-role", rules.defaults.base.as_ref().map(|base| base.as_str()));
-    let show = |plugin: &Plugin| shown_workload(&node.workload, plugin.interest(), None).unwrap();
+    let show = |plugin: &Plugin| shown_workload(&node.entry.workload, plugin.interest(), None).unwrap();
     group.bench_function("shown to three plugins", |bencher| {
         bencher.iter(|| rules.plugins.iter().for_each(|plugin| drop(black_box(show(plugin)))));
     });

@@ -7,7 +7,7 @@ use metagate::session::{Session, Token, Ttl};
 use metagate_bench::Node;
 
 pub(crate) fn bench(criterion: &mut Criterion, node: &Node) {
-    let (keys, address, owner) = (&node.gateway().keys, node.origin.address(), &node.workload.uid);
+    let (keys, address, owner) = (&node.gateway().keys, node.origin.address(), &node.entry.workload.uid);
     let (ttl, now) = (Ttl::parse("21600").unwrap(), SystemTime::now());
     let token = node.token().unwrap();
     let mut group = criterion.benchmark_group("session");
@@ -17,7 +17,7 @@ pub(crate) fn bench(criterion: &mut Criterion, node: &Node) {
     group.bench_function("verify", |bencher| {
         bencher.iter(|| {
             let session = Session::open(keys, black_box(token.as_bytes()), address, now).unwrap();
-            assert!(session.belongs_to(&node.workload));
+            assert!(session.belongs_to(&node.entry.workload));
         });
     });
     group.bench_function("refuse another address", |bencher| {

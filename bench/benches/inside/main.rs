@@ -14,13 +14,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use metagate::roster::Entry;
 use metagate::{
     app::{self, App, Parts},
     clock::Clock,
-    credential::CredentialKey,
+    credential::{Fetch, Source},
+    credential_key::CredentialKey,
     roster::{Feed, Knowledge},
-    source::{Fetch, SandboxSource, Source},
-    workload::Workload,
+    source::SandboxSource,
 };
 use metagate_bench::{node, threads::runtime};
 use metagate_load::budget::{self, Row, Target};
@@ -77,11 +78,11 @@ async fn one_call_for_all() -> Result<Row> {
     let (app, feed, source) = gateway().await?;
     feed.publish(vec![node::listed()?], Knowledge::Complete, SystemTime::now());
     let gateway = Arc::clone(app.gateway());
-    let workload = gateway.feed.current().workloads().next().context("no pod")?.clone();
-    let grant = gateway.policy.grant(&workload).await.map_err(|why| anyhow::anyhow!("{why:?}"))?;
+    let entry = gateway.feed.current().entries().next().context("no pod")?.clone();
+    let granted = gateway.policy.grant(entry.principal()).await.map_err(|why| anyhow::anyhow!("{why:?}"))?;
     let mut asking = JoinSet::new();
     for _ in 0..CALLERS {
-        let (gateway, grant) = (Arc::clone(&gateway), Arc::clone(&grant));
+        let (gateway, grant) = (Arc::clone(&gateway), Arc::clone(&granted.grant));
         asking.spawn(async move { gateway.credentials.for_grant(&grant).await.is_ok() });
     }
     let answered = asking.join_all().await.into_iter().filter(|answered| *answered).count();
@@ -106,10 +107,10 @@ async fn ready_before_it_asks() -> Result<Row> {
         let name = (pod.namespace.clone(), pod.pod.clone());
         let seen = Instant::now();
         feed.publish(vec![pod], Knowledge::Complete, SystemTime::now());
-        let workload: Arc<Workload> = feed.current().named(&name.0, &name.1).context("it was published")?.clone();
+        let entry: Arc<Entry> = feed.current().named(&name.0, &name.1).context("it was published")?.clone();
         // Polled finely: what is measured is a fifth of the budget.
         loop {
-            let decided = workload.memo.last();
+            let decided = entry.decision.last_final();
             let granted = decided.as_ref().and_then(|decision| decision.outcome.grant());
             if granted.is_some_and(|grant| gateway.credentials.peek(grant).is_some()) {
                 break;
@@ -154,7 +155,7 @@ fn number(file: &Path, pointer: &str) -> Result<f64> {
 /// From criterion's estimates.
 fn timed(folder: &Path) -> Result<Vec<Row>> {
     let median = |bench: &str| number(&folder.join(bench).join("new/estimates.json"), "/median/point_estimate");
-    let memo = median("decision/in the workload's memo")?;
+    let cached = median("decision/in the workload's cell")?;
     let cold = median("decision/worked out")? / 1e3;
     let shown = median("decision/shown to three plugins")? / 1e3;
     let started = median("decision/three instances")? / 1e3;
@@ -170,7 +171,7 @@ fn timed(folder: &Path) -> Result<Vec<Row>> {
     let (few, many) = (median("caller/among 10")?, median("caller/among 100000")?);
     let note = format!("{few:.0} ns among 10, {many:.0} among 100,000");
     Ok(vec![
-        Row::new("B5", "decision, remembered", memo, "ns", Target::AtMost(200.0)),
+        Row::new("B5", "decision, remembered", cached, "ns", Target::AtMost(200.0)),
         Row::new("B5", "decision, worked out by three fresh instances", cold, "µs", Target::AtMost(80.0)).note(parts),
         Row::new("B6", "caller among 100,000 workloads ÷ among 10", many / few, "", Target::AtMost(1.3)).note(note),
     ])

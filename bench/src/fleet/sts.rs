@@ -10,8 +10,8 @@ use std::{
 
 use metagate::{
     clock::Clock,
-    credential::{Credential, CredentialKey, Secret},
-    source::{FaultClass, Fetch, FetchError, Source},
+    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential_key::CredentialKey,
 };
 use tokio::time::{Instant, sleep};
 

@@ -7,8 +7,8 @@ use std::{
 
 use metagate::{
     clock::Clock,
-    credential::{Credential, CredentialKey, Secret},
-    source::{Fetch, Source},
+    credential::{Credential, Fetch, Secret, Source},
+    credential_key::CredentialKey,
 };
 use tokio::time::{Instant, sleep};
 

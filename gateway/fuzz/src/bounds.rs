@@ -2,7 +2,8 @@
 //! reference, not from the code that is to keep it.
 
 use metagate::{
-    plugin::{Denied, Fault, Interest, Keys, LoadError, RoleAnswer},
+    interest::{Interest, Keys},
+    plugin::{Denied, Fault, LoadError, RoleAnswer},
     policy::{Decision, Outcome, Rejection, Said},
     refusal::Refusal,
     role::{CredentialSource, Role},

@@ -1,17 +1,16 @@
 //! One component put to the host, asked everything, and what came of it.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
+use metagate::roster::Entry;
 use metagate::{
     clock::Clock,
     config::{self, Mode, PluginCode},
+    pairs::Pairs,
     plugin::{Host, LoadError, Plugin, Resolution, ShownWorkload},
     policy::{Decision, Defaults, Outcome, Policy, Rejection, Rules, Said},
     refusal::Refusal,
-    workload::{Pairs, Uid, Workload},
+    workload::{Uid, Workload},
 };
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -79,11 +78,11 @@ impl Trial {
             bounds::answer(&answer);
         }
         let alone = policy(&self.host, vec![plugin.clone()], None);
-        let decision = alone.explain(&Arc::new(pod()), None).await;
+        let decision = alone.explain(Entry::from(pod()).principal(), None).await;
         bounds::decision(&decision);
-        let on_path = alone.explain(&Arc::new(pod()), Some(PATH)).await;
+        let on_path = alone.explain(Entry::from(pod()).principal(), Some(PATH)).await;
         bounds::decision(&on_path);
-        let granted = alone.grant(&Arc::new(pod())).await;
+        let granted = alone.grant(Entry::from(pod()).principal()).await.map_err(|rejected| rejected.rejection);
         // On a busy machine the same call may be in time once and late another time.
         let late = matches!(granted, Err(Rejection::Failed(_)))
             || matches!(decision.outcome, Outcome::Rejected(Rejection::Failed(_)));
@@ -96,10 +95,10 @@ impl Trial {
 
     async fn it_can_only_allow_or_deny_what_others_name(&self, plugin: Plugin) {
         let behind = policy(&self.host, vec![self.annotations.clone(), plugin.clone()], None);
-        let decision = behind.explain(&Arc::new(annotated()), None).await;
+        let decision = behind.explain(Entry::from(annotated()).principal(), None).await;
         bounds::decision(&decision);
         let before = policy(&self.host, vec![plugin], Some(ANNOTATED));
-        let default = before.explain(&Arc::new(pod()), None).await;
+        let default = before.explain(Entry::from(pod()).principal(), None).await;
         bounds::decision(&default);
         let allowed = |decision: &Decision| decision.steps.iter().any(|step| matches!(step.said, Said::Allow));
         let named = |decision: &Decision| decision.steps.iter().any(|step| matches!(step.said, Said::Role(_)));
@@ -116,11 +115,11 @@ impl Trial {
     }
 
     async fn the_good_ones_answer_as_before(&self) {
-        let decision = self.good.explain(&Arc::new(annotated()), None).await;
+        let decision = self.good.explain(Entry::from(annotated()).principal(), None).await;
         let Outcome::Granted(grant) = &decision.outcome else { panic!("a good plugin's grant is gone: {decision:?}") };
         assert_eq!(grant.role().arn.as_str(), format!("{BASE}{ANNOTATED}"));
-        let stranger = Arc::new(Workload { namespace_annotations: Pairs::new(), ..annotated() });
-        let decision = self.good.explain(&stranger, None).await;
+        let stranger = Entry::from(Workload { namespace_annotations: Pairs::new(), ..annotated() });
+        let decision = self.good.explain(stranger.principal(), None).await;
         assert!(matches!(decision.outcome, Outcome::Rejected(Rejection::Denied(_))), "{decision:?}");
     }
 }

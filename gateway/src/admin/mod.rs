@@ -33,7 +33,7 @@ use crate::{
     handle::Gateway,
     lifecycle::Readiness,
     policy::Grant,
-    workload::Workload,
+    roster::Entry,
 };
 
 /// What the admin side may look at.
@@ -168,22 +168,22 @@ impl Admin {
         let Some((namespace, pod)) = asked.pod.split_once('/') else {
             return text(StatusCode::BAD_REQUEST, "pod is NAMESPACE/NAME\n");
         };
-        let Some(workload) = self.gateway.feed.current().named(namespace, pod).cloned() else {
+        let Some(entry) = self.gateway.feed.current().named(namespace, pod).cloned() else {
             return text(StatusCode::NOT_FOUND, format!("no pod {} on this node\n", asked.pod));
         };
         let question = Question { role: asked.role.as_deref(), path: asked.path.as_deref() };
-        json(StatusCode::OK, &self.explanation(&workload, question).await)
+        json(StatusCode::OK, &self.explanation(&entry, question).await)
     }
 
     /// The same for a person.
     async fn explain_page(&self, wish: &Wish) -> Response<Full<Bytes>> {
         let masthead = self.masthead();
         let named = wish.pod().and_then(|(namespace, pod)| self.gateway.feed.current().named(namespace, pod).cloned());
-        let Some(workload) = named else {
+        let Some(entry) = named else {
             return html(StatusCode::NOT_FOUND, page::no_such_pod(&masthead, wish));
         };
         let question = Question { role: wish.role.as_deref(), path: wish.path.as_deref() };
-        let explanation = self.explanation(&workload, question).await;
+        let explanation = self.explanation(&entry, question).await;
         html(StatusCode::OK, page::explain(&masthead, wish, &explanation))
     }
 
@@ -197,13 +197,14 @@ impl Admin {
         }
     }
 
-    async fn explanation(&self, workload: &Arc<Workload>, question: Question<'_>) -> Explanation {
+    async fn explanation(&self, entry: &Entry, question: Question<'_>) -> Explanation {
         let (gateway, keys) = (&self.gateway, self.keeper.state().await);
         let keeping = |grant: &Grant| {
             let is_its = |state: &&KeyState| state.key == *grant.key();
             Keeping { held: gateway.credentials.peek(grant), key: keys.iter().find(is_its).cloned() }
         };
-        Explanation::of(&gateway.policy, &gateway.allow, workload, question, keeping, gateway.clock.now()).await
+        Explanation::of(&gateway.policy, &gateway.allow, entry.principal(), question, keeping, gateway.clock.now())
+            .await
     }
 }
 

@@ -17,15 +17,15 @@ use crate::{
     plugin::{Plugin, digest_hex},
     policy::{POLICY, Step, Tallied},
     refusal::Refusal,
+    roster::Entry,
     telemetry::{self, Interval, SourceHealth},
-    workload::Workload,
 };
 
 impl Admin {
     pub(super) async fn state(&self) -> State {
         let gateway = &self.gateway;
         let (now, roster) = (gateway.clock.now(), gateway.feed.current().clone());
-        let mut workloads: Vec<_> = roster.workloads().map(|workload| self.workload_state(workload)).collect();
+        let mut workloads: Vec<_> = roster.entries().map(|entry| self.workload_state(entry)).collect();
         workloads.sort_by(|a, b| (&a.namespace, &a.pod).cmp(&(&b.namespace, &b.pod)));
         let credentials = self.keeper.state().await.into_iter().map(CredentialState::from).collect();
         let (rules, metrics) = (gateway.policy.rules(), gateway.telemetry.metrics());
@@ -54,8 +54,8 @@ impl Admin {
         }
     }
 
-    fn workload_state(&self, workload: &Workload) -> WorkloadState {
-        let decision = workload.memo.latest();
+    fn workload_state(&self, entry: &Entry) -> WorkloadState {
+        let (workload, decision) = (&entry.workload, entry.decision.latest());
         let grant = decision.as_ref().and_then(|decision| decision.outcome.grant());
         let refusal = decision.as_ref().and_then(|decision| decision.outcome.rejection().cloned().map(Refusal::from));
         let held = grant.and_then(|grant| self.gateway.credentials.peek(grant));
@@ -108,7 +108,7 @@ fn before(now: SystemTime, ago: Duration) -> SystemTime {
 }
 
 impl RefusalState {
-    fn of(refused: telemetry::Refused, now: SystemTime) -> Self {
+    fn of(refused: telemetry::RecentRefusal, now: SystemTime) -> Self {
         Self {
             at: moment(refused.at, now),
             times: refused.times,

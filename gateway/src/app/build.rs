@@ -17,16 +17,16 @@ use crate::{
     credential::{Keeper, KeeperSettings, Observer},
     dialect::Hosts,
     discovery::Discovery,
-    events::Notices,
     handle::Gateway,
+    kubernetes::events::EventSender,
     lifecycle::{Configuration, Readiness},
-    listen::{Limits, Listener, Room},
+    limits::{Limits, Room},
+    listen::Listener,
     plugin::{self, Host, Plugin},
     policy::{Decision, Defaults, Policy, Rules},
     relay::Relay,
     roster::fixed,
     session::Keyring,
-    source,
     telemetry::Telemetry,
 };
 
@@ -46,20 +46,20 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
     let unsynced = readiness.wait_for("roster");
     let cluster = if parts.feed.is_none() { kubernetes::find(config).await? } else { None };
     let roster = if parts.feed.is_none() { Feeder::open(config, cluster.as_ref())? } else { Feeder::Elsewhere };
-    let (kubernetes, notices) = match &cluster {
+    let (kubernetes, events) = match &cluster {
         Some(cluster) => {
-            let (kubernetes, notices) = Kubernetes::new(config, cluster)?;
-            (Some(kubernetes), notices)
+            let (kubernetes, events) = Kubernetes::new(config, cluster)?;
+            (Some(kubernetes), events)
         }
-        None => (None, Notices::default()),
+        None => (None, EventSender::default()),
     };
-    let telemetry = Telemetry::new(config, notices)?;
+    let telemetry = Telemetry::new(config, events)?;
     let listeners = bind_pods(config, roster.fixed())?;
     let admin = bind_admin(config).await?;
     let feed = parts.feed.unwrap_or_default();
     let relay = match parts.relay {
         Some(relay) => relay,
-        None => Relay::from_config(&config.imds, telemetry.imds_requests())
+        None => Relay::from_config(&config.imds, Arc::new(telemetry.imds_requests()))
             .map_err(|error| StartError::Endpoint(error.to_string()))?,
     };
     let relay = Arc::new(relay);
@@ -67,7 +67,9 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
     let policy = Arc::new(build_policy(config, &telemetry, clock.clone()).await?);
     let (source, awaited) = match parts.source {
         Some(source) => (source, None),
-        None => source::of_config(config, &feed, cluster.as_ref(), clock.clone(), telemetry.sts_calls())?,
+        None => {
+            super::source::of_config(config, &feed, cluster.as_ref(), clock.clone(), Arc::new(telemetry.sts_calls()))?
+        }
     };
     let settings = KeeperSettings::from(&config.credentials);
     let observer: Arc<dyn Observer> = Arc::clone(telemetry.metrics()) as _;

@@ -3,8 +3,8 @@
 use super::{StartError, build_policy};
 use crate::{
     clock::Clock,
-    cluster::Cluster,
     config::{Config, PluginFiles, RosterSource},
+    kubernetes::Cluster,
     plugin::Host,
     roster::fixed::Watched,
     session::Keyring,

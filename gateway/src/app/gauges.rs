@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::{KeyValue, metrics::Meter};
 
-use crate::{handle::Gateway, intercept::Status, lifecycle::Readiness, listen::Room, roster::Feed};
+use crate::{handle::Gateway, intercept::Status, lifecycle::Readiness, limits::Room, roster::Feed};
 
 pub(super) fn watch(gateway: &Arc<Gateway>, readiness: &Readiness, room: &Room) {
     let meter = gateway.telemetry.metrics().meter();

@@ -8,11 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::StartError;
 use crate::{
-    cluster::Cluster,
     config::{Config, RosterSource},
-    events::{self, Notice, Notices},
     handle::Gateway,
-    lifecycle::{Readiness, remove_when_ready},
+    kubernetes::{
+        Cluster,
+        events::{EventSender, PodEvent, run as publish_events},
+        remove_when_ready,
+    },
+    lifecycle::Readiness,
     roster::{fixed, kube},
 };
 
@@ -48,13 +51,14 @@ impl Feeder {
             Self::Elsewhere => {}
             Self::Fixed(watched) => {
                 let metrics = Arc::clone(gateway.telemetry.metrics());
-                parts.spawn(watched.run(feed, clock, metrics, stop));
+                let reloaded = move |accepted| metrics.reload("roster", accepted);
+                parts.spawn(watched.run(feed, clock, reloaded, stop));
             }
             Self::Kubernetes(watched) => {
                 let policy = Arc::clone(&gateway.policy);
-                let notices = gateway.telemetry.notices().clone();
+                let events = gateway.telemetry.events().clone();
                 let rules = policy.changes();
-                let beside = kube::Beside { clock, notices, interest: Box::new(move || policy.interest()), rules };
+                let beside = kube::Beside { clock, events, interest: Box::new(move || policy.interest()), rules };
                 parts.spawn(watched.run(feed, beside, stop));
             }
         }
@@ -65,7 +69,7 @@ impl Feeder {
 pub(super) struct Kubernetes {
     client: Client,
     node: String,
-    notices: Option<mpsc::Receiver<Notice>>,
+    events: Option<mpsc::Receiver<PodEvent>>,
     startup_taint: Option<String>,
 }
 
@@ -82,23 +86,23 @@ pub(super) async fn find(config: &Config) -> Result<Option<Cluster>, StartError>
 
 impl Kubernetes {
     /// And where those who refuse tell of it.
-    pub(super) fn new(config: &Config, cluster: &Cluster) -> Result<(Self, Notices), StartError> {
+    pub(super) fn new(config: &Config, cluster: &Cluster) -> Result<(Self, EventSender), StartError> {
         let client = cluster.client().map_err(kube::OpenError::Cluster)?;
-        let (notices, heard) = match config.kubernetes.events {
+        let (sender, receiver) = match config.kubernetes.events {
             true => {
-                let (notices, heard) = Notices::channel();
-                (notices, Some(heard))
+                let (sender, receiver) = EventSender::channel();
+                (sender, Some(receiver))
             }
-            false => (Notices::default(), None),
+            false => (EventSender::default(), None),
         };
         let startup_taint = config.kubernetes.startup_taint.clone();
-        Ok((Self { client, node: config.roster.node.clone(), notices: heard, startup_taint }, notices))
+        Ok((Self { client, node: config.roster.node.clone(), events: receiver, startup_taint }, sender))
     }
 
     pub(super) fn spawn(self, parts: &mut JoinSet<()>, readiness: &Readiness, stop: &CancellationToken) {
-        let Self { client, node, notices, startup_taint } = self;
-        if let Some(notices) = notices {
-            parts.spawn(events::run(client.clone(), node.clone(), notices, stop.clone()));
+        let Self { client, node, events, startup_taint } = self;
+        if let Some(events) = events {
+            parts.spawn(publish_events(client.clone(), node.clone(), events, stop.clone()));
         }
         if let Some(taint) = startup_taint {
             parts.spawn(remove_when_ready(client, node, taint, readiness.clone(), stop.clone()));

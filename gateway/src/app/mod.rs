@@ -7,10 +7,12 @@ mod check;
 mod gauges;
 mod kubernetes;
 mod reload;
+mod source;
 
 pub use build::{allow_list, build, build_policy, load};
 pub use check::{Checked, check};
 pub use reload::Reload;
+pub use source::ChoiceError;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -22,17 +24,17 @@ use crate::{
     admin::{self, About, Admin, AdminListener},
     clock::Clock,
     connection::{self, Drain, Serving, Timeouts},
-    credential::KeeperHandle,
+    credential::{KeeperHandle, Source},
     discovery::Discovery,
     handle::Gateway,
     key_file::KeyFileError,
     lifecycle::{Readiness, Waiting},
-    listen::{Listener, Room},
+    limits::Room,
+    listen::Listener,
     plugin::{CompiledError, HostError, LoadError},
     prefetch,
     relay::Relay,
     roster::{Feed, fixed, kube},
-    source::{ChoiceError, Source},
     telemetry::MetricsError,
 };
 
@@ -143,7 +145,7 @@ impl App {
             Arc::clone(&gateway.feed),
             Arc::clone(&gateway.policy),
             Arc::clone(&keeper),
-            gateway.telemetry.notices().clone(),
+            gateway.telemetry.events().clone(),
             background.clone(),
         ));
         let traffic = gateway.telemetry.metrics().traffic().clone();

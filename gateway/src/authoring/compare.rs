@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::{cases::BASE, expect::Expected};
 use crate::{
+    pairs::Pairs,
     plugin::{Denied, Fault, FaultKind, RoleAnswer, printable},
     role::{BaseArn, CredentialSource},
-    workload::Pairs,
 };
 
 /// What a plugin answered.

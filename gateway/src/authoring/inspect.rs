@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{
     config::{self, PluginCode},
-    plugin::{Access, Compiled, FILE_MAX, FaultKind, Host, Interest, LoadError, Plugin, digest_hex},
+    interest::Interest,
+    plugin::{Access, Compiled, FILE_MAX, FaultKind, Host, LoadError, Plugin, digest_hex},
 };
 
 #[derive(Clone, Debug, Serialize)]

@@ -3,7 +3,7 @@
 use figment::value::{Dict, Value};
 use serde::Deserialize;
 
-use crate::workload::Pairs;
+use crate::pairs::Pairs;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -19,12 +19,14 @@ use super::{
 };
 use crate::{
     config::{self, PluginCode},
+    interest::{Interest, image_attribute},
+    pairs::Pairs,
     plugin::{
-        Compiled, Fault, Host, Instance, Interest, LoadError, Plugin, Resolution, ShownWorkload, Verdict,
-        image_attribute, printable, shown_workload,
+        Compiled, Fault, Host, Instance, LoadError, Plugin, Resolution, ShownWorkload, Verdict, printable,
+        shown_workload,
     },
     policy::{Defaults, Rejection, complete},
-    workload::{Pairs, Workload},
+    workload::Workload,
 };
 
 /// What came of one case.

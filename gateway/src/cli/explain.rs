@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
 };
 
 use anyhow::{Context, anyhow, bail};
@@ -12,7 +11,7 @@ use metagate::{
     clock::Clock,
     config::RosterSource,
     explain::{Explanation, Keeping, Life, Question},
-    roster::fixed::parse,
+    roster::{Entry, fixed::parse},
     telemetry::Telemetry,
     workload::Workload,
 };
@@ -79,13 +78,13 @@ async fn here(args: &Args, file: &Path) -> Result<Explanation, Failure> {
     config.roster.source = RosterSource::Fixed { file: file.to_owned() };
     // The gateway's own, and perhaps another user's.
     config.plugin_files.compiled = None;
-    let workload = Arc::new(workload(&args.pod, file)?);
+    let entry = Entry::from(workload(&args.pod, file)?);
     let telemetry = Telemetry::unexported().map_err(app::StartError::from)?;
     let policy = app::build_policy(&config, &telemetry, Clock::system()).await?;
     let allow = app::allow_list(&config.imds.allow)?;
     let question = Question { role: args.role.as_deref(), path: args.path.as_deref() };
     let (nothing, now) = (|_: &_| Keeping::default(), Clock::system().now());
-    Ok(Explanation::of(&policy, &allow, &workload, question, nothing, now).await)
+    Ok(Explanation::of(&policy, &allow, entry.principal(), question, nothing, now).await)
 }
 
 fn workload(pod: &str, file: &Path) -> anyhow::Result<Workload> {

@@ -1,16 +1,16 @@
 //! The read side of credentials: a grant to its current credential.
 
 mod keeper;
-mod key;
 mod observer;
 mod schedule;
 mod secret;
+mod source;
 mod store;
 
 pub use keeper::{Keeper, KeeperHandle, KeeperSettings, KeyState};
-pub use key::{CredentialKey, Subject};
 pub use observer::Observer;
 pub use secret::{Credential, Form, Secret};
+pub use source::{FaultClass, Fetch, FetchError, Source};
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use opentelemetry::Context;
 use tokio::sync::{mpsc, oneshot};
 
 use self::{keeper::Message, store::Store};
-use crate::{clock::Clock, policy::Grant, source::FetchError};
+use crate::{clock::Clock, credential_key::CredentialKey, policy::Grant};
 
 /// What a request holds. Cheap to clone.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::source::FaultClass;
+use crate::credential::FaultClass;
 
 pub trait Observer: Send + Sync + 'static {
     /// Answered from what is held.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::Credential;
-use crate::source::FaultClass;
+use crate::credential::FaultClass;
 
 /// The longest that a failure is remembered.
 pub(super) const LONGEST_WINDOW: Duration = Duration::from_secs(300);

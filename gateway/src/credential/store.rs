@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
 
-use super::{Credential, CredentialKey};
+use super::Credential;
+use crate::credential_key::CredentialKey;
 
 /// One credential's place. A renewal swaps what is in it and leaves the map alone.
 type Cell = Arc<ArcSwap<Credential>>;

@@ -17,9 +17,9 @@ use crate::{
     catalogue::CanonicalPath,
     credential::{Credential, Form},
     refusal::{HeaderFault, Refusal},
+    request_id::RequestId,
     role::RoleArn,
     session::Ttl,
-    telemetry::RequestId,
 };
 
 const TOKEN: &str = "x-aws-ec2-metadata-token";

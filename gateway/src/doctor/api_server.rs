@@ -11,8 +11,8 @@ use tokio::time::timeout;
 use super::{Finding, no_cluster, rights, skew};
 use crate::{
     clock::{Clock, of_http_date},
-    cluster::Cluster,
     config::Config,
+    kubernetes::Cluster,
 };
 
 const CHECK: &str = "api-server";

@@ -6,10 +6,10 @@ use super::{Finding, skew};
 use crate::{
     clock::Clock,
     config::{Config, CredentialsSource},
+    credential::{FaultClass, FetchError},
     relay::Relay,
     role::BaseArn,
-    source::{Caller, Contact, FaultClass, FetchError, WhoAmI},
-    telemetry::ImdsRequests,
+    source::{Caller, Contact, WhoAmI},
 };
 
 const IDENTITY: &str = "identity";
@@ -21,7 +21,7 @@ pub(super) async fn look(config: Arc<Config>, clock: Clock) -> Vec<Finding> {
     if config.credentials.source == CredentialsSource::Sandbox {
         return [IDENTITY, BASE, STS, CLOCK].map(|check| Finding::skip(check, "sandbox")).into();
     }
-    let relay = Relay::from_config(&config.imds, ImdsRequests::default()).map_err(|error| error.to_string());
+    let relay = Relay::from_config(&config.imds, std::sync::Arc::new(())).map_err(|error| error.to_string());
     let (base, asked) = tokio::join!(base_account(&config, &relay), ask(&config, &relay, clock));
     let WhoAmI { caller, contact } = match asked {
         Ok(asked) => asked,

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use tokio::time::timeout;
 
 use super::{Finding, gateway, no_cluster};
-use crate::{cluster::Cluster, config::Config};
+use crate::{config::Config, kubernetes::Cluster};
 
 const NODE: &str = "node";
 const TAINT: &str = "startup-taint";

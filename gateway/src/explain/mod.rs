@@ -17,8 +17,8 @@ use crate::{
     catalogue::AllowList,
     clock::rfc3339,
     credential::{Credential, KeyState},
-    plugin::Interest,
-    policy::{Decision, Grant, Outcome, Policy, Rules, Step},
+    interest::Interest,
+    policy::{Decision, Grant, Outcome, Policy, Principal, Rules, Step},
     refusal::Refusal,
     workload::Workload,
 };
@@ -98,12 +98,12 @@ impl Explanation {
     pub async fn of(
         policy: &Policy,
         allow: &AllowList,
-        workload: &Arc<Workload>,
+        principal: Principal<'_>,
         question: Question<'_>,
         keeping: impl Fn(&Grant) -> Keeping,
         now: SystemTime,
     ) -> Self {
-        let rules = policy.rules();
+        let (workload, rules) = (principal.workload, policy.rules());
         let mut explanation = Self::about(workload, &rules);
         explanation.asked = question.role.or(question.path).map(str::to_owned);
         let asked = match question.path {
@@ -112,7 +112,7 @@ impl Explanation {
         };
         match asked {
             Asked::Role(role) => {
-                let decision = policy.explain(workload, None).await;
+                let decision = policy.explain(principal, None).await;
                 explanation.tell(workload, &decision, &rules);
                 if let Outcome::Granted(grant) = &decision.outcome {
                     explanation.tell_grant(workload, grant, &keeping(grant), now);
@@ -120,7 +120,7 @@ impl Explanation {
                 }
             }
             Asked::Entry(path) => {
-                let decision = policy.explain(workload, Some(&path)).await;
+                let decision = policy.explain(principal, Some(&path)).await;
                 explanation.tell(workload, &decision, &rules);
             }
             Asked::Listing => {}
@@ -236,7 +236,7 @@ impl From<&Step> for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::Keys;
+    use crate::interest::Keys;
 
     #[test]
     fn what_plugins_read_is_known_and_nothing_else_is() {

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::Keeping;
 use crate::{
     config::PluginCode,
+    credential::FaultClass,
     events::trust,
     plugin::Plugin,
     policy::{Decision, Denial, Grant, Rejection, Rules, Said},
-    source::FaultClass,
     workload::Workload,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn of_decision(workload: &Workload, decision: &Decision, rules: &Rule
         Rejection::Failed(fault) => {
             NextStep::say(format!("see the gateway's log for plugin {}; the request may be tried again", fault.plugin))
         }
-        Rejection::Unread => {
+        Rejection::Relisting => {
             NextStep::say("wait until the roster is listed anew: these plugins read more than was kept of the pod")
         }
         Rejection::BaseUnknown => {
@@ -162,7 +162,7 @@ pub(super) fn of_source(workload: &Workload, grant: &Grant, keeping: &Keeping) -
         return None;
     }
     let say = match keeping.key.as_ref()?.last_error? {
-        FaultClass::AccessDenied | FaultClass::Token => trust(workload),
+        FaultClass::AccessDenied | FaultClass::Token => trust(workload, Some(grant)),
         FaultClass::Invalid => "AWS cannot make sense of what is asked for: look at the role's annotations".to_owned(),
         FaultClass::Identity => "the gateway has no identity of its own to ask with: see `metagate doctor`".to_owned(),
         FaultClass::Throttled => "AWS is asked too often; it is tried again by itself".to_owned(),

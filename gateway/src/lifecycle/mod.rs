@@ -8,11 +8,9 @@ mod folders;
 mod follow;
 mod ready;
 mod signal;
-mod taint;
 
 pub use adopted::{Adopted, Configuration, Refused};
 pub use files::FollowedFiles;
 pub use follow::Followed;
 pub use ready::{Readiness, Waiting};
 pub use signal::Signals;
-pub use taint::remove_when_ready;

@@ -6,7 +6,7 @@ use tracing::instrument::WithSubscriber;
 use wasmtime::component::Component;
 
 use super::{
-    Fault, Host, Interest,
+    Fault, Host,
     bindings::PolicyPluginPre,
     call::{CallState, Instance, Unasked},
     code::{self, FILE_MAX},
@@ -14,7 +14,10 @@ use super::{
     signature::SignatureError,
     version::{self, INTERFACE},
 };
-use crate::config::{self, Mode};
+use crate::{
+    config::{self, Mode},
+    interest::Interest,
+};
 
 /// Ready to be asked. Cheap to clone.
 #[derive(Clone)]

@@ -5,13 +5,13 @@ use std::time::Duration;
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::{
-    Fault, FaultKind, Host, Interest, Resolution, Verdict,
+    Fault, FaultKind, Host, Resolution, Verdict,
     bindings::{self, PolicyPlugin, PolicyPluginPre, host, types},
     component::one_line,
     convert,
     engine::{CORE_INSTANCES_EACH, MEMORIES_EACH, TABLE_ELEMENTS, TABLES_EACH, TICK},
 };
-use crate::config;
+use crate::{config, interest::Interest};
 
 /// What a guest may hand over in one call. wasmtime's own default is 128 MiB.
 const COPIED_MAX: usize = 256 << 10;

@@ -1,13 +1,14 @@
 //! Between our types and the interface's, both ways, total. What a guest says is bounded here, once.
 
 use super::{
-    Denied, Interest, Keys, Resolution, Verdict,
+    Denied, Resolution, Verdict,
     bindings::{self, exports::metagate::policy::plugin as guest, types},
-    interest::{NOW, image_attribute},
 };
 use crate::{
+    interest::{Interest, Keys, NOW, image_attribute},
+    pairs::Pairs,
     role::{CredentialSource, Role},
-    workload::{Pairs, Workload},
+    workload::Workload,
 };
 
 /// The interface promises no list longer than this.

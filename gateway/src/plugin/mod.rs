@@ -8,7 +8,6 @@ mod compiled;
 mod component;
 mod convert;
 mod engine;
-mod interest;
 mod signature;
 mod threads;
 mod version;
@@ -23,8 +22,6 @@ pub use convert::{RoleAnswer, TooMuch, shown_role, shown_workload};
 pub(crate) use convert::{bounded_attributes, bounded_pairs, printable};
 pub(crate) use engine::INSTANCES;
 pub use engine::{Host, HostError};
-pub(crate) use interest::image_attribute;
-pub use interest::{Interest, Keys};
 pub use signature::{SignatureError, beside as signature_beside};
 pub use version::INTERFACE;
 

@@ -40,8 +40,8 @@ pub enum Rejection {
     Failed(Arc<Fault>),
     /// A short role name, and the node's account is not known yet.
     BaseUnknown,
-    /// These rules read more of workloads than was kept of this one; the roster is being listed anew.
-    Unread,
+    /// These rules read more of workloads than the roster kept of this one; the roster is being listed anew.
+    Relisting,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,8 +88,24 @@ impl Decision {
         Self::unasked(workload, Rejection::Failed(Arc::new(fault)), now)
     }
 
-    pub(super) fn unread(workload: &Workload, now: SystemTime) -> Self {
-        Self::unasked(workload, Rejection::Unread, now)
+    pub(super) fn relisting(workload: &Workload, now: SystemTime) -> Self {
+        Self::unasked(workload, Rejection::Relisting, now)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(workload: &Workload, arn: &str) -> Self {
+        let role = crate::role::Role {
+            arn: arn.parse().unwrap(),
+            source: crate::role::CredentialSource::AssumeRole,
+            session_name: "session".parse().unwrap(),
+            external_id: None,
+            duration: Duration::from_secs(3600),
+            tags: crate::pairs::Pairs::new(),
+            session_policy: None,
+            policy_arns: Vec::new(),
+        };
+        let outcome = Outcome::Granted(Arc::new(Grant::for_test(workload, role)));
+        Self { outcome, ..Self::relisting(workload, SystemTime::UNIX_EPOCH) }
     }
 
     fn unasked(workload: &Workload, why: Rejection, now: SystemTime) -> Self {
@@ -103,11 +119,11 @@ impl Decision {
         }
     }
 
-    /// Whether asking again could only give the same. No refusal in which a plugin failed is remembered by anybody: it might
-    /// have allowed.
+    /// Whether asking again could only give the same. A refusal in which a plugin failed is never final: the plugin might have
+    /// allowed.
     pub(super) fn is_final(&self) -> bool {
         self.outcome.rejection().is_none_or(|rejection| {
-            let passing = matches!(rejection, Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Unread);
+            let passing = matches!(rejection, Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Relisting);
             !passing && !failed(&self.steps)
         })
     }
@@ -132,6 +148,20 @@ impl Decision {
             Outcome::Rejected(Rejection::Denied(denial)) => &denial.by,
             Outcome::Rejected(Rejection::Failed(fault)) => &fault.plugin,
             Outcome::Admitted | Outcome::Rejected(_) => POLICY,
+        }
+    }
+
+    /// Warns of each answer that audit mode did not act on.
+    pub(super) fn log_audited(&self) {
+        for step in self.audited() {
+            tracing::warn!(
+                target: "metagate::audit",
+                workload = self.workload,
+                plugin = &*step.plugin,
+                phase = step.phase.label(),
+                said = step.said.text(),
+                "would be refused, were it not for audit mode"
+            );
         }
     }
 
@@ -171,7 +201,7 @@ impl Outcome {
             Self::Rejected(Rejection::Denied(_)) => "denied",
             Self::Rejected(Rejection::Failed(_)) => "failed",
             Self::Rejected(Rejection::BaseUnknown) => "base-unknown",
-            Self::Rejected(Rejection::Unread) => "unread",
+            Self::Rejected(Rejection::Relisting) => "relisting",
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The proof that policy allowed.
 
-use crate::{credential::CredentialKey, role::Role, workload::Uid};
+use crate::{
+    credential_key::CredentialKey,
+    role::Role,
+    workload::{Uid, Workload},
+};
 
 /// Credentials can be had only against a grant, and only policy makes one: its fields are private and so is its
 /// constructor.
@@ -12,7 +16,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    pub(super) fn new(workload: &crate::workload::Workload, role: Role) -> Self {
+    pub(super) fn new(workload: &Workload, role: Role) -> Self {
         Self { uid: workload.uid.clone(), title: workload.title(), key: CredentialKey::new(role, workload) }
     }
 
@@ -35,7 +39,7 @@ impl Grant {
     }
 
     #[cfg(test)]
-    pub(crate) fn for_test(workload: &crate::workload::Workload, role: Role) -> Self {
+    pub(crate) fn for_test(workload: &Workload, role: Role) -> Self {
         Self::new(workload, role)
     }
 }

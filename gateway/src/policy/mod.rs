@@ -1,22 +1,26 @@
 //! Caller and ask to grant or refusal.
 //!
-//! A decision is a function of the rules and of what plugins see of a workload, and is cached on exactly that: first in
-//! the workload itself, then by what was shown. Failures are never cached.
+//! A decision is a function of the rules and of what plugins see of a workload, and is cached on exactly that: first in the
+//! cell beside the workload, then by these inputs. Failures are never cached.
 
+mod answer;
+mod cell;
 mod decision;
-mod deliberate;
+mod evaluation;
+mod fairness;
 mod grant;
-mod memo;
+mod inputs;
 mod queue;
 mod role;
 mod rules;
-mod shown;
 mod tally;
 
+pub use answer::{Granted, Principal, Rejected};
+pub use cell::DecisionCell;
 pub use decision::{Decision, Denial, Outcome, Phase, Rejection, Said, Step};
-pub use deliberate::POLICY;
+pub use evaluation::POLICY;
+pub use fairness::Fairness;
 pub use grant::Grant;
-pub use memo::Memo;
 pub(crate) use role::complete;
 pub use rules::{Defaults, Rules};
 pub use tally::{Counted, Tallied, Tally};
@@ -33,12 +37,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use moka::{Expiry, future::Cache};
 use tokio::sync::watch;
 
-use self::{queue::Queue, shown::Shown};
-use crate::{
-    clock::Clock,
-    plugin::{Host, Interest},
-    workload::Workload,
-};
+use self::{inputs::DecisionInputs, queue::Queue};
+use crate::{clock::Clock, interest::Interest, plugin::Host};
 
 /// Bytes of decisions that are remembered, with what they were made from. 110 pods with 2 KiB each need 220 KiB; a pod that
 /// is edited for ever pushes out only what is old.
@@ -61,13 +61,13 @@ pub struct Policy {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Question {
     generation: u64,
-    shown: Arc<Shown>,
+    inputs: Arc<DecisionInputs>,
     path: Option<Arc<str>>,
 }
 
 impl Question {
     fn bytes(&self) -> usize {
-        self.shown.bytes() + self.path.as_ref().map_or(0, |path| path.len())
+        self.inputs.bytes() + self.path.as_ref().map_or(0, |path| path.len())
     }
 }
 
@@ -79,7 +79,7 @@ impl Policy {
             .weigher(|question: &Question, decision: &Arc<Decision>| {
                 u32::try_from(question.bytes() + decision.bytes()).unwrap_or(u32::MAX)
             })
-            .expire_after(Standing)
+            .expire_after(DecisionExpiry)
             .build();
         Self {
             host,
@@ -123,43 +123,39 @@ impl Policy {
         self.changes.subscribe()
     }
 
-    /// The grant of `workload`, or why it has none.
-    pub async fn grant(&self, workload: &Arc<Workload>) -> Result<Arc<Grant>, Rejection> {
+    /// What `principal` is granted, or why nothing.
+    pub async fn grant(&self, principal: Principal<'_>) -> Result<Granted, Rejected> {
         let rules = self.rules.load();
-        if let Some(remembered) = self.recall(&rules, workload) {
-            return remembered;
+        if let Some(decision) = principal.decision.get(rules.generation, &self.clock) {
+            return Granted::of(decision);
         }
         let rules = arc_swap::Guard::into_inner(rules);
         // Boxed, as few requests need it, and the future of every request would be larger by it.
-        let decision = Box::pin(self.decide(&rules, workload, None)).await;
-        granted(&decision)
+        Granted::of(Box::pin(self.decide(&rules, principal, None)).await)
     }
 
-    /// What was decided for this very value of `workload`, if it still stands. Asks nobody.
-    pub fn remembered(&self, workload: &Workload) -> Option<Result<Arc<Grant>, Rejection>> {
-        self.recall(&self.rules.load(), workload)
+    /// The cached decision about this very value of the workload, if it still stands. Asks no plugin.
+    pub fn cached(&self, decision: &DecisionCell) -> Option<Result<Granted, Rejected>> {
+        decision.get(self.rules.load().generation, &self.clock).map(Granted::of)
     }
 
-    fn recall(&self, rules: &Rules, workload: &Workload) -> Option<Result<Arc<Grant>, Rejection>> {
-        workload.memo.recall(rules.generation, &self.clock).map(|decision| granted(&decision))
-    }
-
-    /// Whether plugins let `workload` read `path`, which the configuration already allows.
-    pub async fn admit(&self, workload: &Arc<Workload>, path: &str) -> Result<(), Rejection> {
+    /// Whether plugins let `principal` read `path`, which the configuration already allows.
+    pub async fn admit(&self, principal: Principal<'_>, path: &str) -> Result<(), Rejected> {
         let rules = self.rules.load_full();
-        match self.decide(&rules, workload, Some(path)).await.outcome.rejection() {
-            Some(rejection) => Err(rejection.clone()),
+        let decision = self.decide(&rules, principal, Some(path)).await;
+        match decision.outcome.rejection().cloned() {
+            Some(rejection) => Err(Rejected { rejection, decision }),
             None => Ok(()),
         }
     }
 
     /// The whole answer, worked out anew: each plugin's words in order.
-    pub async fn explain(&self, workload: &Arc<Workload>, path: Option<&str>) -> Decision {
+    pub async fn explain(&self, principal: Principal<'_>, path: Option<&str>) -> Decision {
         let rules = self.rules.load_full();
-        if !workload.tells(&rules.interest) {
-            return Decision::unread(workload, self.clock.now());
+        if !rules.can_read(principal.workload) {
+            return Decision::relisting(principal.workload, self.clock.now());
         }
-        self.work_out(&rules, workload, path.map(Arc::from)).await
+        self.work_out(&rules, principal, path.map(Arc::from)).await
     }
 
     /// What plugins read of workloads, under the present rules and those that are announced.
@@ -168,37 +164,37 @@ impl Policy {
         Interest::union(std::iter::once(&rules.interest).chain(announced.as_deref()))
     }
 
-    async fn decide(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<&str>) -> Arc<Decision> {
-        if !workload.tells(&rules.interest) {
-            return Arc::new(Decision::unread(workload, self.clock.now()));
+    async fn decide(&self, rules: &Arc<Rules>, principal: Principal<'_>, path: Option<&str>) -> Arc<Decision> {
+        if !rules.can_read(principal.workload) {
+            return Arc::new(Decision::relisting(principal.workload, self.clock.now()));
         }
         let path: Option<Arc<str>> = path.map(Arc::from);
         let asked_for_role = path.is_none();
-        let decision = match Shown::of(workload, &rules.interest) {
-            Ok(shown) => {
-                let question = Question { generation: rules.generation, shown: Arc::new(shown), path };
-                self.decide_once(rules, workload, question).await
+        let decision = match DecisionInputs::of(principal.workload, &rules.interest) {
+            Ok(inputs) => {
+                let question = Question { generation: rules.generation, inputs: Arc::new(inputs), path };
+                self.decide_once(rules, principal, question).await
             }
-            // More than is kept as a question, so that it is asked anew about each path. A plugin that asks for that much by
-            // itself says no, by its own mode.
-            Err(_) => self.decide_anew(rules, workload, path).await,
+            // More than the decision cache keeps as a key, so the plugins are asked again about each path. A plugin that asks
+            // for that much by itself denies, by its own mode.
+            Err(_) => self.decide_anew(rules, principal, path).await,
         };
         if asked_for_role {
-            workload.memo.keep(rules.generation, &decision);
+            principal.decision.put(rules.generation, &decision);
         }
         decision
     }
 
-    /// For all who ask the same, now and later.
-    async fn decide_once(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, question: Question) -> Arc<Decision> {
+    /// One decision for all who ask the same, now and later.
+    async fn decide_once(&self, rules: &Arc<Rules>, principal: Principal<'_>, question: Question) -> Arc<Decision> {
         let path = question.path.clone();
         let worked_out = async {
-            let decision = self.decide_anew(rules, workload, path).await;
+            let decision = self.decide_anew(rules, principal, path).await;
             if decision.is_final() { Ok(decision) } else { Err(decision) }
         };
-        // The cache's own time does not pass while the machine sleeps, nor with a clock that was set.
-        let overdue = |kept: &Decision| !stands(kept.stands_for, kept.decided_at, &self.clock);
-        if self.decisions.get(&question).await.is_some_and(|kept| overdue(&kept)) {
+        // The cache's own clock stops while the machine sleeps, and does not follow one that was set.
+        let is_over = |cached: &Decision| !stands(cached.stands_for, cached.decided_at, &self.clock);
+        if self.decisions.get(&question).await.is_some_and(|cached| is_over(&cached)) {
             self.decisions.invalidate(&question).await;
         }
         match self.decisions.try_get_with(question, worked_out).await {
@@ -207,44 +203,22 @@ impl Policy {
         }
     }
 
-    async fn decide_anew(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<Arc<str>>) -> Arc<Decision> {
-        let decision = self.work_out(rules, workload, path).await;
-        self.tell(&decision);
+    async fn decide_anew(&self, rules: &Arc<Rules>, principal: Principal<'_>, path: Option<Arc<str>>) -> Arc<Decision> {
+        let decision = self.work_out(rules, principal, path).await;
+        (self.observe)(&decision);
+        decision.log_audited();
         Arc::new(decision)
     }
 
-    fn tell(&self, decision: &Decision) {
-        (self.observe)(decision);
-        for step in decision.audited() {
-            tracing::warn!(
-                target: "metagate::audit",
-                workload = decision.workload,
-                plugin = &*step.plugin,
-                phase = step.phase.label(),
-                said = step.said.text(),
-                "would be refused, were it not for audit mode"
-            );
-        }
-    }
-
-    async fn work_out(&self, rules: &Arc<Rules>, workload: &Arc<Workload>, path: Option<Arc<str>>) -> Decision {
-        self.queue.work_out(&self.host, rules, workload, path, &self.clock).await
+    async fn work_out(&self, rules: &Arc<Rules>, principal: Principal<'_>, path: Option<Arc<str>>) -> Decision {
+        self.queue.work_out(&self.host, rules, principal, path, &self.clock).await
     }
 }
 
-fn granted(decision: &Decision) -> Result<Arc<Grant>, Rejection> {
-    match &decision.outcome {
-        Outcome::Granted(grant) => Ok(Arc::clone(grant)),
-        // The question of a role is never answered so; if it were, that would be no role.
-        Outcome::Admitted => Err(Rejection::NoRole),
-        Outcome::Rejected(rejection) => Err(rejection.clone()),
-    }
-}
+/// When a cached decision ends: one that was made with the clock after a while, any other when its inputs change.
+struct DecisionExpiry;
 
-/// A decision made with the clock stands for a while, any other until its inputs change.
-struct Standing;
-
-impl Expiry<Question, Arc<Decision>> for Standing {
+impl Expiry<Question, Arc<Decision>> for DecisionExpiry {
     fn expire_after_create(&self, _: &Question, decision: &Arc<Decision>, _: std::time::Instant) -> Option<Duration> {
         decision.stands_for
     }
@@ -259,16 +233,19 @@ fn stands(stands_for: Option<Duration>, decided_at: SystemTime, clock: &Clock) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Workload;
 
     #[tokio::test]
     async fn what_old_rules_decided_is_not_kept_and_what_is_kept_weighs_with_its_question() {
         let host = Host::new().unwrap();
         let policy = Policy::new(host, Rules::for_test(Vec::new()), Clock::system(), Box::new(|_| {}));
         let workload = Arc::new(Workload::default());
-        assert!(matches!(policy.grant(&workload).await, Err(Rejection::NoRole)));
+        let (decision, fairness) = (DecisionCell::default(), Fairness::default());
+        let principal = Principal { workload: &workload, decision: &decision, fairness: &fairness };
+        assert!(matches!(policy.grant(principal).await.unwrap_err().rejection, Rejection::NoRole));
         policy.decisions.run_pending_tasks().await;
         assert_eq!(policy.decisions.entry_count(), 1);
-        let question = Shown::of(&workload, &policy.interest()).unwrap().bytes();
+        let question = DecisionInputs::of(&workload, &policy.interest()).unwrap().bytes();
         assert!(policy.decisions.weighted_size() >= (question + size_of::<Decision>()) as u64);
         policy.replace(Rules::clone);
         policy.decisions.run_pending_tasks().await;

@@ -12,36 +12,36 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::instrument::WithSubscriber;
 
-use super::{Decision, Rules, deliberate};
+use super::{Decision, Principal, Rules, evaluation};
 use crate::{
     clock::Clock,
     plugin::{self, FaultKind, Host, Plugin},
-    workload::Workload,
 };
 
 /// Of the engine's instances, those that decisions may hold. The others are for plugins that are being loaded.
 const INSTANCES: u32 = plugin::INSTANCES - 16;
-const DOUBTFUL: u32 = INSTANCES / 4;
+/// A quarter of them, for the workloads whose last decision failed: guests that loop never take the instances of the others.
+const FAILING: u32 = INSTANCES / 4;
 /// Who has not decided by then is not brief. Three built-ins take a tenth to a third of it; what is longer goes on elsewhere
 /// from the engine's next tick on, so that a thread that serves is held for about one such tick (10 ms) and this at worst.
 const BRIEF: Duration = Duration::from_millis(1);
-/// The longest rest after a decision that failed or was not brief: boto3 asks again after 1 s.
-const REST_MAX: Duration = Duration::from_secs(1);
+/// The longest cooldown after a decision that failed or was not brief: boto3 asks again after 1 s.
+const COOLDOWN_MAX: Duration = Duration::from_secs(1);
 
 pub(super) struct Queue {
     instances: Arc<Semaphore>,
-    /// Of those, what workloads may hold whose last decision failed: the others' are never all taken by guests that loop.
-    doubtful: Arc<Semaphore>,
-    /// Leave to decide on a thread that serves pods. There is one, so decisions never hold both such threads.
-    leave: Arc<Semaphore>,
+    /// Of those, what workloads whose last decision failed may hold together.
+    failing: Arc<Semaphore>,
+    /// The permit to decide on a thread that serves pods. There is one, so decisions never hold both such threads.
+    inline: Arc<Semaphore>,
 }
 
 impl Default for Queue {
     fn default() -> Self {
         Self {
             instances: Arc::new(Semaphore::new(INSTANCES as usize)),
-            doubtful: Arc::new(Semaphore::new(DOUBTFUL as usize)),
-            leave: Arc::new(Semaphore::new(1)),
+            failing: Arc::new(Semaphore::new(FAILING as usize)),
+            inline: Arc::new(Semaphore::new(1)),
         }
     }
 }
@@ -53,37 +53,38 @@ impl Queue {
         &self,
         host: &Host,
         rules: &Arc<Rules>,
-        workload: &Arc<Workload>,
+        principal: Principal<'_>,
         path: Option<Arc<str>>,
         clock: &Clock,
     ) -> Decision {
+        let Principal { workload, fairness, .. } = principal;
         let queued = async {
-            let turn = workload.memo.turn().await;
+            let turn = fairness.turn().await;
             // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed,
             // so the permits always come.
             let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
-            let doubtful = match workload.memo.is_doubtful() {
-                true => Some(Arc::clone(&self.doubtful).acquire_many_owned(each.min(DOUBTFUL)).await),
+            let failing = match fairness.is_failing() {
+                true => Some(Arc::clone(&self.failing).acquire_many_owned(each.min(FAILING)).await),
                 false => None,
             };
             let permits = Arc::clone(&self.instances).acquire_many_owned(each).await;
-            let leave = if doubtful.is_none() { self.leave(rules) } else { None };
-            let run = deliberate::run(host.clone(), Arc::clone(rules), Arc::clone(workload), path, clock.now());
-            let asked = Arc::clone(workload);
+            let inline = if failing.is_none() { self.inline_permit(rules) } else { None };
+            let run = evaluation::run(host.clone(), Arc::clone(rules), Arc::clone(workload), path, clock.now());
+            let fairness = fairness.clone();
             let mut work = Box::pin(async move {
                 let began = Instant::now();
                 let decision = run.await;
-                drop((permits, doubtful));
-                asked.memo.doubt(!decision.is_final());
+                drop((permits, failing));
+                fairness.set_failing(!decision.is_final());
                 if !decision.is_final() {
-                    rest(turn, began.elapsed());
+                    drop_after_cooldown(turn, began.elapsed());
                 }
                 decision
             });
-            if let Some(leave) = leave {
+            if let Some(permit) = inline {
                 let began = Instant::now();
                 let begun = begin(work.as_mut(), BRIEF).await;
-                give_back(leave, began.elapsed());
+                return_permit(permit, began.elapsed());
                 match begun {
                     Begun::Done(decision) => return Some(decision),
                     Begun::Panicked => return None,
@@ -102,8 +103,9 @@ impl Queue {
 
     /// For built-ins only, whose code is the gateway's own: to wake another thread and be woken by it takes longer than they
     /// do.
-    fn leave(&self, rules: &Rules) -> Option<OwnedSemaphorePermit> {
-        rules.plugins.iter().all(Plugin::is_builtin).then(|| Arc::clone(&self.leave).try_acquire_owned().ok()).flatten()
+    fn inline_permit(&self, rules: &Rules) -> Option<OwnedSemaphorePermit> {
+        let all_builtin = rules.plugins.iter().all(Plugin::is_builtin);
+        all_builtin.then(|| Arc::clone(&self.inline).try_acquire_owned().ok()).flatten()
     }
 }
 
@@ -133,20 +135,20 @@ async fn begin<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>, brief:
     .await
 }
 
-/// After a decision that was not brief the leave rests first: patterns that take long, of which a namespace's owner may have
-/// any number, take a tenth of one thread that serves.
-fn give_back(leave: OwnedSemaphorePermit, held: Duration) {
+/// After a decision that was not brief, the permit comes back only after a cooldown. So patterns that take long, of which a
+/// namespace's owner may write any number, take at most a tenth of one thread that serves.
+fn return_permit(permit: OwnedSemaphorePermit, held: Duration) {
     if held >= BRIEF {
-        rest(leave, held);
+        drop_after_cooldown(permit, held);
     }
 }
 
-/// Holds `what` nine times as long as it `took`. That is a workload's turn after a decision that failed, too: a pod on which
-/// a plugin loops for ever takes no more than a tenth of a thread, however often it asks (for the default timeout; more than
-/// that where it is long).
-fn rest(what: impl Send + 'static, took: Duration) {
+/// Holds `what` for nine times as long as the decision `took`. A workload's turn is held so after a decision that failed: a
+/// pod on which a plugin loops for ever takes at most a tenth of a thread, however often it asks (with the default timeout; a
+/// longer timeout takes more).
+fn drop_after_cooldown(what: impl Send + 'static, took: Duration) {
     tokio::spawn(async move {
-        tokio::time::sleep((9 * took).min(REST_MAX)).await;
+        tokio::time::sleep((9 * took).min(COOLDOWN_MAX)).await;
         drop(what);
     });
 }
@@ -158,8 +160,14 @@ mod tests {
     use metagate_plugin_artifacts::{EXAMPLE_TRUSTED_ADMIN, testing::HOSTILE};
     use serde_json::{Value, json};
 
-    use super::*;
-    use crate::config::{self, Mode, PluginCode};
+    use super::{
+        super::{DecisionCell, Fairness},
+        *,
+    };
+    use crate::{
+        config::{self, Mode, PluginCode},
+        workload::Workload,
+    };
 
     async fn rules(host: &Host, codes: impl IntoIterator<Item = (PluginCode, Value)>) -> Arc<Rules> {
         let mut plugins = Vec::new();
@@ -190,40 +198,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pod_is_doubtful_after_a_failure_whatever_was_asked_until_plugins_have_spoken() {
+    async fn a_pod_is_failing_after_a_failure_whatever_was_asked_until_plugins_have_answered() {
         let (host, queue, folder) = (Host::new().unwrap(), Queue::default(), tempfile::tempdir().unwrap());
         let traps = json!({ "on": "authorize-path", "do": "trap" });
         let rules = rules(&host, [(file(&folder, HOSTILE), traps)]).await;
         let (workload, clock) = (Arc::new(Workload::default()), Clock::system());
-        assert!(!workload.memo.is_doubtful());
-        queue.work_out(&host, &rules, &workload, Some("meta-data/instance-id".into()), &clock).await;
-        assert!(workload.memo.is_doubtful());
-        queue.work_out(&host, &rules, &workload, None, &clock).await;
-        assert!(!workload.memo.is_doubtful());
+        let (decision, fairness) = (DecisionCell::default(), Fairness::default());
+        let principal = Principal { workload: &workload, decision: &decision, fairness: &fairness };
+        assert!(!fairness.is_failing());
+        queue.work_out(&host, &rules, principal, Some("meta-data/instance-id".into()), &clock).await;
+        assert!(fairness.is_failing());
+        queue.work_out(&host, &rules, principal, None, &clock).await;
+        assert!(!fairness.is_failing());
     }
 
     #[tokio::test]
-    async fn one_decision_at_a_time_has_leave_and_none_in_which_a_file_is_asked() {
+    async fn one_decision_at_a_time_has_the_inline_permit_and_none_in_which_a_file_is_asked() {
         let (host, queue, folder) = (Host::new().unwrap(), Queue::default(), tempfile::tempdir().unwrap());
         let mixed = rules(&host, [builtin(), (file(&folder, EXAMPLE_TRUSTED_ADMIN), json!({}))]).await;
-        assert!(queue.leave(&mixed).is_none());
+        assert!(queue.inline_permit(&mixed).is_none());
         let builtins = rules(&host, [builtin()]).await;
-        let held = queue.leave(&builtins);
-        assert!(held.is_some() && queue.leave(&builtins).is_none());
+        let held = queue.inline_permit(&builtins);
+        assert!(held.is_some() && queue.inline_permit(&builtins).is_none());
         drop(held);
-        assert!(queue.leave(&builtins).is_some());
+        assert!(queue.inline_permit(&builtins).is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_leave_rests_nine_times_as_long_as_a_decision_took_that_was_not_brief() {
+    async fn the_permit_comes_back_after_nine_times_as_long_as_a_decision_took_that_was_not_brief() {
         let (host, queue) = (Host::new().unwrap(), Queue::default());
         let builtins = rules(&host, [builtin()]).await;
-        give_back(queue.leave(&builtins).unwrap(), BRIEF / 2);
-        give_back(queue.leave(&builtins).unwrap(), 2 * BRIEF);
+        return_permit(queue.inline_permit(&builtins).unwrap(), BRIEF / 2);
+        return_permit(queue.inline_permit(&builtins).unwrap(), 2 * BRIEF);
         tokio::time::sleep(17 * BRIEF).await;
-        assert!(queue.leave(&builtins).is_none());
+        assert!(queue.inline_permit(&builtins).is_none());
         tokio::time::sleep(2 * BRIEF).await;
-        assert!(queue.leave(&builtins).is_some());
+        assert!(queue.inline_permit(&builtins).is_some());
     }
 
     #[tokio::test]

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::{Defaults, Rejection};
 use crate::{
+    pairs::Pairs,
     plugin::RoleAnswer,
     role::{CredentialSource, DURATION_BOUNDS, Role, is_arn},
-    workload::{Pairs, Workload},
+    workload::Workload,
 };
 
 /// IAM API Reference, CreateOpenIDConnectProvider, ClientIDList.

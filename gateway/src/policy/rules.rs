@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::{
     config::Mode,
-    plugin::{Interest, Plugin},
+    interest::Interest,
+    plugin::Plugin,
     role::{BaseArn, SessionTemplate},
     workload::Workload,
 };
@@ -71,7 +72,7 @@ impl Rules {
 
     /// Whether enough is known of `workload` to decide under these rules.
     pub fn can_read(&self, workload: &Workload) -> bool {
-        workload.tells(&self.interest)
+        workload.covers(&self.interest)
     }
 
     /// The longest that whoever asks waits for a decision: all the time that its plugins may take by their own limits, in

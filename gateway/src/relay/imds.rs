@@ -1,18 +1,18 @@
 //! The node's own metadata service.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{Method, StatusCode, header::CONTENT_TYPE};
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
-    Document, RelayError,
+    Document, Observer, RelayError,
     document::ContentType,
     session::{Pass, Session},
     transport::{BODY_MAX, Endpoint, Fault, Reply, Transport},
     upstream::{Read, Upstream},
 };
-use crate::{catalogue::Entry, telemetry::ImdsRequests};
+use crate::catalogue::Entry;
 
 /// For everything: waiting for a place, connecting, a token, the answer. IMDS answers in milliseconds or not at all.
 const READ_WITHIN: Duration = Duration::from_secs(2);
@@ -32,9 +32,9 @@ pub struct HttpUpstream {
 }
 
 impl HttpUpstream {
-    pub fn new(endpoint: Endpoint, requests: ImdsRequests) -> Self {
+    pub fn new(endpoint: Endpoint, observer: Arc<dyn Observer>) -> Self {
         Self {
-            transport: Transport::new(endpoint, requests),
+            transport: Transport::new(endpoint, observer),
             session: Session::default(),
             places: Semaphore::new(READS_AT_ONCE),
         }

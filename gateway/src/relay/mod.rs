@@ -7,6 +7,7 @@ mod document;
 mod error;
 mod hold;
 mod imds;
+mod observer;
 mod probe;
 mod sandbox;
 mod session;
@@ -16,6 +17,7 @@ mod upstream;
 pub use document::{ContentType, Document};
 pub use error::RelayError;
 pub use imds::HttpUpstream;
+pub use observer::{Observer, UpstreamRequest};
 pub use probe::{Probe, ProbeError, probe};
 pub use sandbox::{NODE_SECRET, SandboxInstance};
 pub use transport::{Endpoint, EndpointError};
@@ -40,7 +42,6 @@ use tokio::{
 use crate::{
     catalogue::{AllowList, Catalogue, Entry, Listing},
     config::{self, ImdsEndpoint},
-    telemetry::ImdsRequests,
 };
 use hold::{Held, Lives};
 
@@ -83,9 +84,9 @@ impl Relay {
 
     /// # Errors
     /// Where `imds.endpoint` is no `http://HOST[:PORT]`.
-    pub fn from_config(imds: &config::Imds, requests: ImdsRequests) -> Result<Self, EndpointError> {
+    pub fn from_config(imds: &config::Imds, observer: Arc<dyn Observer>) -> Result<Self, EndpointError> {
         let upstream: Arc<dyn Upstream> = match &imds.endpoint {
-            ImdsEndpoint::Http(endpoint) => Arc::new(HttpUpstream::new(endpoint.parse()?, requests)),
+            ImdsEndpoint::Http(endpoint) => Arc::new(HttpUpstream::new(endpoint.parse()?, observer)),
             ImdsEndpoint::Sandbox => Arc::new(SandboxInstance::new()),
         };
         Ok(Self::new(upstream, imds.cache))

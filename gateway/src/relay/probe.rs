@@ -1,6 +1,6 @@
 //! One look at the node's metadata service, with nothing held and nothing tried twice: how it answers right now.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Method;
@@ -10,7 +10,7 @@ use super::{
     session::{Pass, mint_request, minted},
     transport::{Endpoint, Fault, Transport},
 };
-use crate::{catalogue::Entry, telemetry::ImdsRequests};
+use crate::catalogue::Entry;
 
 /// Above the time that connecting may take: what is late then is the answer.
 const WITHIN: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub enum ProbeError {
 }
 
 pub async fn probe(endpoint: Endpoint) -> Result<Probe, ProbeError> {
-    let transport = Transport::new(endpoint, ImdsRequests::default());
+    let transport = Transport::new(endpoint, Arc::new(()));
     let (method, path, header) = mint_request();
     let asked = transport.send(method, path, Some(header));
     let reply = timeout(WITHIN, asked).await.map_err(|_| ProbeError::TokenLate)?.map_err(words)?;

@@ -1,6 +1,10 @@
 //! One HTTP exchange with the node's metadata service: a request made from nothing, an answer of bounded size.
 
-use std::{str::FromStr, time::Duration};
+use std::{
+    str::FromStr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, uri};
@@ -10,7 +14,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use crate::telemetry::ImdsRequests;
+use super::{Observer, UpstreamRequest};
 
 /// Long for a link-local peer, short against the second that botocore waits in all.
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
@@ -39,7 +43,7 @@ pub enum EndpointError {
 pub(super) struct Transport {
     client: Client<HttpConnector, Empty<Bytes>>,
     endpoint: Endpoint,
-    requests: ImdsRequests,
+    observer: Arc<dyn Observer>,
 }
 
 pub(super) struct Reply {
@@ -66,7 +70,7 @@ impl Fault {
 }
 
 impl Transport {
-    pub(super) fn new(endpoint: Endpoint, requests: ImdsRequests) -> Self {
+    pub(super) fn new(endpoint: Endpoint, observer: Arc<dyn Observer>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_WITHIN));
         connector.set_nodelay(true);
@@ -76,7 +80,7 @@ impl Transport {
             .pool_idle_timeout(IDLE_WITHIN)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
-        Self { client, endpoint, requests }
+        Self { client, endpoint, observer }
     }
 
     /// `Host` and what is given here are all that is sent. Redirects are answers like any other.
@@ -86,10 +90,9 @@ impl Transport {
         path: &str,
         header: Option<(HeaderName, HeaderValue)>,
     ) -> Result<Reply, Fault> {
-        let authority = &self.endpoint.0;
-        let request = self.requests.begin(&method, authority.host(), authority.port_u16().unwrap_or(80));
+        let mut observed = Observed::begin(self, &method);
         let answer = self.exchange(method, path, header).await;
-        request.ended(answer.as_ref().map(|reply| reply.status.as_u16()).map_err(Fault::label));
+        observed.outcome = answer.as_ref().map(|reply| reply.status.as_u16()).map_err(Fault::label);
         answer
     }
 
@@ -127,6 +130,34 @@ impl Transport {
             request.headers_mut().insert(name, value);
         }
         Ok(request)
+    }
+}
+
+/// A request under way. The observer hears of it when this is dropped, so also where nobody waited for its end.
+struct Observed<'a> {
+    transport: &'a Transport,
+    method: &'static str,
+    began: Instant,
+    outcome: Result<u16, &'static str>,
+}
+
+impl<'a> Observed<'a> {
+    fn begin(transport: &'a Transport, method: &Method) -> Self {
+        let method = if *method == Method::PUT { "PUT" } else { "GET" };
+        Self { transport, method, began: Instant::now(), outcome: Err("timeout") }
+    }
+}
+
+impl Drop for Observed<'_> {
+    fn drop(&mut self) {
+        let authority = &self.transport.endpoint.0;
+        self.transport.observer.requested(&UpstreamRequest {
+            method: self.method,
+            host: authority.host(),
+            port: authority.port_u16().unwrap_or(80),
+            outcome: self.outcome,
+            took: self.began.elapsed(),
+        });
     }
 }
 

@@ -9,7 +9,7 @@ pub use session_name::{SessionName, SessionNameError, SessionTemplate, TemplateE
 
 use std::{fmt, time::Duration};
 
-use crate::workload::Pairs;
+use crate::pairs::Pairs;
 
 /// STS accepts sessions of 15 minutes to 12 hours (AWS STS API Reference, AssumeRole, DurationSeconds).
 pub const DURATION_BOUNDS: std::ops::RangeInclusive<u64> = 900..=43_200;

@@ -2,11 +2,14 @@
 //!
 //! The roster is an immutable snapshot; the feed is where its one writer (`kube`, `fixed`) publishes the next one.
 
+mod entry;
 pub mod fixed;
 pub mod kube;
 
+pub use entry::{Entry, Logged};
+
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map},
     net::IpAddr,
     sync::Arc,
     time::SystemTime,
@@ -20,7 +23,7 @@ use crate::workload::{Uid, Workload};
 #[derive(Debug, Default)]
 pub struct Roster {
     by_address: HashMap<IpAddr, Occupant>,
-    by_uid: HashMap<Uid, Arc<Workload>>,
+    by_uid: HashMap<Uid, Arc<Entry>>,
     knowledge: Knowledge,
     synced_at: Option<SystemTime>,
 }
@@ -28,7 +31,7 @@ pub struct Roster {
 /// Two live pods on one address is a fact to remember, not one to resolve: whoever asks from there gets nothing.
 #[derive(Debug)]
 enum Occupant {
-    One(Arc<Workload>),
+    One(Arc<Entry>),
     Several,
 }
 
@@ -47,7 +50,7 @@ pub enum Knowledge {
 /// What the roster says of a caller.
 #[derive(Debug)]
 pub enum Standing {
-    Known(Arc<Workload>),
+    Known(Arc<Entry>),
     Ambiguous,
     Unknown,
     Absent,
@@ -56,22 +59,26 @@ pub enum Standing {
 impl Roster {
     pub fn at(&self, address: IpAddr) -> Standing {
         match self.by_address.get(&address) {
-            Some(Occupant::One(workload)) => Standing::Known(Arc::clone(workload)),
+            Some(Occupant::One(entry)) => Standing::Known(Arc::clone(entry)),
             Some(Occupant::Several) => Standing::Ambiguous,
             None => self.nobody(),
         }
     }
 
     pub fn of_uid(&self, uid: &Uid) -> Standing {
-        self.by_uid.get(uid).map_or_else(|| self.nobody(), |workload| Standing::Known(Arc::clone(workload)))
+        self.by_uid.get(uid).map_or_else(|| self.nobody(), |entry| Standing::Known(Arc::clone(entry)))
     }
 
-    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.by_uid.values()
     }
 
-    pub fn named(&self, namespace: &str, pod: &str) -> Option<&Arc<Workload>> {
-        self.workloads().find(|workload| workload.namespace == namespace && workload.pod == pod)
+    pub fn workloads(&self) -> impl Iterator<Item = &Arc<Workload>> {
+        self.entries().map(|entry| &entry.workload)
+    }
+
+    pub fn named(&self, namespace: &str, pod: &str) -> Option<&Arc<Entry>> {
+        self.entries().find(|entry| entry.workload.namespace == namespace && entry.workload.pod == pod)
     }
 
     /// When this snapshot was published; None before the first one.
@@ -120,8 +127,8 @@ impl Feed {
         self.outdated_since.load().as_deref().copied()
     }
 
-    /// Makes `workloads` the roster. One that says what it said before is kept as it was, with its memo and the moment it
-    /// was first seen; called by one writer only.
+    /// Makes `workloads` the roster. An unchanged workload keeps its entry, with what is kept there; a changed one keeps only
+    /// the moment at which it was first seen. Called by one writer only.
     pub fn publish(&self, workloads: Vec<Workload>, knowledge: Knowledge, now: SystemTime) {
         self.publish_beside(workloads, &[], knowledge, now);
     }
@@ -132,18 +139,14 @@ impl Feed {
         let before = self.current.load_full();
         let mut next = Roster { knowledge, synced_at: Some(now), ..Roster::default() };
         for mut workload in workloads {
-            let kept = match before.by_uid.get(&workload.uid) {
-                Some(old) if old.says_the_same_as(&workload) => Arc::clone(old),
-                Some(old) => {
-                    workload.since = old.since;
-                    Arc::new(workload)
-                }
-                None => {
-                    workload.since = Some(now);
-                    Arc::new(workload)
+            let entry = match before.by_uid.get(&workload.uid) {
+                Some(old) if old.workload.is_same_as(&workload) => Arc::clone(old),
+                old => {
+                    workload.since = old.map_or(Some(now), |old| old.workload.since);
+                    Arc::new(Entry::from(workload))
                 }
             };
-            next.insert(kept);
+            next.insert(entry);
         }
         for address in others {
             next.by_address.entry(address.to_canonical()).and_modify(|occupant| *occupant = Occupant::Several);
@@ -154,20 +157,21 @@ impl Feed {
 }
 
 impl Roster {
-    fn insert(&mut self, workload: Arc<Workload>) {
-        for address in &workload.ips {
+    fn insert(&mut self, entry: Arc<Entry>) {
+        let uid = &entry.workload.uid;
+        for address in &entry.workload.ips {
             match self.by_address.entry(address.to_canonical()) {
-                Entry::Vacant(vacant) => {
-                    vacant.insert(Occupant::One(Arc::clone(&workload)));
+                hash_map::Entry::Vacant(vacant) => {
+                    vacant.insert(Occupant::One(Arc::clone(&entry)));
                 }
-                Entry::Occupied(mut taken) => match taken.get() {
-                    // Listed twice, or once more as IPv6 has it.
-                    Occupant::One(same) if same.uid == workload.uid => {}
+                hash_map::Entry::Occupied(mut taken) => match taken.get() {
+                    // Listed twice, or once more as an IPv4-mapped IPv6 address.
+                    Occupant::One(same) if same.workload.uid == *uid => {}
                     _ => drop(taken.insert(Occupant::Several)),
                 },
             }
         }
-        self.by_uid.insert(workload.uid.clone(), workload);
+        self.by_uid.insert(uid.clone(), Arc::clone(&entry));
     }
 }
 
@@ -238,7 +242,7 @@ mod tests {
             panic!("both are known")
         };
         assert!(Arc::ptr_eq(&before, &a));
-        assert_eq!((b.since, b.labels.len()), (Some(start), 1));
+        assert_eq!((b.workload.since, b.workload.labels.len()), (Some(start), 1));
     }
 
     #[test]
@@ -247,7 +251,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH;
         feed.publish(vec![pod("a", "10.0.0.1")], Knowledge::Complete, now);
         feed.publish(vec![pod("b", "10.0.0.1")], Knowledge::Complete, now);
-        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Known(w) if w.pod == "b"));
+        assert!(matches!(at(&feed, "10.0.0.1"), Standing::Known(b) if b.workload.pod == "b"));
         assert!(matches!(feed.current().of_uid(&Uid::derived("n", "a")), Standing::Absent));
     }
 

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{FaultClass, Fetch, FetchError, Source};
-use crate::credential::CredentialKey;
+use crate::{
+    credential::{FaultClass, Fetch, FetchError, Source},
+    credential_key::CredentialKey,
+};
 
 #[derive(Default)]
 pub struct Awaited(OnceLock<Arc<dyn Source>>);

@@ -14,10 +14,10 @@ use aws_credential_types::provider::{
 use aws_sdk_sts::{Client, config::Region};
 
 use crate::{
-    config::{Identity, ImdsEndpoint},
+    config::{Config, Identity, ImdsEndpoint},
+    credential::FetchError,
     role::{ArnError, RoleArn, SessionName, SessionNameError},
     source::{
-        FetchError,
         sts::{Transport, assume_own_role},
         web_identity::read_token,
     },
@@ -36,6 +36,17 @@ pub struct IdentitySettings {
     pub region: String,
     pub sts_endpoint: Option<String>,
     pub imds_endpoint: ImdsEndpoint,
+}
+
+impl IdentitySettings {
+    pub fn of(config: &Config, region: String) -> Self {
+        Self {
+            identity: config.credentials.identity,
+            region,
+            sts_endpoint: config.credentials.sts_endpoint.clone(),
+            imds_endpoint: config.imds.endpoint.clone(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

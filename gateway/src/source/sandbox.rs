@@ -2,8 +2,8 @@
 
 use crate::{
     clock::Clock,
-    credential::{Credential, CredentialKey, Secret},
-    source::{Fetch, Source},
+    credential::{Credential, Fetch, Secret, Source},
+    credential_key::CredentialKey,
 };
 
 pub struct SandboxSource {

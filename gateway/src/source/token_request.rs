@@ -12,7 +12,7 @@ use k8s_openapi::api::{
 };
 
 use super::{Token, TokenError, TokenSupplier};
-use crate::credential::{Secret, Subject};
+use crate::{credential::Secret, credential_key::Subject};
 
 /// Kubernetes API, TokenRequestSpec: the API server issues none for less than 10 minutes.
 const LIFE_SECONDS: i64 = 600;

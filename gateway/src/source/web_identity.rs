@@ -10,8 +10,8 @@ use tokio::{fs::File, io::AsyncReadExt};
 use zeroize::Zeroizing;
 
 use crate::{
-    credential::{Secret, Subject},
-    source::{FaultClass, FetchError},
+    credential::{FaultClass, FetchError, Secret},
+    credential_key::Subject,
 };
 
 /// AWS STS API Reference, AssumeRoleWithWebIdentity, WebIdentityToken: 4 to 20000 characters.

@@ -16,9 +16,8 @@ use super::{Resource, otlp, process, traffic::Traffic};
 use crate::{
     caller::Unidentified,
     config,
-    credential::Observer,
+    credential::{FaultClass, Observer},
     policy::{Counted, Decision, Said, Step, Tally},
-    source::FaultClass,
 };
 
 /// What nearly every request is, answered well: recorded without a look at its labels.

@@ -13,9 +13,9 @@ mod traffic;
 
 pub use log::{Log, LogError, init as init_log};
 pub use metrics::{Metrics, MetricsError};
-pub use outgoing::{ImdsRequests, StsCalls, StsOperation};
-pub use record::{Protocol, Record, RequestId};
-pub use refusals::{Refusals, Refused};
+pub use outgoing::{ImdsRequests, StsCalls};
+pub use record::{Protocol, Record};
+pub use refusals::{RecentRefusal, Refusals};
 pub use traces::Traces;
 pub use traffic::{Interval, SourceHealth, Traffic};
 
@@ -29,14 +29,14 @@ use opentelemetry::KeyValue;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::sync::oneshot;
 
-use crate::{caller::Origin, config::Config, events::Notices};
+use crate::{caller::Origin, config::Config, kubernetes::events::EventSender};
 
 #[derive(Clone)]
 pub struct Telemetry {
     metrics: Arc<Metrics>,
     traces: Traces,
     refusals: Arc<Refusals>,
-    notices: Notices,
+    events: EventSender,
 }
 
 /// What everything that is exported is said of.
@@ -47,8 +47,8 @@ pub(crate) struct Resource(opentelemetry_sdk::Resource);
 const FLUSH: Duration = Duration::from_secs(5);
 
 impl Telemetry {
-    /// Refusals are told to `notices` too. Must be called within a tokio runtime where the configuration names a collector.
-    pub fn new(config: &Config, notices: Notices) -> Result<Self, MetricsError> {
+    /// Refusals are sent to `events` too. Must be called within a tokio runtime where the configuration names a collector.
+    pub fn new(config: &Config, events: EventSender) -> Result<Self, MetricsError> {
         let resource = Resource::of(config);
         let exports = otlp::Exports::default();
         let metrics = Metrics::new(&resource, config.telemetry.otlp.as_ref(), &exports)?;
@@ -56,19 +56,19 @@ impl Telemetry {
             Some(otlp) => Traces::new(otlp::traces(otlp, resource.0.clone(), &exports)?, otlp.trace_ratio),
             None => Traces::default(),
         };
-        Ok(Self { metrics: Arc::new(metrics), traces, refusals: Arc::default(), notices })
+        Ok(Self { metrics: Arc::new(metrics), traces, refusals: Arc::default(), events })
     }
 
     /// For commands that answer and end.
     pub fn unexported() -> Result<Self, MetricsError> {
         let resource = Resource(opentelemetry_sdk::Resource::builder_empty().build());
         let metrics = Metrics::new(&resource, None, &otlp::Exports::default())?;
-        let (traces, notices) = (Traces::default(), Notices::default());
-        Ok(Self { metrics: Arc::new(metrics), traces, refusals: Arc::default(), notices })
+        let (traces, events) = (Traces::default(), EventSender::default());
+        Ok(Self { metrics: Arc::new(metrics), traces, refusals: Arc::default(), events })
     }
 
-    pub fn notices(&self) -> &Notices {
-        &self.notices
+    pub fn events(&self) -> &EventSender {
+        &self.events
     }
 
     pub fn metrics(&self) -> &Arc<Metrics> {

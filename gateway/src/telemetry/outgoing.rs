@@ -1,117 +1,89 @@
 //! What the gateway asks of others: calls of AWS STS, requests to the node's own metadata service.
 
-use std::time::Instant;
+use std::time::Duration;
 
-use http::Method;
 use opentelemetry::{
-    KeyValue,
-    context::FutureExt,
+    Context, KeyValue,
     metrics::Histogram,
     trace::{Status, TraceContextExt},
 };
 
 use super::{Metrics, Traces};
-use crate::source::FetchError;
+use crate::{
+    credential::FetchError,
+    relay::{self, UpstreamRequest},
+    source::{StsObserver, StsOperation},
+};
 
-/// Measures and traces calls of STS. The default does neither.
-#[derive(Clone, Default)]
-pub struct StsCalls(Option<(Histogram<f64>, Traces)>);
+/// Measures and traces calls of STS.
+pub struct StsCalls {
+    duration: Histogram<f64>,
+    traces: Traces,
+}
 
-/// Measures requests to the node's metadata service. The default does not.
-#[derive(Clone, Default)]
-pub struct ImdsRequests(Option<Histogram<f64>>);
+/// Measures requests to the node's metadata service.
+pub struct ImdsRequests(Histogram<f64>);
 
 impl StsCalls {
     pub(super) fn of(metrics: &Metrics, traces: &Traces) -> Self {
-        Self(Some((metrics.calls.clone(), traces.clone())))
+        Self { duration: metrics.calls.clone(), traces: traces.clone() }
     }
 
     #[cfg(test)]
     pub(crate) fn traced(traces: Traces) -> Self {
-        let metrics = super::Telemetry::unexported().unwrap();
-        Self(Some((metrics.metrics().calls.clone(), traces)))
+        let telemetry = super::Telemetry::unexported().unwrap();
+        Self::of(telemetry.metrics(), &traces)
+    }
+}
+
+impl StsObserver for StsCalls {
+    /// What is done for the call finds its span in this context.
+    fn begun(&self, operation: StsOperation) -> Context {
+        self.traces.call(method(operation))
     }
 
-    /// `operation` as STS calls it: `AssumeRole`. What is in `call` finds the call's span in the current context.
-    pub async fn made<T>(
-        &self,
-        operation: StsOperation,
-        call: impl Future<Output = Result<T, FetchError>>,
-    ) -> Result<T, FetchError> {
-        let Some((duration, traces)) = &self.0 else { return call.await };
-        let began = Instant::now();
-        let context = traces.call(operation.method());
-        let result = call.with_context(context.clone()).await;
+    fn ended(&self, operation: StsOperation, context: &Context, outcome: Result<(), &FetchError>, took: Duration) {
         let mut labels =
-            vec![KeyValue::new("rpc.system.name", "aws-api"), KeyValue::new("rpc.method", operation.method())];
-        labels.extend(result.as_ref().err().map(|error| KeyValue::new("error.type", error.class.label())));
-        duration.record(began.elapsed().as_secs_f64(), &labels);
+            vec![KeyValue::new("rpc.system.name", "aws-api"), KeyValue::new("rpc.method", method(operation))];
+        labels.extend(outcome.err().map(|error| KeyValue::new("error.type", error.class.label())));
+        self.duration.record(took.as_secs_f64(), &labels);
         let span = context.span();
         labels.into_iter().for_each(|label| span.set_attribute(label));
-        if let Err(error) = &result {
+        if let Err(error) = outcome {
             let code = error.code.clone().map(|code| KeyValue::new("rpc.response.status_code", code));
             code.into_iter().for_each(|code| span.set_attribute(code));
             span.set_status(Status::error(error.class.label()));
         }
         span.end();
-        result
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StsOperation {
-    AssumeRole,
-    AssumeRoleWithWebIdentity,
-}
-
-impl StsOperation {
-    fn method(self) -> &'static str {
-        match self {
-            Self::AssumeRole => "sts/AssumeRole",
-            Self::AssumeRoleWithWebIdentity => "sts/AssumeRoleWithWebIdentity",
-        }
+/// The service and operation as STS names them (OpenTelemetry, AWS SDK spans: `rpc.method`).
+fn method(operation: StsOperation) -> &'static str {
+    match operation {
+        StsOperation::AssumeRole => "sts/AssumeRole",
+        StsOperation::AssumeRoleWithWebIdentity => "sts/AssumeRoleWithWebIdentity",
     }
 }
 
 impl ImdsRequests {
     pub(super) fn of(metrics: &Metrics) -> Self {
-        Self(Some(metrics.upstream.clone()))
-    }
-
-    pub fn begin(&self, method: &Method, host: &str, port: u16) -> ImdsRequest {
-        let method = if *method == Method::PUT { "PUT" } else { "GET" };
-        let labels = [
-            KeyValue::new("http.request.method", method),
-            KeyValue::new("server.address", host.to_owned()),
-            KeyValue::new("server.port", i64::from(port)),
-        ];
-        ImdsRequest { duration: self.0.clone(), labels, began: Instant::now(), outcome: Err("timeout") }
+        Self(metrics.upstream.clone())
     }
 }
 
-/// Measured when it is dropped; one that nobody waited for to its end has taken too long.
-pub struct ImdsRequest {
-    duration: Option<Histogram<f64>>,
-    labels: [KeyValue; 3],
-    began: Instant,
-    outcome: Result<u16, &'static str>,
-}
-
-impl ImdsRequest {
-    /// `outcome`: the answer's status, or why there is none.
-    pub fn ended(mut self, outcome: Result<u16, &'static str>) {
-        self.outcome = outcome;
-    }
-}
-
-impl Drop for ImdsRequest {
-    fn drop(&mut self) {
-        let Some(duration) = &self.duration else { return };
-        let [method, host, port] = self.labels.clone();
-        let outcome = match self.outcome {
+impl relay::Observer for ImdsRequests {
+    fn requested(&self, request: &UpstreamRequest<'_>) {
+        let outcome = match request.outcome {
             Ok(status) => KeyValue::new("http.response.status_code", i64::from(status)),
-            Err(what) => KeyValue::new("error.type", what),
+            Err(why) => KeyValue::new("error.type", why),
         };
-        duration.record(self.began.elapsed().as_secs_f64(), &[method, host, port, outcome]);
+        let labels = [
+            KeyValue::new("http.request.method", request.method),
+            KeyValue::new("server.address", request.host.to_owned()),
+            KeyValue::new("server.port", i64::from(request.port)),
+            outcome,
+        ];
+        self.0.record(request.took.as_secs_f64(), &labels);
     }
 }

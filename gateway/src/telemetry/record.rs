@@ -1,7 +1,6 @@
 //! What is known of one request when it ends.
 
 use std::{
-    fmt,
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -13,15 +12,16 @@ use opentelemetry::{
     trace::{Status, TraceContextExt},
 };
 
-use super::{Refused, Telemetry, metrics::Answered};
+use super::{RecentRefusal, Telemetry, metrics::Answered};
 use crate::{
-    caller::{Identified, Origin, Unidentified},
+    caller::{Identified, Origin},
     clock::rfc3339,
     credential::Credential,
-    dialect::{Answer, Ask},
-    events::Notice,
-    policy::Grant,
-    refusal::Refusal,
+    events,
+    policy::{Decision, Granted},
+    refusal::{Refusal, Refused},
+    request_id::RequestId,
+    roster::Entry,
     workload::Workload,
 };
 
@@ -33,22 +33,12 @@ pub struct Record<'a> {
     method: &'static str,
     route: &'static str,
     protocol: Option<Protocol>,
-    workload: Option<Arc<Workload>>,
+    caller: Option<Arc<Entry>>,
     /// The access key id joins this record with CloudTrail; it is no secret.
-    credential: Option<(Arc<Grant>, Arc<Credential>)>,
+    credential: Option<(Granted, Arc<Credential>)>,
     ended: Option<Ended>,
     /// Of the request's span, where it is traced.
     context: Option<Context>,
-}
-
-/// What a pod's owner quotes and an operator searches for. Written out only where somebody reads it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RequestId(pub(super) u64);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +50,7 @@ pub enum Protocol {
 
 enum Ended {
     Answered,
-    Refused { refusal: Refusal },
+    Refused(Refused),
 }
 
 /// How an answered request is labelled.
@@ -69,7 +59,7 @@ const OK: &str = "ok";
 impl<'a> Record<'a> {
     pub(super) fn begin(telemetry: &'a Telemetry, origin: &Origin, parts: &Parts) -> Self {
         telemetry.metrics.traffic().began();
-        let id = RequestId(rand::random());
+        let id = RequestId::random();
         Self {
             context: telemetry.traces.request(id),
             telemetry,
@@ -79,7 +69,7 @@ impl<'a> Record<'a> {
             method: method(&parts.method),
             route: "malformed",
             protocol: None,
-            workload: None,
+            caller: None,
             credential: None,
             ended: None,
         }
@@ -94,48 +84,66 @@ impl<'a> Record<'a> {
         self.context.as_ref()
     }
 
-    pub fn ask(&mut self, ask: &Ask<'_>) {
-        self.route = ask.route();
+    /// The path with what is variable in it by name (OpenTelemetry, `http.route`).
+    pub fn route(&mut self, route: &'static str) {
+        self.route = route;
     }
 
     pub fn protocol(&mut self, protocol: Protocol) {
         self.protocol = Some(protocol);
     }
 
-    pub fn caller(&mut self, identified: Identified) -> Result<Arc<Workload>, Unidentified> {
-        let Identified { caller, waited } = identified;
-        if let Some(waited) = waited {
-            self.telemetry.metrics.waited(caller.as_ref().err().copied(), waited);
+    /// How long the request waited for its caller to be known, if it had to.
+    pub fn waited(&self, identified: &Identified) {
+        if let Some(waited) = identified.waited {
+            self.telemetry.metrics.waited(identified.caller.as_ref().err().copied(), waited);
         }
-        let workload = caller?;
-        self.workload = Some(Arc::clone(&workload));
-        Ok(workload)
     }
 
-    pub fn credential(&mut self, grant: &Arc<Grant>, credential: &Arc<Credential>) {
-        self.credential = Some((Arc::clone(grant), Arc::clone(credential)));
+    /// The request is this workload's: its address says so, and so does its token where it has one.
+    pub fn caller(&mut self, caller: &Arc<Entry>) {
+        self.caller = Some(Arc::clone(caller));
     }
 
-    pub fn outcome(&mut self, answer: &Result<Answer, Refusal>) {
-        self.ended = Some(match answer {
-            Ok(_) => Ended::Answered,
-            Err(refusal) => Ended::Refused { refusal: refusal.clone() },
-        });
+    pub fn credential(&mut self, granted: &Granted, credential: &Arc<Credential>) {
+        self.credential = Some((granted.clone(), Arc::clone(credential)));
+    }
+
+    pub fn answered(&mut self) {
+        self.ended = Some(Ended::Answered);
+    }
+
+    pub fn refused(&mut self, refused: Refused) {
+        self.ended = Some(Ended::Refused(refused));
     }
 
     fn refusal(&self) -> Option<&Refusal> {
+        self.as_refused().map(|refused| &refused.refusal)
+    }
+
+    fn as_refused(&self) -> Option<&Refused> {
         match &self.ended {
-            Some(Ended::Refused { refusal }) => Some(refusal),
+            Some(Ended::Refused(refused)) => Some(refused),
             Some(Ended::Answered) | None => None,
         }
     }
 
+    fn workload(&self) -> Option<&Workload> {
+        self.caller.as_ref().map(|caller| &*caller.workload)
+    }
+
+    /// What policy decided for this request, and for no other.
+    fn decision(&self) -> Option<&Decision> {
+        let granted = self.credential.as_ref().map(|(granted, _)| &granted.decision);
+        granted.or_else(|| self.as_refused()?.decision.as_ref()).map(|decision| &**decision)
+    }
+
     /// Whether this workload is given this credential for the first time.
     fn is_first(&self) -> bool {
-        let Some((workload, (_, credential))) = self.workload.as_ref().zip(self.credential.as_ref()) else {
+        let Some((caller, (_, credential))) = self.caller.as_ref().zip(self.credential.as_ref()) else {
             return false;
         };
-        workload.memo.is_handed(credential.issued_at)
+        caller.logged.first_credential(credential.issued_at)
     }
 }
 
@@ -144,7 +152,7 @@ impl Drop for Record<'_> {
         let took = self.began.elapsed();
         let (status, outcome) = match &self.ended {
             Some(Ended::Answered) => (200, OK),
-            Some(Ended::Refused { refusal }) => (refusal.status().as_u16(), refusal.label()),
+            Some(Ended::Refused(refused)) => (refused.refusal.status().as_u16(), refused.refusal.label()),
             // The client left before there was an answer. 499 is nginx's word for it; HTTP has none.
             None => (499, "client-left"),
         };
@@ -155,8 +163,8 @@ impl Drop for Record<'_> {
             self.telemetry.metrics.traffic().v1_request();
             self.tell_of_v1();
         }
-        if let Some(refusal) = self.refusal() {
-            self.tell(status, refusal);
+        if let Some(refused) = self.as_refused() {
+            self.tell(status, refused);
         }
         // What it logs is of this trace.
         let attached = self.context.clone().map(Context::attach);
@@ -173,28 +181,29 @@ impl Drop for Record<'_> {
 impl Record<'_> {
     /// Once for each workload: who must be given another SDK before a token is required.
     fn tell_of_v1(&self) {
-        if let Some(workload) = self.workload.as_deref().filter(|workload| workload.memo.is_news_of_v1()) {
+        if let Some(caller) = self.caller.as_deref().filter(|caller| caller.logged.first_v1()) {
             tracing::info!(
                 target: "metagate::imds",
-                namespace = workload.namespace,
-                pod = workload.pod,
+                namespace = caller.workload.namespace,
+                pod = caller.workload.pod,
                 request_id = %self.id,
                 "this pod asks without a session token (IMDSv1)"
             );
         }
     }
 
-    /// Those who look on.
-    fn tell(&self, status: u16, refusal: &Refusal) {
-        if let Some(workload) = &self.workload {
-            self.telemetry.notices.tell(|| Notice::of_refusal(workload, refusal));
+    /// To the pod's Events, and to the status page.
+    fn tell(&self, status: u16, refused: &Refused) {
+        if let Some(workload) = self.workload() {
+            self.telemetry.events.send(|| events::of_refusal(workload, refused));
         }
-        self.telemetry.refusals.add(Refused {
+        let refusal = &refused.refusal;
+        self.telemetry.refusals.add(RecentRefusal {
             at: Instant::now(),
             times: 1,
             request_id: self.id,
             peer: self.peer,
-            pod: self.workload.as_ref().map(|workload| workload.title()),
+            pod: self.workload().map(Workload::title),
             route: self.route,
             status,
             reason: refusal.label(),
@@ -205,11 +214,10 @@ impl Record<'_> {
     /// The decision record: of every refusal, and of a workload's first use of each credential. CloudTrail shows the same
     /// access key id and session name.
     fn write(&self, status: u16, outcome: &'static str, took: Duration) {
-        let workload = self.workload.as_deref();
-        let (grant, credential) = self.credential.as_ref().map(|(grant, credential)| (&**grant, &**credential)).unzip();
+        let (workload, decision) = (self.workload(), self.decision());
+        let credential = self.credential.as_ref().map(|(_, credential)| &**credential);
         // A refusal of what policy had granted names the role all the same: that is what AWS refused.
-        let granted = workload.and_then(|workload| workload.memo.last());
-        let role = grant.or_else(|| granted.as_ref()?.outcome.grant()).map(Grant::role);
+        let role = decision.and_then(|decision| decision.outcome.grant()).map(|grant| grant.role());
         let trace_id = self.context.as_ref().map(|context| context.span().span_context().trace_id());
         tracing::info!(
             target: "metagate::decision",
@@ -231,7 +239,7 @@ impl Record<'_> {
             access_key_id = credential.map(|credential| credential.access_key_id.as_str()),
             expires = credential.map(|credential| rfc3339(credential.expires_at)),
             by = match self.refusal() {
-                None => granted.as_ref().map(|decision| decision.ended_by()),
+                None => decision.map(Decision::ended_by),
                 Some(Refusal::Denied(denial)) => Some(&*denial.by),
                 Some(Refusal::PluginFailed(fault)) => Some(&*fault.plugin),
                 // Not policy's word.
@@ -244,7 +252,7 @@ impl Record<'_> {
     }
 
     fn write_every(&self, status: u16, outcome: &'static str, took: Duration) {
-        let workload = self.workload.as_deref();
+        let workload = self.workload();
         tracing::debug!(
             target: "metagate::access",
             request_id = %self.id,
@@ -271,7 +279,7 @@ impl Record<'_> {
         }
         span.set_attribute(KeyValue::new("metagate.request_id", self.id.to_string()));
         span.set_attribute(KeyValue::new("client.address", self.peer.to_string()));
-        if let Some(workload) = &self.workload {
+        if let Some(workload) = self.workload() {
             span.set_attribute(KeyValue::new("k8s.namespace.name", workload.namespace.clone()));
             span.set_attribute(KeyValue::new("k8s.pod.name", workload.pod.clone()));
             span.set_attribute(KeyValue::new("k8s.pod.uid", workload.uid.as_str().to_owned()));

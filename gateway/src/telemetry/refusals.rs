@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use super::RequestId;
+use crate::request_id::RequestId;
 
 /// More than a person reads.
 const KEPT: usize = 200;
@@ -16,10 +16,10 @@ const KEPT: usize = 200;
 const CAUSE_MAX: usize = 1024;
 
 #[derive(Default)]
-pub struct Refusals(Mutex<VecDeque<Refused>>);
+pub struct Refusals(Mutex<VecDeque<RecentRefusal>>);
 
 #[derive(Clone, Debug)]
-pub struct Refused {
+pub struct RecentRefusal {
     /// The last time.
     pub at: Instant,
     pub times: u64,
@@ -37,7 +37,7 @@ pub struct Refused {
 }
 
 impl Refusals {
-    pub(super) fn add(&self, mut refused: Refused) {
+    pub(super) fn add(&self, mut refused: RecentRefusal) {
         refused.cause.truncate(refused.cause.floor_char_boundary(CAUSE_MAX));
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = kept.iter().position(|before| before.is_again(&refused))
@@ -50,12 +50,12 @@ impl Refusals {
     }
 
     /// Newest first.
-    pub fn newest(&self) -> Vec<Refused> {
+    pub fn newest(&self) -> Vec<RecentRefusal> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
-impl Refused {
+impl RecentRefusal {
     fn is_again(&self, other: &Self) -> bool {
         let same_asker = match (&self.pod, &other.pod) {
             (Some(pod), Some(other)) => pod == other,
@@ -71,8 +71,8 @@ impl Refused {
 mod tests {
     use super::*;
 
-    fn refused(pod: &str, cause: &str) -> Refused {
-        Refused {
+    fn refused(pod: &str, cause: &str) -> RecentRefusal {
+        RecentRefusal {
             at: Instant::now(),
             times: 1,
             request_id: RequestId::default(),

@@ -12,8 +12,8 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
-use super::{RequestId, metrics::SCOPE};
-use crate::policy::Decision;
+use super::metrics::SCOPE;
+use crate::{policy::Decision, request_id::RequestId};
 
 /// Cheap to clone. Without a collector, costs nothing.
 #[derive(Clone, Default)]
@@ -39,7 +39,7 @@ impl Traces {
 
     /// The context of a request that is traced.
     pub(super) fn request(&self, id: RequestId) -> Option<Context> {
-        let sampled = self.0.as_deref().filter(|sampled| sampled.threshold > 0 && id.0 <= sampled.threshold)?;
+        let sampled = self.0.as_deref().filter(|sampled| sampled.threshold > 0 && id.bits() <= sampled.threshold)?;
         let builder = sampled.tracer.span_builder("request").with_kind(SpanKind::Server);
         let span = sampled.tracer.build_with_context(builder, &Context::new());
         Some(Context::new().with_span(span))

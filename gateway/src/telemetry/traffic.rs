@@ -13,7 +13,7 @@ use std::{
 use opentelemetry::{KeyValue, metrics::Meter};
 use tokio_util::sync::CancellationToken;
 
-use crate::source::FaultClass;
+use crate::credential::FaultClass;
 
 /// Ten minutes, at a pace that shows a burst and costs nothing.
 const EVERY: Duration = Duration::from_secs(5);

@@ -14,9 +14,9 @@ use metagate::{
     app::{self, App, Parts, Reload},
     clock::Clock,
     config::{self, Faults, Sources},
+    credential::Source,
     handle::Gateway,
     roster::{Feed, Knowledge, fixed},
-    source::Source,
     workload::Workload,
 };
 use tokio::{net::TcpStream, task::JoinHandle};

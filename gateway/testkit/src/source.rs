@@ -6,8 +6,8 @@ use std::{
 };
 
 use metagate::{
-    credential::{Credential, CredentialKey, Secret},
-    source::{FaultClass, Fetch, FetchError, Source},
+    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential_key::CredentialKey,
 };
 use tokio::sync::watch;
 

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod doctor;
 mod migrate;
+mod order;
 mod plugins;
 mod relay;
 mod roster;

@@ -1,11 +1,9 @@
 //! A policy in which one plugin under test decides with two built-in ones: one resolves a pod's annotation to a role, one
 //! allows it.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::OnceLock, time::Duration};
 
+use metagate::roster::Entry;
 use metagate::{
     clock::Clock,
     config::{self, Mode, PluginCode},
@@ -83,8 +81,9 @@ pub(crate) fn pod(name: &str, role: &str) -> Workload {
 
 /// What the pod gets: `granted ROLE`, `denied CODE: REASON`, or what failed.
 pub(crate) async fn outcome(policy: &Policy, pod: Workload) -> String {
-    match policy.grant(&Arc::new(pod)).await {
-        Ok(grant) => format!("granted {}", grant.role().arn),
+    let granted = policy.grant(Entry::from(pod).principal()).await;
+    match granted.map_err(|rejected| rejected.rejection) {
+        Ok(granted) => format!("granted {}", granted.grant.role().arn),
         Err(Rejection::Denied(denial)) => format!("denied {}: {}", denial.code, denial.reason),
         Err(Rejection::Failed(fault)) => format!("{}: {}", fault.kind.label(), fault.detail),
         Err(other) => format!("{other:?}"),

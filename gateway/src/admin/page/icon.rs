@@ -24,7 +24,7 @@ impl Tone {
             None => Self::Wait,
             Some("granted" | "admitted") => Self::Good,
             Some("denied" | "other-role" | "no-such-path") => Self::No,
-            Some("failed" | "base-unknown" | "unread") => Self::Fault,
+            Some("failed" | "base-unknown" | "relisting") => Self::Fault,
             Some(_) => Self::Plain,
         }
     }

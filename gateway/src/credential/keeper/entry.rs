@@ -14,9 +14,9 @@ use super::{
     queue::{Ticket, Urgency},
 };
 use crate::{
-    credential::{Credential, CredentialError, CredentialKey, schedule},
+    credential::{Credential, CredentialError, FetchError, schedule},
+    credential_key::CredentialKey,
     role::Role,
-    source::FetchError,
 };
 
 #[derive(Default)]

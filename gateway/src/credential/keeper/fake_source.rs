@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     clock::Clock,
-    credential::{Credential, CredentialKey, Secret},
-    source::{FaultClass, Fetch, FetchError, Source},
+    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential_key::CredentialKey,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3600);

@@ -10,8 +10,8 @@ use tokio::{
 };
 
 use crate::{
-    credential::{Credential, CredentialKey},
-    source::{FaultClass, FetchError, Source},
+    credential::{Credential, FaultClass, FetchError, Source},
+    credential_key::CredentialKey,
 };
 
 type Outcome = Result<Credential, FetchError>;

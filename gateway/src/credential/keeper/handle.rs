@@ -10,9 +10,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    credential::{Credential, CredentialError, CredentialKey},
+    credential::{Credential, CredentialError, FaultClass},
+    credential_key::CredentialKey,
     policy::Grant,
-    source::FaultClass,
 };
 
 pub(in crate::credential) type Answer = Result<Arc<Credential>, CredentialError>;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::credential::CredentialKey;
+use crate::credential_key::CredentialKey;
 
 /// The most urgent is the least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,9 +7,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    credential::{CredentialError, CredentialKey, schedule},
+    credential::{CredentialError, FaultClass, FetchError, schedule},
+    credential_key::CredentialKey,
     role::CredentialSource,
-    source::{FaultClass, FetchError},
 };
 
 pub(super) struct Throttle {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::workload::Pairs;
+use crate::pairs::Pairs;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -14,7 +14,6 @@ use crate::{
     config::{Faults, RosterSource},
     lifecycle::Followed,
     roster::{Feed, Knowledge},
-    telemetry::Metrics,
     workload::Uid,
 };
 
@@ -57,8 +56,8 @@ impl Watched {
     }
 
     /// Publishes what was read, and then each change until `stop`. A file that cannot be read or is wrong changes nothing:
-    /// the last good one stays.
-    pub async fn run(self, feed: Arc<Feed>, clock: Clock, metrics: Arc<Metrics>, stop: CancellationToken) {
+    /// the last good one stays. `reloaded` hears of each new text whether it was taken.
+    pub async fn run(self, feed: Arc<Feed>, clock: Clock, reloaded: impl Fn(bool) + Send, stop: CancellationToken) {
         let (node, bound) = (self.node.clone(), listeners(&self.listed));
         publish(&feed, self.listed, &node, &clock);
         let Some((path, text)) = self.file else { return };
@@ -69,7 +68,7 @@ impl Watched {
                 text = followed.changed() => text,
             };
             let parsed = parse(&path, &text);
-            metrics.reload("roster", parsed.is_ok());
+            reloaded(parsed.is_ok());
             match parsed {
                 Ok(Parsed { workloads }) => {
                     tracing::info!(file = %path.display(), workloads = workloads.len(), "roster reloaded");

@@ -33,9 +33,11 @@ use self::{
 };
 use crate::{
     clock::Clock,
-    cluster::{Cluster, ClusterError},
-    events::{About, Notice, Notices, Reason},
-    plugin::Interest,
+    interest::Interest,
+    kubernetes::{
+        Cluster, ClusterError,
+        events::{EventSender, PodEvent, PodRef, Reason},
+    },
     roster::{Feed, Knowledge},
     workload::Workload,
 };
@@ -71,7 +73,7 @@ pub enum OpenError {
 /// Who else is concerned by the roster's work.
 pub struct Beside {
     pub clock: Clock,
-    pub notices: Notices,
+    pub events: EventSender,
     /// What policy reads of objects; asked again whenever `rules` changes.
     pub interest: Box<dyn Fn() -> Interest + Send + Sync>,
     pub rules: watch::Receiver<()>,
@@ -84,7 +86,7 @@ struct Clients {
 }
 
 /// One event of one watch.
-type Heard = (Watch, Result<Told, watcher::Error>, Option<Notice>);
+type Heard = (Watch, Result<Told, watcher::Error>, Option<PodEvent>);
 type Events = stream::BoxStream<'static, Heard>;
 
 impl Watched {
@@ -159,8 +161,8 @@ impl Watched {
             match read {
                 Ok(live) => (name, live, None),
                 Err(why) => {
-                    let notice = malformed(&name, uid, &why);
-                    (name, None, Some(notice))
+                    let pod_event = malformed(&name, uid, &why);
+                    (name, None, Some(pod_event))
                 }
             }
         });
@@ -170,9 +172,9 @@ impl Watched {
         let accounts = heard(Watch::Accounts, watcher(accounts, all), move |object| {
             (name_of(&object.metadata), Some(Described::service_account(object.metadata, &for_accounts)), None)
         });
-        let pods = pods.map(|(watch, change, notice)| (watch, change.map(Told::Pod), notice));
-        let namespaces = namespaces.map(|(watch, change, notice)| (watch, change.map(Told::Namespace), notice));
-        let accounts = accounts.map(|(watch, change, notice)| (watch, change.map(Told::Account), notice));
+        let pods = pods.map(|(watch, change, pod_event)| (watch, change.map(Told::Pod), pod_event));
+        let namespaces = namespaces.map(|(watch, change, pod_event)| (watch, change.map(Told::Namespace), pod_event));
+        let accounts = accounts.map(|(watch, change, pod_event)| (watch, change.map(Told::Account), pod_event));
         stream::select_all([pods.boxed(), namespaces.boxed(), accounts.boxed()]).boxed()
     }
 
@@ -209,8 +211,8 @@ impl Watched {
                 let now = beside.clock.now();
                 let current = index.current(now);
                 until = current.until;
-                tell_of_shared_addresses(&current.workloads, &current.withheld, &beside.notices);
-                tell_of_incomplete(current.incomplete, &beside.notices);
+                tell_of_shared_addresses(&current.workloads, &current.withheld, &beside.events);
+                tell_of_incomplete(current.incomplete, &beside.events);
                 feed.publish_beside(current.workloads, &current.withheld, Knowledge::Eventual, now);
             }
         }
@@ -218,8 +220,8 @@ impl Watched {
 }
 
 /// Whether the roster may be another one now.
-fn take((watch, told, notice): Heard, index: &mut Index, contact: &Contact, beside: &Beside) -> bool {
-    beside.notices.tell(|| notice);
+fn take((watch, told, event): Heard, index: &mut Index, contact: &Contact, beside: &Beside) -> bool {
+    beside.events.send(|| event);
     match told {
         Ok(told) => index.apply(told),
         Err(error) => {
@@ -256,33 +258,33 @@ fn full(error: &dyn std::error::Error) -> String {
 fn heard<K: Send + 'static, V: Send + 'static>(
     watch: Watch,
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
-    mut read: impl FnMut(K) -> (Name, Option<V>, Option<Notice>) + Send + 'static,
-) -> impl Stream<Item = (Watch, Result<Change<V>, watcher::Error>, Option<Notice>)> + Send + 'static {
+    mut read: impl FnMut(K) -> (Name, Option<V>, Option<PodEvent>) + Send + 'static,
+) -> impl Stream<Item = (Watch, Result<Change<V>, watcher::Error>, Option<PodEvent>)> + Send + 'static {
     events.backoff(Pace::default()).map(move |event| {
-        let (change, notice) = match event {
+        let (change, pod_event) = match event {
             Err(error) => return (watch, Err(error), None),
             Ok(Event::Init) => (Change::Begin, None),
             Ok(Event::InitDone) => (Change::Whole, None),
             Ok(Event::InitApply(object)) => {
-                let (name, value, notice) = read(object);
-                (Change::Listed(name, value), notice)
+                let (name, value, pod_event) = read(object);
+                (Change::Listed(name, value), pod_event)
             }
             Ok(Event::Apply(object)) => {
-                let (name, value, notice) = read(object);
-                (Change::Set(name, value), notice)
+                let (name, value, pod_event) = read(object);
+                (Change::Set(name, value), pod_event)
             }
             Ok(Event::Delete(object)) => (Change::Gone(read(object).0), None),
         };
-        (watch, Ok(change), notice)
+        (watch, Ok(change), pod_event)
     })
 }
 
-/// An object that makes no sense is put aside: it gets nothing, and nobody else notices.
-fn malformed(name: &Name, uid: Option<String>, why: &str) -> Notice {
+/// An object that makes no sense is put aside: it gets nothing, and no other pod is affected.
+fn malformed(name: &Name, uid: Option<String>, why: &str) -> PodEvent {
     tracing::warn!(namespace = name.namespace, pod = name.name, why, "a pod's object cannot be read; it gets nothing");
-    let about = About { namespace: name.namespace.clone(), pod: name.name.clone(), uid: uid.unwrap_or_default() };
-    Notice::new(
-        about,
+    let pod = PodRef { namespace: name.namespace.clone(), pod: name.name.clone(), uid: uid.unwrap_or_default() };
+    PodEvent::new(
+        pod,
         Reason::PodMalformed,
         format!("This pod gets no credentials, as its object cannot be read: {why}."),
     )
@@ -290,30 +292,30 @@ fn malformed(name: &Name, uid: Option<String>, why: &str) -> Notice {
 
 /// Whoever asks from such an address is nobody, so both pods' owners are told. Neither is told of the other. `others` are
 /// the addresses of pods that are withheld.
-fn tell_of_shared_addresses(workloads: &[Workload], others: &[IpAddr], notices: &Notices) {
+fn tell_of_shared_addresses(workloads: &[Workload], others: &[IpAddr], events: &EventSender) {
     let mut owners = std::collections::HashMap::new();
     for address in workloads.iter().flat_map(|workload| &workload.ips).chain(others) {
         *owners.entry(address).or_insert(0_u32) += 1;
     }
     for workload in workloads {
         let shared = workload.ips.iter().find(|address| owners.get(address).is_some_and(|owners| *owners > 1));
-        notices.tell(|| {
+        events.send(|| {
             let note = format!(
                 "Another live pod of this node has the address {} too, so neither gets credentials until one is gone.",
                 shared?
             );
-            Some(Notice::new(About::from(workload), Reason::AddressShared, note))
+            Some(PodEvent::new(PodRef::from(workload), Reason::AddressShared, note))
         });
     }
 }
 
-fn tell_of_incomplete(pods: Vec<(About, String)>, notices: &Notices) {
+fn tell_of_incomplete(pods: Vec<(PodRef, String)>, events: &EventSender) {
     for (about, lacks) in pods {
-        notices.tell(|| {
+        events.send(|| {
             let note = format!(
                 "This pod gets no credentials, as its {lacks} does not exist: what it may have cannot be told."
             );
-            Some(Notice::new(about, Reason::PodIncomplete, note))
+            Some(PodEvent::new(about, Reason::PodIncomplete, note))
         });
     }
 }

@@ -7,10 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::table::Name;
-use crate::{
-    plugin::Interest,
-    workload::{Pairs, Uid},
-};
+use crate::{interest::Interest, pairs::Pairs, workload::Uid};
 
 /// The fields of a Pod that are read; the parser passes over all others.
 #[derive(Clone, Debug, Deserialize, Resource)]
@@ -179,7 +176,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::plugin::Keys;
+    use crate::interest::Keys;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

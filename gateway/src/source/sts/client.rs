@@ -19,7 +19,7 @@ use aws_smithy_http_client::{
 };
 
 use super::{Call, credential, fault, propagate::Propagate};
-use crate::{clock::Clock, role::RoleArn, source::FetchError};
+use crate::{clock::Clock, credential::FetchError, role::RoleArn};
 
 /// The SDK's name for the legacy endpoint `https://sts.amazonaws.com` (STS endpoint rules).
 pub(super) const GLOBAL: Region = Region::from_static("aws-global");

@@ -15,9 +15,10 @@ use percent_encoding::percent_decode_str;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    credential::CredentialKey,
+    credential_key::CredentialKey,
+    pairs::Pairs,
     role::{CredentialSource, Role},
-    workload::{Pairs, Uid, Workload},
+    workload::{Uid, Workload},
 };
 
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use aws_sdk_sts::{
     operation::RequestId,
 };
 
-use crate::source::{FaultClass, FetchError};
+use crate::credential::{FaultClass, FetchError};
 
 /// Whose proof was judged: an expired token is the gateway's own fault in the one call and the workload's in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,8 @@ use super::{Call, Transport, fault};
 use crate::{
     clock::{Clock, of_http_date},
     config::Config,
-    source::{FetchError, IdentityError, base_identity, choice},
+    credential::FetchError,
+    source::{IdentityError, IdentitySettings, base_identity},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl WhoAmI {
     /// # Errors
     /// Where the identity's settings are wrong; nobody was asked then.
     pub async fn ask(config: &Config, region: String, clock: Clock) -> Result<Self, IdentityError> {
-        let identity = base_identity(&choice::identity(config, region.clone()))?;
+        let identity = base_identity(&IdentitySettings::of(config, region.clone()))?;
         let endpoint = config.credentials.sts_endpoint.as_deref();
         let client = Transport::new().client(Region::new(region), endpoint, Some(identity));
         let seen = Seen { clock, state: Arc::default() };

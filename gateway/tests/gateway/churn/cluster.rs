@@ -11,8 +11,9 @@ use std::{
 };
 
 use metagate::{
+    pairs::Pairs,
     roster::{Feed, Knowledge},
-    workload::{Pairs, Uid, Workload},
+    workload::{Uid, Workload},
 };
 use rand::{RngExt, rngs::StdRng};
 

@@ -9,9 +9,9 @@ use std::{
 };
 
 use metagate::{
-    credential::{Credential, CredentialKey, Secret},
+    credential::{Credential, Fetch, FetchError, Secret, Source},
+    credential_key::CredentialKey,
     roster::Feed,
-    source::{Fetch, FetchError, Source},
 };
 
 use super::{LIFE, cluster::Epochs};

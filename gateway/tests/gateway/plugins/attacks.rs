@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use metagate::roster::Entry;
 use metagate::{
     config,
     plugin::{Fault, FaultKind},
@@ -27,20 +28,20 @@ const PHASES: [&str; 3] = ["resolve", "authorize", "authorize-path"];
 /// the next pod that the same guest is asked about is served.
 async fn failure(deed: Value) -> Fault {
     let bench = Bench::new(three().await);
-    let attacked = Arc::new(match deed["on"].as_str() {
+    let attacked = Entry::from(match deed["on"].as_str() {
         Some("resolve") => pod(&[("second", deed.clone()), ("third", allow())]),
         _ => pod(&[("first", role("web")), ("second", deed.clone()), ("third", allow())]),
     });
     let path = (deed["on"] == "authorize-path").then_some("meta-data/instance-id");
     let rejection = match path {
-        None => bench.policy.grant(&attacked).await.map(drop).unwrap_err(),
-        Some(path) => bench.policy.admit(&attacked, path).await.unwrap_err(),
+        None => bench.policy.grant(attacked.principal()).await.map(drop).unwrap_err().rejection,
+        Some(path) => bench.policy.admit(attacked.principal(), path).await.unwrap_err().rejection,
     };
-    let asked = bench.policy.explain(&attacked, path).await.steps;
+    let asked = bench.policy.explain(attacked.principal(), path).await.steps;
     assert_eq!(&*asked.last().unwrap().plugin, "second", "{asked:?}");
 
     assert_eq!(bench.granted(harmless()).await, "arn:aws:iam::123456789012:role/web");
-    bench.policy.admit(&Arc::new(harmless()), "meta-data/instance-id").await.unwrap();
+    bench.policy.admit(Entry::from(harmless()).principal(), "meta-data/instance-id").await.unwrap();
     let fault = fault(rejection);
     assert_eq!(fault.plugin, "second");
     assert!(fault.detail.len() <= 2048 && !fault.detail.contains(char::is_control), "{}", fault.detail);

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::StatusCode;
+use metagate::roster::Entry;
 use metagate::{
     clock::Clock,
     config::Mode,
@@ -56,7 +57,8 @@ impl Bench {
     }
 
     pub(crate) async fn grant(&self, pod: Workload) -> Result<Arc<Grant>, Rejection> {
-        self.policy.grant(&Arc::new(pod)).await
+        let granted = self.policy.grant(Entry::from(pod).principal()).await;
+        granted.map(|granted| granted.grant).map_err(|rejected| rejected.rejection)
     }
 
     /// The ARN that the pod is granted.
@@ -79,7 +81,7 @@ impl Bench {
 
     /// Each step as `plugin phase answer`, `(audited)` behind it where that is so.
     pub(crate) async fn steps(&self, pod: Workload) -> Vec<String> {
-        let decision = self.policy.explain(&Arc::new(pod), None).await;
+        let decision = self.policy.explain(Entry::from(pod).principal(), None).await;
         let steps = decision.steps.iter().map(|step| {
             let audited = if step.audited { " (audited)" } else { "" };
             format!("{} {} {}{audited}", step.plugin, step.phase.label(), step.said.label())

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use metagate::roster::Entry;
 use metagate::{
     clock::Clock,
     config::{self, Mode},
@@ -28,7 +29,7 @@ use super::{
 fn with_all_kinds() -> Workload {
     let keys =
         ["tier", "example.com/a", "example.com/b", "example.org/c", "stage", "owner", "eks.amazonaws.com/role-arn"];
-    let all: metagate::workload::Pairs = keys.map(|key| (key.to_owned(), "secret".to_owned())).into();
+    let all: metagate::pairs::Pairs = keys.map(|key| (key.to_owned(), "secret".to_owned())).into();
     Workload {
         labels: all.clone(),
         annotations: all.clone(),
@@ -120,7 +121,9 @@ async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
     assert!(denial.reason.contains("256 annotations"), "{}", denial.reason);
     assert_eq!(
         denial,
-        bench::denial(bench.policy.explain(&Arc::new(with(257)), None).await.outcome.rejection().unwrap().clone())
+        bench::denial(
+            bench.policy.explain(Entry::from(with(257)).principal(), None).await.outcome.rejection().unwrap().clone()
+        )
     );
 }
 
@@ -136,10 +139,12 @@ async fn a_plugin_that_is_only_tried_refuses_nobody_for_having_too_much() {
     let bench = Bench::new([first, second, reader("a", Mode::Audit).await]);
     let mut crowded = harmless();
     crowded.annotations = crowded.annotations.with(numbered("example.com/a", 5000).to_vec());
-    let crowded = Arc::new(crowded);
-    assert!(bench.policy.grant(&crowded).await.is_ok() && bench.policy.grant(&crowded).await.is_ok());
+    let crowded = Entry::from(crowded);
+    assert!(
+        bench.policy.grant(crowded.principal()).await.is_ok() && bench.policy.grant(crowded.principal()).await.is_ok()
+    );
     assert_eq!(bench.worked_out(), ["granted"], "it was remembered, though it is no question that is kept");
-    let steps = bench.policy.explain(&crowded, None).await.steps;
+    let steps = bench.policy.explain(crowded.principal(), None).await.steps;
     assert!(steps.iter().any(|step| &*step.plugin == "a" && step.audited && step.said.text().contains("256")));
 }
 
@@ -260,11 +265,13 @@ async fn when_every_instance_is_taken_decisions_are_refused_until_one_is_free() 
 #[tokio::test]
 async fn a_pod_on_which_a_plugin_loops_has_one_decision_at_a_time_and_rests_after_it() {
     let bench = Arc::new(Bench::new(three().await));
-    let looping = Arc::new(pod(&[("first", role("web")), ("second", does("authorize-path", "loop"))]));
+    let looping = Arc::new(Entry::from(pod(&[("first", role("web")), ("second", does("authorize-path", "loop"))])));
     let (began, mut asking) = (std::time::Instant::now(), tokio::task::JoinSet::new());
     for path in ["meta-data/instance-id", "meta-data/ami-id"] {
         let (bench, looping) = (Arc::clone(&bench), Arc::clone(&looping));
-        asking.spawn(async move { bench::fault(bench.policy.admit(&looping, path).await.unwrap_err()).kind });
+        asking.spawn(async move {
+            bench::fault(bench.policy.admit(looping.principal(), path).await.unwrap_err().rejection).kind
+        });
     }
     assert_eq!(bench.granted(harmless()).await, "arn:aws:iam::123456789012:role/web");
     let kinds = asking.join_all().await;

@@ -2,11 +2,7 @@
 
 use std::sync::OnceLock;
 
-use metagate::{
-    plugin::Plugin,
-    policy::Rejection,
-    workload::{Pairs, Workload},
-};
+use metagate::{pairs::Pairs, plugin::Plugin, policy::Rejection, workload::Workload};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};

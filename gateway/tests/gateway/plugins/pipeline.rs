@@ -1,11 +1,9 @@
 //! What the plugins' answers come to.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
+use metagate::roster::Entry;
 use metagate::{
     clock::Clock,
     config::{self, Mode},
@@ -126,9 +124,9 @@ async fn after_a_failure_nobody_else_is_asked_and_nothing_is_remembered() {
     let failing = || pod(&[("first", role("web")), ("second", does("authorize", "err")), ("third", allow())]);
     let steps = bench.steps(failing()).await;
     assert_eq!(steps, ["first resolve role", "first authorize abstain", "second authorize failed"]);
-    let same = Arc::new(failing());
+    let same = Entry::from(failing());
     for _ in 0..2 {
-        assert_eq!(bench::fault(bench.policy.grant(&same).await.unwrap_err()).plugin, "second");
+        assert_eq!(bench::fault(bench.policy.grant(same.principal()).await.unwrap_err().rejection).plugin, "second");
     }
     assert_eq!(bench.worked_out(), ["failed", "failed"]);
 }
@@ -197,10 +195,10 @@ async fn a_grant_in_which_an_audited_plugin_failed_stands_for_seconds() {
     let [first, _, third] = three().await;
     let rules = Rules::new(vec![first, audited().await, third], defaults());
     let bench = Bench::built(host(), rules, Clock::following_tokio(SystemTime::UNIX_EPOCH));
-    let pod = Arc::new(pod(&[("first", role("web")), ("second", does("authorize", "trap")), ("third", allow())]));
+    let pod = Entry::from(pod(&[("first", role("web")), ("second", does("authorize", "trap")), ("third", allow())]));
     for (seconds, decisions) in [(0, 1), (4, 1), (2, 2)] {
         tokio::time::advance(Duration::from_secs(seconds)).await;
-        assert!(bench.policy.grant(&pod).await.is_ok());
+        assert!(bench.policy.grant(pod.principal()).await.is_ok());
         assert_eq!(bench.worked_out().len(), decisions);
     }
 }
@@ -208,9 +206,12 @@ async fn a_grant_in_which_an_audited_plugin_failed_stands_for_seconds() {
 #[tokio::test]
 async fn a_refusal_in_which_an_audited_plugin_failed_is_remembered_by_nobody() {
     let bench = with_audited().await;
-    let pod = Arc::new(pod(&[("first", role("web")), ("second", does("authorize", "trap"))]));
+    let pod = Entry::from(pod(&[("first", role("web")), ("second", does("authorize", "trap"))]));
     for _ in 0..2 {
-        assert!(matches!(bench.policy.grant(&pod).await, Err(Rejection::Denied(_))), "it might have allowed");
+        assert!(
+            matches!(bench.policy.grant(pod.principal()).await.unwrap_err().rejection, Rejection::Denied(_)),
+            "it might have allowed"
+        );
     }
     assert_eq!(bench.worked_out(), ["denied", "denied"]);
 }
@@ -245,7 +246,7 @@ async fn while_policy_is_audited_failures_still_refuse() {
 }
 
 async fn admitted(bench: &Bench, pod: Workload) -> Result<(), Rejection> {
-    bench.policy.admit(&Arc::new(pod), PATH).await
+    bench.policy.admit(Entry::from(pod).principal(), PATH).await.map_err(|rejected| rejected.rejection)
 }
 
 #[tokio::test]
@@ -253,7 +254,7 @@ async fn a_path_that_no_plugin_denies_may_be_read() {
     let bench = Bench::new(three().await);
     admitted(&bench, pod(&[])).await.unwrap();
     admitted(&bench, pod(&[("second", does("authorize-path", "allow"))])).await.unwrap();
-    let decision = bench.policy.explain(&Arc::new(pod(&[])), Some(PATH)).await;
+    let decision = bench.policy.explain(Entry::from(pod(&[])).principal(), Some(PATH)).await;
     assert!(matches!(decision.outcome, Outcome::Admitted));
     assert_eq!(decision.steps.len(), 3, "all three were asked");
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use metagate::workload::{Pairs, Uid, Workload};
+use metagate::roster::Entry;
+use metagate::{
+    pairs::Pairs,
+    workload::{Uid, Workload},
+};
 use serde_json::{Value, json};
 
 /// A pod whose annotations tell the guests of these names what to do.
@@ -42,8 +46,8 @@ pub(crate) fn numbered(prefix: &str, count: usize) -> Pairs {
 }
 
 /// The same words in another value: a roster that reads the same again makes one.
-pub(crate) fn again(pod: &Workload) -> Arc<Workload> {
-    Arc::new(Workload {
+pub(crate) fn again(pod: &Workload) -> Entry {
+    Entry::from(Workload {
         namespace: pod.namespace.clone(),
         pod: pod.pod.clone(),
         uid: pod.uid.clone(),

@@ -8,7 +8,7 @@ use std::{
 use metagate::{
     clock::Clock,
     credential::{Keeper, KeeperSettings},
-    events::Notices,
+    kubernetes::events::EventSender,
     policy::Rules,
     prefetch,
     roster::{Feed, Knowledge},
@@ -53,7 +53,7 @@ async fn a_failure_that_comes_late_is_not_asked_about_again_at_once() {
     let source = Arc::new(SandboxSource::new(Clock::system()));
     let (credentials, keeper) = Keeper::spawn(source, settings, Clock::system(), Arc::new(()));
     let keeper = Arc::new(keeper);
-    let prefetching = prefetch::run(feed, Arc::clone(&bench.policy), keeper, Notices::default(), stop.clone());
+    let prefetching = prefetch::run(feed, Arc::clone(&bench.policy), keeper, EventSender::default(), stop.clone());
     let prefetching = tokio::spawn(prefetching);
     eventually("its credential is held", async || credentials.held() == 1).await;
 

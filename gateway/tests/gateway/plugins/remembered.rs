@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use metagate::roster::Entry;
 use metagate::{
     clock::Clock,
     config,
@@ -20,9 +21,9 @@ use super::{
 };
 
 /// The outcomes that were worked out while the pods asked, one after the other.
-async fn asked(bench: &Bench, pods: &[&Arc<Workload>]) -> Vec<&'static str> {
+async fn asked(bench: &Bench, pods: &[&Entry]) -> Vec<&'static str> {
     for pod in pods {
-        let _ = bench.policy.grant(pod).await;
+        let _ = bench.policy.grant(pod.principal()).await;
     }
     bench.worked_out()
 }
@@ -30,17 +31,17 @@ async fn asked(bench: &Bench, pods: &[&Arc<Workload>]) -> Vec<&'static str> {
 #[tokio::test]
 async fn the_same_pod_is_decided_about_once() {
     let bench = Bench::new(three().await);
-    let pod = Arc::new(harmless());
+    let pod = Entry::from(harmless());
     assert_eq!(asked(&bench, &[&pod, &pod, &pod]).await, ["granted"]);
-    // By the pod itself, not by a look-up of what was shown.
-    assert!(pod.memo.last().is_some());
+    // By the cell beside the pod, not by a look-up of the decision's inputs.
+    assert!(pod.decision.last_final().is_some());
 }
 
 #[tokio::test]
 async fn a_no_is_remembered_like_a_yes() {
     let bench = Bench::new(three().await);
-    let denied = Arc::new(pod(&[("first", deny("resolve", "never"))]));
-    let without_role = Arc::new(pod(&[]));
+    let denied = Entry::from(pod(&[("first", deny("resolve", "never"))]));
+    let without_role = Entry::from(pod(&[]));
     let pods = [&denied, &denied, &without_role, &without_role];
     assert_eq!(asked(&bench, &pods).await, ["denied", "no-role"]);
 }
@@ -48,17 +49,17 @@ async fn a_no_is_remembered_like_a_yes() {
 #[tokio::test]
 async fn a_pod_that_is_read_again_is_not_decided_about_again() {
     let bench = Bench::new(three().await);
-    let pod = Arc::new(harmless());
-    assert_eq!(asked(&bench, &[&pod, &again(&pod), &again(&pod)]).await, ["granted"]);
+    let pod = Entry::from(harmless());
+    assert_eq!(asked(&bench, &[&pod, &again(&pod.workload), &again(&pod.workload)]).await, ["granted"]);
 }
 
 #[tokio::test]
 async fn what_no_plugin_reads_decides_nothing_anew() {
     let bench = Bench::new(three().await);
     let pods = [
-        Arc::new(harmless()),
-        Arc::new(labelled(harmless(), "pod-template-hash", "5d9c")),
-        Arc::new(annotated(harmless(), "kubectl.kubernetes.io/restartedAt", "today")),
+        Entry::from(harmless()),
+        Entry::from(labelled(harmless(), "pod-template-hash", "5d9c")),
+        Entry::from(annotated(harmless(), "kubectl.kubernetes.io/restartedAt", "today")),
     ];
     assert_eq!(asked(&bench, &pods.each_ref()).await, ["granted"]);
 }
@@ -78,10 +79,10 @@ async fn a_change_to_what_a_plugin_reads_is_decided_about_at_once() {
 #[tokio::test]
 async fn a_changed_image_is_decided_about_anew_where_a_plugin_reads_it() {
     let bench = Bench::new([echo().await]);
-    let of = |app: &str, proxy: &str| Arc::new(running(running(pod(&[]), "app", app), "proxy", proxy));
+    let of = |app: &str, proxy: &str| Entry::from(running(running(pod(&[]), "app", app), "proxy", proxy));
     let before = of("shop:1", "mesh:1");
     assert_eq!(asked(&bench, &[&before, &of("shop:1", "mesh:2")]).await.len(), 1, "nobody reads the proxy's");
-    assert!(!before.says_the_same_as(&of("shop:2", "mesh:1")), "the roster would keep the old value");
+    assert!(!before.workload.is_same_as(&of("shop:2", "mesh:1").workload), "the roster would keep the old value");
     assert_eq!(asked(&bench, &[&of("shop:2", "mesh:1")]).await.len(), 2);
 }
 
@@ -97,32 +98,32 @@ async fn a_grant_is_never_another_pods_however_alike_they_are() {
 #[tokio::test]
 async fn new_rules_make_every_old_decision_void() {
     let bench = Bench::new(three().await);
-    let pod = Arc::new(harmless());
+    let pod = Entry::from(harmless());
     let changes = bench.policy.changes();
-    bench.policy.grant(&pod).await.unwrap();
+    bench.policy.grant(pod.principal()).await.unwrap();
     assert!(!changes.has_changed().unwrap());
 
     bench.policy.replace(Rules::clone);
     assert!(changes.has_changed().unwrap());
-    assert_eq!(asked(&bench, &[&pod, &again(&pod)]).await, ["granted", "granted"]);
+    assert_eq!(asked(&bench, &[&pod, &again(&pod.workload)]).await, ["granted", "granted"]);
 
     // Whoever allowed it is gone.
     let [first, ..] = three().await;
     bench.policy.replace(|_| Rules::new(vec![first.clone()], defaults()));
-    assert!(matches!(bench.policy.grant(&pod).await, Err(Rejection::Denied(_))));
+    assert!(matches!(bench.policy.grant(pod.principal()).await.unwrap_err().rejection, Rejection::Denied(_)));
 }
 
 #[tokio::test]
 async fn a_path_is_decided_about_by_itself_and_once() {
     let bench = Bench::new(three().await);
-    let pod = Arc::new(pod(&[("first", deny("authorize-path", "never"))]));
+    let pod = Entry::from(pod(&[("first", deny("authorize-path", "never"))]));
     for path in ["meta-data/instance-id", "meta-data/instance-id", "meta-data/placement/region"] {
-        assert!(bench.policy.admit(&pod, path).await.is_err());
+        assert!(bench.policy.admit(pod.principal(), path).await.is_err());
     }
     assert_eq!(bench.worked_out(), ["denied", "denied"]);
     // And is no word on the role.
-    assert!(matches!(bench.policy.grant(&pod).await, Err(Rejection::NoRole)));
-    assert!(bench.policy.admit(&pod, "meta-data/instance-id").await.is_err());
+    assert!(matches!(bench.policy.grant(pod.principal()).await.unwrap_err().rejection, Rejection::NoRole));
+    assert!(bench.policy.admit(pod.principal(), "meta-data/instance-id").await.is_err());
 }
 
 #[tokio::test]
@@ -142,8 +143,8 @@ async fn many_who_ask_at_once_are_one_decision() {
 async fn a_decision_made_with_the_clock_stands_for_its_time_only() {
     let clock = Clock::following_tokio(SystemTime::UNIX_EPOCH);
     let bench = Bench::built(host(), Rules::new(vec![echo().await], defaults()), clock);
-    let pod = Arc::new(pod(&[("echo", does("resolve", "abstain"))]));
-    let copy = again(&pod);
+    let pod = Entry::from(pod(&[("echo", does("resolve", "abstain"))]));
+    let copy = again(&pod.workload);
     asked(&bench, &[&pod]).await;
     advance(Duration::from_secs(59)).await;
     assert_eq!(asked(&bench, &[&pod, &copy]).await.len(), 1);
@@ -159,10 +160,10 @@ async fn a_decision_made_with_the_clock_stands_for_its_time_only() {
 async fn a_decision_made_without_the_clock_stands() {
     let clock = Clock::following_tokio(SystemTime::UNIX_EPOCH);
     let bench = Bench::built(host(), Rules::new(three().await.into(), defaults()), clock);
-    let pod = Arc::new(harmless());
+    let pod = Entry::from(harmless());
     asked(&bench, &[&pod]).await;
     advance(Duration::from_secs(365 * 24 * 3600)).await;
-    assert_eq!(asked(&bench, &[&pod, &again(&pod)]).await, ["granted"]);
+    assert_eq!(asked(&bench, &[&pod, &again(&pod.workload)]).await, ["granted"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,8 +171,8 @@ async fn a_decision_stands_for_ever_where_the_clock_is_granted_to_a_plugin_that_
     let clock = Clock::following_tokio(SystemTime::UNIX_EPOCH);
     let granted = scripted("first", |guest| config::Plugin { clock: true, ..guest }).await;
     let bench = Bench::built(host(), Rules::new(vec![granted], defaults()), clock);
-    let pod = Arc::new(pod(&[("first", deny("resolve", "never"))]));
+    let pod = Entry::from(pod(&[("first", deny("resolve", "never"))]));
     asked(&bench, &[&pod]).await;
     advance(Duration::from_secs(365 * 24 * 3600)).await;
-    assert_eq!(asked(&bench, &[&pod, &again(&pod)]).await, ["denied"]);
+    assert_eq!(asked(&bench, &[&pod, &again(&pod.workload)]).await, ["denied"]);
 }

@@ -1,7 +1,8 @@
 //! What becomes of a role that a plugin names: the gateway asks AWS for it, or refuses it with the reason.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use metagate::roster::Entry;
 use metagate::{
     policy::{Defaults, Rejection, Rules},
     refusal::Refusal,
@@ -161,13 +162,13 @@ async fn a_short_name_waits_for_the_nodes_account_and_an_arn_does_not() {
     let arn = "arn:aws:iam::210987654321:role/web";
     assert_eq!(bench.granted(pod(&[("first", role(arn)), ("second", allow())])).await, arn);
 
-    let short = Arc::new(pod(&[("first", role("web")), ("second", allow())]));
+    let short = Entry::from(pod(&[("first", role("web")), ("second", allow())]));
     for _ in 0..2 {
-        let rejection = bench.policy.grant(&short).await.unwrap_err();
+        let rejection = bench.policy.grant(short.principal()).await.unwrap_err().rejection;
         assert!(matches!(rejection, Rejection::BaseUnknown), "{rejection:?}");
         assert_eq!(Refusal::from(rejection).status(), http::StatusCode::SERVICE_UNAVAILABLE);
     }
     bench.policy.replace(|rules: &Rules| rules.with_base(BASE.parse().unwrap()));
-    assert_eq!(bench.policy.grant(&short).await.unwrap().role().arn.as_str(), format!("{BASE}web"));
+    assert_eq!(bench.policy.grant(short.principal()).await.unwrap().grant.role().arn.as_str(), format!("{BASE}web"));
     assert_eq!(bench.worked_out(), ["granted", "base-unknown", "base-unknown", "granted"]);
 }

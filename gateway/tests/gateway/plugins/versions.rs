@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
+use metagate::roster::Entry;
 use metagate::{
     config,
+    pairs::Pairs,
     plugin::{FaultKind, INTERFACE, LoadError, Plugin},
     policy::Rejection,
     role::CredentialSource,
-    workload::{Pairs, Uid, Workload},
+    workload::{Uid, Workload},
 };
 use metagate_plugin_artifacts::testing::{FROZEN, NEWER_MINOR, NEWER_MINOR_CALLS, NEXT_MAJOR};
 use serde_json::json;
@@ -103,7 +105,10 @@ async fn every_answer_of_it_is_heard() {
     let fault = bench.failed(asking("pod-identity")).await;
     assert_eq!(fault.kind, FaultKind::Answer, "there is no source for it yet: {fault}");
 
-    let admit = async |deed: &str| bench.policy.admit(&Arc::new(asking(deed)), "meta-data/hostname").await;
+    let admit = async |deed: &str| {
+        let admitted = bench.policy.admit(Entry::from(asking(deed)).principal(), "meta-data/hostname").await;
+        admitted.map_err(|rejected| rejected.rejection)
+    };
     assert!(admit("path-allow").await.is_ok() && admit("path-abstain").await.is_ok());
     assert_eq!(bench::denial(admit("path-deny").await.unwrap_err()).reason, "meta-data/hostname");
     assert_eq!(bench::fault(admit("path-err").await.unwrap_err()).kind, FaultKind::Error);

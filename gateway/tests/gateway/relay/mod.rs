@@ -12,7 +12,6 @@ use std::{
 use metagate::{
     catalogue::{AllowList, Catalogue, Entry},
     relay::{ContentType, Document, HttpUpstream, Relay, RelayError, Upstream},
-    telemetry::ImdsRequests,
 };
 use metagate_testkit::{
     FakeImds,
@@ -20,7 +19,7 @@ use metagate_testkit::{
 };
 
 fn upstream(imds: &FakeImds) -> HttpUpstream {
-    HttpUpstream::new(imds.endpoint().parse().unwrap(), ImdsRequests::default())
+    HttpUpstream::new(imds.endpoint().parse().unwrap(), std::sync::Arc::new(()))
 }
 
 fn relay(imds: &FakeImds) -> Relay {

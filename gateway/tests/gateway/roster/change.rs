@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use metagate::roster::Entry;
+
 use super::*;
 
 const OWN: &str = "iam.amazonaws.com/role";
@@ -28,7 +30,7 @@ async fn until_kept(lab: &Lab, roles: &[&str]) {
 }
 
 /// Waits until the pod at this address is another value than `before`.
-async fn until_another(lab: &Lab, address: &str, before: &Arc<Workload>) {
+async fn until_another(lab: &Lab, address: &str, before: &Arc<Entry>) {
     let another = |feed: &Feed| matches!(feed.current().at(address.parse().unwrap()), Standing::Known(now) if !Arc::ptr_eq(&now, before));
     lab.until("the pod's value changes", another).await;
 }

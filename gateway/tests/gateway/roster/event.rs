@@ -1,6 +1,6 @@
 //! Kubernetes Events: what a refused pod's owner finds.
 
-use metagate::source::FaultClass;
+use metagate::credential::FaultClass;
 
 use super::*;
 

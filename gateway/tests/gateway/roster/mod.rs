@@ -18,10 +18,7 @@ mod watch;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use metagate::{
-    roster::{Feed, Standing},
-    workload::Workload,
-};
+use metagate::roster::{Entry, Feed, Standing};
 use metagate_testkit::{ApiServer, FakeSource, Reply, Setup, TestGateway, api_server::Kind};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -91,16 +88,16 @@ impl Lab {
         assert!(tokio::time::timeout(DEADLINE, look).await.is_ok(), "not within {DEADLINE:?}: {what}");
     }
 
-    fn at(&self, address: &str) -> Option<Arc<Workload>> {
+    fn at(&self, address: &str) -> Option<Arc<Entry>> {
         match self.feed().current().at(address.parse().unwrap()) {
-            Standing::Known(workload) => Some(workload),
+            Standing::Known(entry) => Some(entry),
             Standing::Ambiguous | Standing::Unknown | Standing::Absent => None,
         }
     }
 
     async fn until_at(&self, address: &str, pod: Option<&str>) {
         let there = |feed: &Feed| match feed.current().at(address.parse().unwrap()) {
-            Standing::Known(workload) => Some(workload.pod.as_str()) == pod,
+            Standing::Known(entry) => Some(entry.workload.pod.as_str()) == pod,
             Standing::Ambiguous | Standing::Unknown | Standing::Absent => pod.is_none(),
         };
         self.until(&format!("{address} is {pod:?}"), there).await;

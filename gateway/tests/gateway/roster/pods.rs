@@ -84,6 +84,6 @@ async fn a_pod_is_known_by_each_of_its_addresses_and_by_ipv6_too() {
     let mut dual = pod("dual", "10.0.0.2", "payments-a");
     dual["status"]["podIPs"] = json!([{ "ip": "10.0.0.2" }, { "ip": "0:0:0:0:0:0:0:1" }]);
     let lab = Lab::with(api(&[dual]).await, |setup| setup.set("pods.listen", "[::1]:0")).await;
-    assert_eq!(lab.at("10.0.0.2").unwrap().pod, "dual");
+    assert_eq!(lab.at("10.0.0.2").unwrap().workload.pod, "dual");
     assert_eq!(lab.role("::1").await, Ok("payments-a".into()));
 }

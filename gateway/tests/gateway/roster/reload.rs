@@ -36,7 +36,7 @@ async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew(
     labelled["metadata"]["labels"] = json!({ "tier": "trusted" });
     let lab = Lab::start(api(&[labelled]).await).await;
     assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()));
-    assert!(lab.at("127.0.0.2").unwrap().labels.is_empty());
+    assert!(lab.at("127.0.0.2").unwrap().workload.labels.is_empty());
     let reader = reads_labels(&lab).await;
     lab.api.set_fault(Kind::Pods, Fault::Status(503));
     let listed = lab.api.asked_for(Kind::Pods, false).len();
@@ -49,7 +49,8 @@ async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew(
     assert_eq!((reply.status, reply.header("Retry-After")), (503, Some("1")), "{}", reply.text());
 
     lab.api.set_fault(Kind::Pods, Fault::None);
-    lab.until("labels are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.labels.contains_key("tier"))).await;
+    lab.until("labels are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.workload.labels.contains_key("tier")))
+        .await;
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert_eq!(reply.status, 403);
     assert!(reply.text().contains("tier"), "{}", reply.text());
@@ -59,17 +60,17 @@ async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew(
 async fn a_plugin_that_reads_images_has_them_kept_and_a_changed_one_is_another_workload() {
     let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a")]).await).await;
     let before = lab.at("127.0.0.2").unwrap();
-    assert!(before.images.is_empty(), "nobody reads images yet");
+    assert!(before.workload.images.is_empty(), "nobody reads images yet");
     let reader = reads(&lab, json!({ "attributes": ["image/*"] })).await;
     let interest = reader.interest().clone();
-    assert!(!before.tells(&interest));
+    assert!(!before.workload.covers(&interest));
     lab.gateway.gateway().policy.replace(|rules| {
         let plugins = rules.plugins.iter().cloned().chain([reader.clone()]).collect();
         Rules::new(plugins, rules.defaults.clone())
     });
-    lab.until("images are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.tells(&interest))).await;
+    lab.until("images are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.workload.covers(&interest))).await;
     let kept = lab.at("127.0.0.2").unwrap();
-    assert_eq!(kept.images.get("c").unwrap(), "i");
+    assert_eq!(kept.workload.images.get("c").unwrap(), "i");
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert_eq!(reply.status, 403);
     assert!(reply.text().contains("attributes[image/c]"), "{}", reply.text());
@@ -78,13 +79,14 @@ async fn a_plugin_that_reads_images_has_them_kept_and_a_changed_one_is_another_w
         pod["spec"]["containers"][0]["image"] = json!("other");
         pod["spec"]["ephemeralContainers"] = json!([{ "name": "debugger", "image": "busybox" }]);
     });
-    lab.until("the new images are known", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.images.len() == 2)).await;
+    lab.until("the new images are known", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.workload.images.len() == 2))
+        .await;
     let after = lab.at("127.0.0.2").unwrap();
     assert_eq!(
-        (after.images.get("c").unwrap().as_str(), after.images.get("debugger").unwrap().as_str()),
+        (after.workload.images.get("c").unwrap().as_str(), after.workload.images.get("debugger").unwrap().as_str()),
         ("other", "busybox")
     );
-    assert!(!Arc::ptr_eq(&kept, &after) && !after.says_the_same_as(&kept));
+    assert!(!Arc::ptr_eq(&kept, &after) && !after.workload.is_same_as(&kept.workload));
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert!(reply.text().contains("attributes[image/c,image/debugger]"), "{}", reply.text());
 }
@@ -103,10 +105,10 @@ async fn rules_that_were_announced_take_over_without_refusing_anybody() {
     policy.announce(Some(&next));
     lab.until_api("pods are listed anew", |api| api.asked_for(Kind::Pods, false).len() > listed).await;
     assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()), "the old rules decide on");
-    assert!(!next.can_read(&lab.at("127.0.0.2").unwrap()));
+    assert!(!next.can_read(&lab.at("127.0.0.2").unwrap().workload));
 
     lab.api.set_fault(Kind::Pods, Fault::None);
-    lab.until("enough is known", |_| lab.at("127.0.0.2").is_some_and(|pod| next.can_read(&pod))).await;
+    lab.until("enough is known", |_| lab.at("127.0.0.2").is_some_and(|pod| next.can_read(&pod.workload))).await;
     assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()));
     policy.replace(|_| next.clone());
     assert_eq!(lab.role("127.0.0.2").await, Err(403), "the new rules decide at once");

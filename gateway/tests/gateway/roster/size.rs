@@ -18,9 +18,9 @@ async fn of_huge_annotations_only_what_policy_reads_is_held() {
     });
     let lab = Lab::start(api).await;
     let held = lab.at("127.0.0.2").unwrap();
-    assert_eq!(held.annotations.keys().collect::<Vec<_>>(), ["iam.amazonaws.com/role"]);
-    assert_eq!(held.namespace_annotations.keys().collect::<Vec<_>>(), ["iam.amazonaws.com/permitted"]);
-    assert!(held.labels.is_empty() && held.namespace_labels.is_empty());
+    assert_eq!(held.workload.annotations.keys().collect::<Vec<_>>(), ["iam.amazonaws.com/role"]);
+    assert_eq!(held.workload.namespace_annotations.keys().collect::<Vec<_>>(), ["iam.amazonaws.com/permitted"]);
+    assert!(held.workload.labels.is_empty() && held.workload.namespace_labels.is_empty());
     assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()));
 }
 
@@ -43,13 +43,13 @@ async fn five_thousand_pods_are_followed() {
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = api.kubeconfig(folder.path()).unwrap();
     // Without a gateway around it: this is about the roster, and 5,000 decisions take their time.
-    let cluster = metagate::cluster::Cluster::find(Some(&kubeconfig)).await.unwrap();
+    let cluster = metagate::kubernetes::Cluster::find(Some(&kubeconfig)).await.unwrap();
     let watched = metagate::roster::kube::Watched::new(cluster, NODE).unwrap();
     let (_rules, changes) = tokio::sync::watch::channel(());
     let beside = metagate::roster::kube::Beside {
         clock: metagate::clock::Clock::system(),
-        notices: metagate::events::Notices::default(),
-        interest: Box::new(metagate::plugin::Interest::default),
+        events: metagate::kubernetes::events::EventSender::default(),
+        interest: Box::new(metagate::interest::Interest::default),
         rules: changes,
     };
     let stop = tokio_util::sync::CancellationToken::new();
@@ -64,7 +64,9 @@ async fn five_thousand_pods_are_followed() {
         }
     };
     tokio::time::timeout(DEADLINE, known(5000)).await.unwrap();
-    assert!(matches!(feed.current().at(address(4999).parse().unwrap()), Standing::Known(pod) if pod.pod == "p-4999"));
+    assert!(
+        matches!(feed.current().at(address(4999).parse().unwrap()), Standing::Known(pod) if pod.workload.pod == "p-4999")
+    );
     api.delete(Kind::Pods, "payments", "p-0");
     tokio::time::timeout(DEADLINE, known(4999)).await.unwrap();
     stop.cancel();

@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStderr, Command, Stdio},
 };
 
-use metagate_testkit::{Client, Collector, collector::attribute};
+use metagate_testkit::{Client, Collector, Reply, collector::attribute};
 use serde_json::Value;
 use tokio::task::block_in_place;
 
@@ -50,8 +50,17 @@ impl Program {
     }
 
     async fn ask(&self, pod: [u8; 4]) {
+        self.get(pod, CREDENTIAL, "").await;
+    }
+
+    /// `headers` are whole lines, each with its end.
+    async fn get(&self, pod: [u8; 4], path: &str, headers: &str) -> Reply {
+        self.send(pod, "GET", path, headers).await
+    }
+
+    async fn send(&self, pod: [u8; 4], method: &str, path: &str, headers: &str) -> Reply {
         let mut client = Client::connect(pod, self.pods).await.unwrap();
-        client.ask(format!("GET {CREDENTIAL} HTTP/1.1\r\nHost: {}\r\n\r\n", self.pods)).await.unwrap();
+        client.ask(format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.pods)).await.unwrap()
     }
 
     /// What it logged until its end, as SIGTERM brings it about.
@@ -132,4 +141,56 @@ async fn records_reach_a_collector_with_the_trace_that_they_are_of() {
         let names: Vec<_> = scopes.filter_map(|scope| scope.scope.as_ref()).map(|scope| scope.name.clone()).collect();
         assert!(!names.is_empty() && !names.iter().any(|name| of_an_export(name)), "{names:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_that_policy_did_not_decide_names_no_role_whatever_the_pod_was_granted_before() {
+    let program = Program::start(&[]).await;
+    program.ask(CHECKOUT).await;
+    assert_eq!(program.get(CHECKOUT, "/latest/meta-data/no-such-entry", "").await.status, 404);
+    let log = in_time("end", program.ended()).await;
+    let decisions = decisions(&log);
+    let refused = decisions.iter().find(|record| record["decision"] == "refused").unwrap();
+    assert_eq!((&refused["pod"], &refused["outcome"]), (&"checkout-0".into(), &"no-such-path".into()));
+    assert!(refused["role"].is_null() && refused["session_name"].is_null() && refused["by"].is_null(), "{refused}");
+}
+
+const ONE_POD: &str = r#"
+[[namespace]]
+name = "payments"
+annotations = { "iam.amazonaws.com/permitted" = ".*" }
+[[workload]]
+namespace = "payments"
+pod = "POD"
+ips = ["127.0.0.2"]
+annotations = { "iam.amazonaws.com/role" = "payments-checkout" }
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_with_another_pods_token_is_recorded_as_nobodys() {
+    let folder = tempfile::tempdir().unwrap();
+    let roster = folder.path().join("roster.toml");
+    std::fs::write(&roster, ONE_POD.replace("POD", "old-0")).unwrap();
+    let file = roster.display().to_string();
+    let set = [("METAGATE_ROSTER__SOURCE", "fixed"), ("METAGATE_ROSTER__FILE", &*file)];
+    let program = Program::start(&set).await;
+    let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n";
+    let token = program.send(CHECKOUT, "PUT", "/latest/api/token", ttl).await.text();
+    let with_token = format!("X-aws-ec2-metadata-token: {token}\r\n");
+    assert_eq!(program.get(CHECKOUT, CREDENTIAL, &with_token).await.status, 200);
+    // The address is another pod's now, which has the same role.
+    std::fs::write(&roster, ONE_POD.replace("POD", "new-0")).unwrap();
+    in_time("take over the address", async {
+        while program.get(CHECKOUT, CREDENTIAL, &with_token).await.status != 401 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let log = in_time("end", program.ended()).await;
+    let decisions = decisions(&log);
+    let refused = decisions.iter().find(|record| record["outcome"] == "token-of-another").unwrap();
+    for field in ["namespace", "pod", "uid", "role", "by"] {
+        assert!(refused[field].is_null(), "{field}: {refused}");
+    }
+    assert_eq!(refused["peer"], "127.0.0.2");
 }

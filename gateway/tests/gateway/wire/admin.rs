@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use metagate::{
-    credential::{Credential, CredentialKey, Secret},
+    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential_key::CredentialKey,
     roster::Feed,
-    source::{FaultClass, Fetch, FetchError, Source},
 };
 use metagate_testkit::{Client, FakeSource};
 use tokio::net::UnixStream;

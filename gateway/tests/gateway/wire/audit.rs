@@ -1,5 +1,6 @@
 //! Audit mode: what would have been refused is given, counted, and shown.
 
+use metagate::roster::Entry;
 use metagate::workload::Workload;
 use metagate_plugin_artifacts::testing::HOSTILE;
 use serde_json::{Value, json};
@@ -115,7 +116,7 @@ async fn a_plugin_with_a_thousand_codes_makes_thirty_three_series() {
             namespace_annotations: [permitted].into(),
             ..Workload::default()
         };
-        gateway.gateway().policy.grant(&Arc::new(pod)).await.unwrap();
+        gateway.gateway().policy.grant(Entry::from(pod).principal()).await.unwrap();
     }
     let metrics = look(&gateway, "/metrics").await.text();
     let series: Vec<_> = metrics

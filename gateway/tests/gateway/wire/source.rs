@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metagate::source::FaultClass;
+use metagate::credential::FaultClass;
 use metagate_testkit::FakeSource;
 
 use super::*;

@@ -6,8 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    pairs::Pairs,
     roster::{Feed, Knowledge, Standing},
-    workload::{Pairs, Uid},
+    workload::Uid,
 };
 
 const SLOTS: u8 = 6;
@@ -238,7 +239,8 @@ impl Walk {
         self.feed.publish_beside(current.workloads, &current.withheld, Knowledge::Eventual, at(self.now));
         for number in 0..ADDRESSES {
             let found = match self.feed.current().at(address(number)) {
-                Standing::Known(workload) => {
+                Standing::Known(entry) => {
+                    let workload = &entry.workload;
                     let word = |pairs: &Pairs, key| pairs.get(key).map(|word| word.parse().unwrap());
                     let words = [
                         word(&workload.annotations, "role"),

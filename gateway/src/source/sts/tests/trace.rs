@@ -9,7 +9,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{SdkTracerProvider, Span, SpanData, SpanProcessor};
 
 use super::*;
-use crate::telemetry::Traces;
+use crate::telemetry::{StsCalls, Traces};
 
 /// Keeps each span that has ended.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +42,8 @@ impl Ended {
 fn traced(endpoint: &str) -> (Ended, StsSource) {
     let ended = Ended::default();
     let provider = SdkTracerProvider::builder().with_span_processor(ended.clone()).build();
-    let calls = StsCalls::traced(Traces::new(provider, 0.0));
-    (ended, StsSource::over(&transport(), StsSettings { calls, ..settings(endpoint) }))
+    let observer = Arc::new(StsCalls::traced(Traces::new(provider, 0.0)));
+    (ended, StsSource::over(&transport(), StsSettings { observer, ..settings(endpoint) }))
 }
 
 fn attribute(span: &SpanData, key: &str) -> String {

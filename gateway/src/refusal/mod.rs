@@ -2,6 +2,10 @@
 //!
 //! A pod reads `text`, an operator reads `cause`. No text names another pod, another role, or what AWS said in full.
 
+mod refused;
+
+pub use refused::Refused;
+
 use std::{sync::Arc, time::Duration};
 
 use http::StatusCode;
@@ -9,12 +13,11 @@ use http::StatusCode;
 use crate::{
     caller::Unidentified,
     catalogue::PathError,
-    credential::CredentialError,
+    credential::{CredentialError, FaultClass, FetchError},
     plugin::Fault,
     policy::{Denial, Rejection},
     relay::RelayError,
     session::SessionError,
-    source::{FaultClass, FetchError},
 };
 
 #[derive(Clone, Debug)]
@@ -38,8 +41,10 @@ pub enum Refusal {
     CallerUnknown,
     CallerAbsent,
     CallerAmbiguous,
-    /// The pod, or what is known of it, changed while its answer was waited for.
+    /// The pod, or policy's decision about it, changed while the request waited.
     Overtaken,
+    /// The rules read more of pods than the roster kept; the roster is being listed anew.
+    Relisting,
     // Policy.
     Denied(Arc<Denial>),
     PluginFailed(Arc<Fault>),
@@ -95,6 +100,7 @@ impl Refusal {
             Self::CallerUnknown
             | Self::CallerAmbiguous
             | Self::Overtaken
+            | Self::Relisting
             | Self::PluginFailed(_)
             | Self::BaseUnknown
             | Self::SourceFailed { .. }
@@ -123,6 +129,7 @@ impl Refusal {
             Self::CallerAbsent => "caller-absent",
             Self::CallerAmbiguous => "caller-ambiguous",
             Self::Overtaken => "overtaken",
+            Self::Relisting => "relisting",
             Self::Denied(_) => "denied",
             Self::PluginFailed(_) => "plugin-failed",
             Self::BaseUnknown => "base-unknown",
@@ -157,6 +164,7 @@ impl Refusal {
             Self::CallerUnknown => "your pod is not known yet; ask again".into(),
             Self::CallerAmbiguous => "your address cannot be told apart from another's yet; ask again".into(),
             Self::Overtaken => "what is known of your pod has just changed; ask again".into(),
+            Self::Relisting => "your pod is being listed anew; ask again".into(),
             Self::CallerAbsent => "no pod of this node has your address".into(),
             Self::Denied(denial) => format!("denied: {}: {}", denial.code, denial.reason),
             Self::PluginFailed(fault) => format!("policy plugin {} failed; ask again", fault.plugin),
@@ -229,7 +237,7 @@ impl From<Rejection> for Refusal {
             Rejection::Denied(denial) => Self::Denied(denial),
             Rejection::Failed(fault) => Self::PluginFailed(fault),
             Rejection::BaseUnknown => Self::BaseUnknown,
-            Rejection::Unread => Self::Overtaken,
+            Rejection::Relisting => Self::Relisting,
         }
     }
 }
@@ -292,5 +300,12 @@ mod tests {
         assert!(!failed.text().contains("unreachable"));
         let denial = Denial { by: "p".into(), code: "c".into(), reason: "r".into() };
         assert_eq!(Refusal::Denied(Arc::new(denial)).status(), StatusCode::FORBIDDEN);
+    }
+
+    #[test]
+    fn a_gap_in_the_roster_and_a_race_have_labels_of_their_own() {
+        let gap = Refusal::from(Rejection::Relisting);
+        assert_eq!((gap.label(), gap.status()), ("relisting", StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!(Refusal::Overtaken.label(), "overtaken");
     }
 }

@@ -14,7 +14,7 @@ use json_patch::{PatchOperation, RemoveOperation, TestOperation};
 use k8s_openapi::api::core::v1::{Node, Taint};
 use tokio_util::sync::CancellationToken;
 
-use super::Readiness;
+use crate::lifecycle::Readiness;
 
 /// Between two tries, and as the patience for each.
 const AGAIN: Duration = Duration::from_secs(5);

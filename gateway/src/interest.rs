@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::workload::Pairs;
+use crate::pairs::Pairs;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interest {
@@ -19,7 +19,7 @@ pub struct Interest {
 }
 
 /// The attribute that holds the time.
-pub(super) const NOW: &str = "now";
+pub(crate) const NOW: &str = "now";
 /// What stands before a container's name in the attribute that holds its image.
 const IMAGE: &str = "image/";
 

@@ -1,4 +1,4 @@
-//! From notices to Events: each said once, then every few minutes as long as it goes on.
+//! From events to Events: each said once, then every few minutes as long as it goes on.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::{About, Notice, Reason};
+use super::{PodEvent, PodRef, Reason};
 
 /// How often the same is said of the same pod. Below the six minutes for which the recorder counts repetitions in one
 /// Event, so that `kubectl describe` shows one line with a count.
@@ -25,51 +25,51 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const REMEMBERED: usize = 4096;
 
 /// Publishes until `stop`. What cannot be published is logged and lost: the log has every refusal anyway.
-pub async fn run(client: Client, node: String, mut notices: mpsc::Receiver<Notice>, stop: CancellationToken) {
+pub async fn run(client: Client, node: String, mut events: mpsc::Receiver<PodEvent>, stop: CancellationToken) {
     let reporter = Reporter { controller: "metagate".into(), instance: Some(node).filter(|node| !node.is_empty()) };
-    let mut said = Said(HashMap::new());
+    let mut published = Published(HashMap::new());
     loop {
-        let notice = tokio::select! {
+        let event = tokio::select! {
             () = stop.cancelled() => return,
-            notice = notices.recv() => notice,
+            event = events.recv() => event,
         };
-        let Some(notice) = notice else { return };
+        let Some(event) = event else { return };
         let recorder = || Recorder::new(client.clone(), reporter.clone());
-        let Some(recorder) = said.due(&notice, Instant::now(), recorder) else { continue };
-        if !publish(&recorder, &notice).await {
-            said.unsaid(&notice, Instant::now());
+        let Some(recorder) = published.due(&event, Instant::now(), recorder) else { continue };
+        if !publish(&recorder, &event).await {
+            published.forget_soon(&event, Instant::now());
         }
         tokio::time::sleep(PACE).await;
     }
 }
 
 /// Whether it was taken.
-async fn publish(recorder: &Recorder, notice: &Notice) -> bool {
-    let event = Event {
+async fn publish(recorder: &Recorder, event: &PodEvent) -> bool {
+    let published = Event {
         type_: EventType::Warning,
-        reason: notice.reason.label().to_owned(),
-        note: Some(notice.note.clone()),
+        reason: event.reason.label().to_owned(),
+        note: Some(event.note.clone()),
         action: "Credentials".into(),
         secondary: None,
     };
-    let about = ObjectReference {
+    let object = ObjectReference {
         api_version: Some("v1".into()),
         kind: Some("Pod".into()),
-        namespace: Some(notice.about.namespace.clone()),
-        name: Some(notice.about.pod.clone()),
-        uid: Some(notice.about.uid.clone()),
+        namespace: Some(event.pod.namespace.clone()),
+        name: Some(event.pod.pod.clone()),
+        uid: Some(event.pod.uid.clone()),
         ..ObjectReference::default()
     };
-    let published = tokio::time::timeout(PATIENCE, recorder.publish(&event, &about)).await;
-    let problem = match published {
+    let answer = tokio::time::timeout(PATIENCE, recorder.publish(&published, &object)).await;
+    let problem = match answer {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("the API server did not answer within {PATIENCE:?}"),
     };
     tracing::warn!(
-        namespace = notice.about.namespace,
-        pod = notice.about.pod,
-        reason = notice.reason.label(),
+        namespace = event.pod.namespace,
+        pod = event.pod.pod,
+        reason = event.reason.label(),
         problem,
         "event not published; it needs create and patch on events of events.k8s.io, or kubernetes.events = false"
     );
@@ -78,12 +78,12 @@ async fn publish(recorder: &Recorder, notice: &Notice) -> bool {
 
 /// What was said, of whom, when, and by which recorder. A recorder counts whatever has the same reason in one Event and
 /// keeps the first one's note; with one for each note, none is lost.
-struct Said<R = Recorder>(HashMap<(About, Reason, String), (Instant, R)>);
+struct Published<R = Recorder>(HashMap<(PodRef, Reason, String), (Instant, R)>);
 
-impl<R: Clone> Said<R> {
-    /// Who is to say it, where it is to be said now; then it counts as said.
-    fn due(&mut self, notice: &Notice, now: Instant, recorder: impl FnOnce() -> R) -> Option<R> {
-        let key = (notice.about.clone(), notice.reason, notice.note.clone());
+impl<R: Clone> Published<R> {
+    /// Who is to say it, where it is to be said now; then it counts as published.
+    fn due(&mut self, event: &PodEvent, now: Instant, recorder: impl FnOnce() -> R) -> Option<R> {
+        let key = (event.pod.clone(), event.reason, event.note.clone());
         if let Some((at, recorder)) = self.0.get_mut(&key) {
             if now < *at + REPEATED {
                 return None;
@@ -104,8 +104,8 @@ impl<R: Clone> Said<R> {
     }
 
     /// It was not heard: it may be said again soon.
-    fn unsaid(&mut self, notice: &Notice, now: Instant) {
-        let key = (notice.about.clone(), notice.reason, notice.note.clone());
+    fn forget_soon(&mut self, event: &PodEvent, now: Instant) {
+        let key = (event.pod.clone(), event.reason, event.note.clone());
         if let (Some((at, _)), Some(earlier)) = (self.0.get_mut(&key), now.checked_sub(REPEATED - UNHEARD)) {
             *at = earlier;
         }
@@ -116,56 +116,56 @@ impl<R: Clone> Said<R> {
 mod tests {
     use super::*;
 
-    impl Said<u32> {
-        fn is_due(&mut self, notice: &Notice, now: Instant) -> bool {
-            self.due(notice, now, || 0).is_some()
+    impl Published<u32> {
+        fn is_due(&mut self, event: &PodEvent, now: Instant) -> bool {
+            self.due(event, now, || 0).is_some()
         }
     }
 
-    fn notice(uid: &str, note: &str) -> Notice {
-        let about = About { namespace: "n".into(), pod: "p".into(), uid: uid.into() };
-        Notice::new(about, Reason::RoleDenied, note)
+    fn event(uid: &str, note: &str) -> PodEvent {
+        let pod = PodRef { namespace: "n".into(), pod: "p".into(), uid: uid.into() };
+        PodEvent::new(pod, Reason::RoleDenied, note)
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_same_is_said_once_in_five_minutes() {
-        let mut said = Said::<u32>(HashMap::new());
+        let mut published = Published::<u32>(HashMap::new());
         let start = Instant::now();
-        assert!(said.is_due(&notice("a", "no"), start));
-        assert!(!said.is_due(&notice("a", "no"), start + REPEATED - Duration::from_secs(1)));
-        assert!(said.is_due(&notice("a", "no"), start + REPEATED));
-        assert!(said.is_due(&notice("b", "no"), start), "another pod's is another's");
-        assert!(said.is_due(&notice("a", "another reason"), start));
+        assert!(published.is_due(&event("a", "no"), start));
+        assert!(!published.is_due(&event("a", "no"), start + REPEATED - Duration::from_secs(1)));
+        assert!(published.is_due(&event("a", "no"), start + REPEATED));
+        assert!(published.is_due(&event("b", "no"), start), "another pod's is another's");
+        assert!(published.is_due(&event("a", "another reason"), start));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_same_is_said_again_by_the_same_recorder_and_another_note_by_another() {
-        let mut said = Said(HashMap::new());
+        let mut published = Published(HashMap::new());
         let start = Instant::now();
-        assert_eq!(said.due(&notice("a", "no"), start, || 1), Some(1));
-        assert_eq!(said.due(&notice("a", "another"), start, || 2), Some(2));
-        assert_eq!(said.due(&notice("a", "no"), start + REPEATED, || 3), Some(1));
+        assert_eq!(published.due(&event("a", "no"), start, || 1), Some(1));
+        assert_eq!(published.due(&event("a", "another"), start, || 2), Some(2));
+        assert_eq!(published.due(&event("a", "no"), start + REPEATED, || 3), Some(1));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_was_not_heard_is_said_again_soon() {
-        let mut said = Said::<u32>(HashMap::new());
+        let mut published = Published::<u32>(HashMap::new());
         let start = Instant::now();
-        assert!(said.is_due(&notice("a", "no"), start));
-        said.unsaid(&notice("a", "no"), start);
-        assert!(!said.is_due(&notice("a", "no"), start + UNHEARD - Duration::from_secs(1)));
-        assert!(said.is_due(&notice("a", "no"), start + UNHEARD));
+        assert!(published.is_due(&event("a", "no"), start));
+        published.forget_soon(&event("a", "no"), start);
+        assert!(!published.is_due(&event("a", "no"), start + UNHEARD - Duration::from_secs(1)));
+        assert!(published.is_due(&event("a", "no"), start + UNHEARD));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_remembered_has_a_bound_and_makes_room_again() {
-        let mut said = Said::<u32>(HashMap::new());
+        let mut published = Published::<u32>(HashMap::new());
         let start = Instant::now();
         for pod in 0..REMEMBERED {
-            assert!(said.is_due(&notice(&pod.to_string(), "no"), start));
+            assert!(published.is_due(&event(&pod.to_string(), "no"), start));
         }
-        assert!(!said.is_due(&notice("one more", "no"), start));
-        assert!(said.is_due(&notice("one more", "no"), start + REPEATED));
-        assert_eq!(said.0.len(), 1);
+        assert!(!published.is_due(&event("one more", "no"), start));
+        assert!(published.is_due(&event("one more", "no"), start + REPEATED));
+        assert_eq!(published.0.len(), 1);
     }
 }

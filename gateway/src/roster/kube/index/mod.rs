@@ -10,7 +10,7 @@ use super::{
     object::{Described, Live},
     table::{Change, Name, Table},
 };
-use crate::{events::About, plugin::Interest, workload::Workload};
+use crate::{interest::Interest, kubernetes::events::PodRef, workload::Workload};
 
 /// Three watches tell of a pod, its namespace and its service account, in any order, and lag by less than a second. What is
 /// missing for longer was deleted behind the pod's back, and somebody has to hear of it.
@@ -40,7 +40,7 @@ pub(super) struct Current {
     /// allow without it. Such a pod gets nothing, and nobody else gets anything at its address.
     pub withheld: Vec<IpAddr>,
     /// Those of them that have been so for long, with what they lack.
-    pub incomplete: Vec<(About, String)>,
+    pub incomplete: Vec<(PodRef, String)>,
     pub until: Option<SystemTime>,
 }
 
@@ -123,7 +123,7 @@ impl Index {
             namespace_annotations: namespace.annotations.clone(),
             service_account_annotations: account.annotations.clone(),
             images: pod.images.clone(),
-            kept: Some(Arc::clone(&self.interest)),
+            read: Some(Arc::clone(&self.interest)),
             ..Workload::default()
         }
     }
@@ -137,7 +137,7 @@ impl Current {
             self.until = Some(self.until.map_or(long, |until| until.min(long)));
         } else {
             let (namespace, pod_name) = (name.namespace.clone(), name.name.clone());
-            self.incomplete.push((About { namespace, pod: pod_name, uid: pod.uid.as_str().to_owned() }, lacks));
+            self.incomplete.push((PodRef { namespace, pod: pod_name, uid: pod.uid.as_str().to_owned() }, lacks));
         }
     }
 }
@@ -148,7 +148,7 @@ mod churn;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::workload::{Pairs, Uid};
+    use crate::{pairs::Pairs, workload::Uid};
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 

@@ -20,7 +20,7 @@ use super::rate::{RESTED, Rate};
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Room {
-    pub(super) places: Arc<Semaphore>,
+    pub(crate) places: Arc<Semaphore>,
     shares: Arc<Mutex<Shares>>,
     limits: Limits,
     turned_away: Arc<AtomicU64>,
@@ -89,7 +89,7 @@ impl Room {
     }
 
     /// None where this address has its share already.
-    pub(super) fn place(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
+    pub(crate) fn place(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares.forget_the_gone();
         let share = shares.of.entry(address).or_insert_with(|| Share {

@@ -35,12 +35,13 @@ use self::{
     queue::{FetchQueue, Urgency},
     throttle::Throttle,
 };
-use super::{Credential, CredentialKey, Credentials, Observer, store::StoreWriter};
+use super::{Credential, Credentials, Observer, store::StoreWriter};
 use crate::{
     clock::Clock,
     config,
+    credential::{FaultClass, FetchError, Source},
+    credential_key::CredentialKey,
     policy::Grant,
-    source::{FaultClass, FetchError, Source},
 };
 
 /// Alarms are monotonic and expirations are not. No alarm is set further ahead than this, so a wall clock that was stepped

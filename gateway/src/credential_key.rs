@@ -86,7 +86,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::workload::Pairs;
+    use crate::pairs::Pairs;
 
     fn a_role() -> impl Strategy<Value = Role> {
         let source = prop_oneof![

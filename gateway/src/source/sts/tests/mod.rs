@@ -39,7 +39,7 @@ fn transport() -> Transport {
 
 fn settings(endpoint: &str) -> StsSettings {
     StsSettings {
-        calls: StsCalls::default(),
+        observer: Arc::new(()),
         region: "eu-central-1".into(),
         endpoint: Some(endpoint.into()),
         identity: SharedCredentialsProvider::new(Keys::new("AKIANODE", "node-secret", None, None, "test")),

@@ -21,7 +21,7 @@ use self::{
 use crate::{
     caller::{Origin, standing},
     handle::{Gateway, handle},
-    listen::{Place, Rate},
+    limits::{Place, Rate},
     roster::Standing,
 };
 
@@ -96,7 +96,7 @@ pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, pla
 async fn slow_down(rate: &Rate, gateway: &Gateway, origin: &Origin) {
     if rate.is_news() {
         let workload = match standing(&gateway.feed, origin) {
-            Standing::Known(workload) => workload.title(),
+            Standing::Known(entry) => entry.workload.title(),
             Standing::Unknown | Standing::Absent | Standing::Ambiguous => "unknown".into(),
         };
         tracing::warn!(

@@ -14,8 +14,9 @@ use super::{
 };
 use crate::{
     credential::CredentialError,
+    pairs::Pairs,
     role::{CredentialSource, Role},
-    workload::{Pairs, Workload},
+    workload::Workload,
 };
 
 mod churn;

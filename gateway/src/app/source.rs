@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{
-    Awaited, IdentityError, IdentitySettings, SandboxSource, Source, StsSettings, StsSource, TokenFiles, TokenRequests,
-    TokenSupplier, base_identity,
-};
 use crate::{
     clock::Clock,
-    cluster::{Cluster, ClusterError},
     config::{Config, CredentialsSource},
-    credential::Subject,
+    credential::Source,
+    credential_key::Subject,
+    discovery::OnRegion,
+    kubernetes::{Cluster, ClusterError},
     roster::{Feed, Standing},
-    telemetry::StsCalls,
+    source::{
+        Awaited, IdentityError, IdentitySettings, SandboxSource, StsObserver, StsSettings, StsSource, TokenFiles,
+        TokenRequests, TokenSupplier, base_identity,
+    },
 };
-
-/// What waits for the node's region.
-pub type OnRegion = Box<dyn FnOnce(String) + Send>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ChoiceError {
@@ -27,26 +25,26 @@ pub enum ChoiceError {
 }
 
 /// The source, and who must be told the region once it is known, where the configuration does not say it.
-pub fn of_config(
+pub(super) fn of_config(
     config: &Config,
     feed: &Arc<Feed>,
     cluster: Option<&Cluster>,
     clock: Clock,
-    calls: StsCalls,
+    observer: Arc<dyn StsObserver>,
 ) -> Result<(Arc<dyn Source>, Option<OnRegion>), ChoiceError> {
     if config.credentials.source == CredentialsSource::Sandbox {
         return Ok((Arc::new(SandboxSource::new(clock)), None));
     }
     // A fault in the identity's settings is told at start, whether the region is known by then or not.
-    base_identity(&identity(config, String::new()))?;
+    base_identity(&IdentitySettings::of(config, String::new()))?;
     let tokens = tokens(feed, cluster)?;
     let config = config.clone();
     match config.credentials.region.clone() {
-        Some(region) => Ok((sts(&config, region, tokens, clock, calls)?, None)),
+        Some(region) => Ok((sts(&config, region, tokens, clock, observer)?, None)),
         None => {
             let awaited = Arc::new(Awaited::default());
             let waiting = Arc::clone(&awaited);
-            let found = move |region| match sts(&config, region, tokens, clock, calls) {
+            let found = move |region| match sts(&config, region, tokens, clock, observer) {
                 Ok(source) => waiting.found(source),
                 Err(error) => tracing::error!(%error, "no credentials can be had"),
             };
@@ -62,7 +60,7 @@ fn tokens(feed: &Arc<Feed>, cluster: Option<&Cluster>) -> Result<Arc<dyn TokenSu
     }
     let feed = Arc::clone(feed);
     Ok(Arc::new(TokenFiles::new(move |subject: &Subject| match feed.current().of_uid(&subject.uid) {
-        Standing::Known(workload) => workload.token_file.clone(),
+        Standing::Known(entry) => entry.workload.token_file.clone(),
         Standing::Ambiguous | Standing::Unknown | Standing::Absent => None,
     })))
 }
@@ -72,24 +70,15 @@ fn sts(
     region: String,
     tokens: Arc<dyn TokenSupplier>,
     clock: Clock,
-    calls: StsCalls,
+    observer: Arc<dyn StsObserver>,
 ) -> Result<Arc<dyn Source>, IdentityError> {
     Ok(Arc::new(StsSource::new(StsSettings {
-        identity: base_identity(&identity(config, region.clone()))?,
+        identity: base_identity(&IdentitySettings::of(config, region.clone()))?,
         region,
         endpoint: config.credentials.sts_endpoint.clone(),
         assume_role_arn: config.credentials.assume_role_arn.clone(),
         tokens,
         clock,
-        calls,
+        observer,
     })))
-}
-
-pub(super) fn identity(config: &Config, region: String) -> IdentitySettings {
-    IdentitySettings {
-        identity: config.credentials.identity,
-        region,
-        sts_endpoint: config.credentials.sts_endpoint.clone(),
-        imds_endpoint: config.imds.endpoint.clone(),
-    }
 }

@@ -16,7 +16,7 @@ pub use whoami::{Caller, Contact, WhoAmI};
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use aws_sdk_sts::{
@@ -25,12 +25,14 @@ use aws_sdk_sts::{
     types::{Credentials, PolicyDescriptorType, Tag},
 };
 
+use opentelemetry::context::FutureExt;
+
 use crate::{
     clock::Clock,
-    credential::{Credential, CredentialKey, Secret, Subject},
+    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential_key::{CredentialKey, Subject},
     role::{CredentialSource, Role, RoleArn},
-    source::{FaultClass, Fetch, FetchError, Source, TokenSupplier},
-    telemetry::{StsCalls, StsOperation},
+    source::{StsObserver, StsOperation, TokenSupplier},
 };
 
 /// What STS grants at most to a chained session, and to every role whatever its own maximum (AWS IAM User Guide, "Role
@@ -47,7 +49,7 @@ pub struct StsSettings {
     pub assume_role_arn: Option<RoleArn>,
     pub tokens: Arc<dyn TokenSupplier>,
     pub clock: Clock,
-    pub calls: StsCalls,
+    pub observer: Arc<dyn StsObserver>,
 }
 
 pub struct StsSource {
@@ -56,7 +58,7 @@ pub struct StsSource {
     global: Client,
     tokens: Arc<dyn TokenSupplier>,
     clock: Clock,
-    calls: StsCalls,
+    observer: Arc<dyn StsObserver>,
     /// Roles whose configured duration was found too long; each is logged once.
     shortened: Mutex<HashSet<RoleArn>>,
 }
@@ -74,7 +76,7 @@ impl StsSource {
     }
 
     fn over(transport: &Transport, settings: StsSettings) -> Self {
-        let StsSettings { region, endpoint, identity, assume_role_arn, tokens, clock, calls } = settings;
+        let StsSettings { region, endpoint, identity, assume_role_arn, tokens, clock, observer } = settings;
         let (region, endpoint) = (Region::new(region), endpoint.as_deref());
         let base = transport.client(region.clone(), endpoint, Some(identity));
         let regional = match assume_role_arn {
@@ -85,7 +87,7 @@ impl StsSource {
             }
         };
         let global = transport.client(client::GLOBAL, endpoint, None);
-        Self { regional, global, tokens, clock, calls, shortened: Mutex::default() }
+        Self { regional, global, tokens, clock, observer, shortened: Mutex::default() }
     }
 
     async fn fetch(&self, key: &CredentialKey) -> Result<Credential, FetchError> {
@@ -135,7 +137,7 @@ impl StsSource {
             let answer = request.send().await;
             answer.map(|output| output.credentials).map_err(|error| fault::of(&error, Call::AssumeRole))
         };
-        self.calls.made(StsOperation::AssumeRole, call).await
+        self.observed(StsOperation::AssumeRole, call).await
     }
 
     /// Session tags travel in the token's claims here; the call itself has no parameter for them.
@@ -160,7 +162,19 @@ impl StsSource {
             let answer = request.send().await;
             answer.map(|output| output.credentials).map_err(|error| fault::of(&error, Call::WithWebIdentity))
         };
-        self.calls.made(StsOperation::AssumeRoleWithWebIdentity, call).await
+        self.observed(StsOperation::AssumeRoleWithWebIdentity, call).await
+    }
+
+    async fn observed<T>(
+        &self,
+        operation: StsOperation,
+        call: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let began = Instant::now();
+        let context = self.observer.begun(operation);
+        let result = call.with_context(context.clone()).await;
+        self.observer.ended(operation, &context, result.as_ref().map(|_| ()), began.elapsed());
+        result
     }
 
     fn note_shortened(&self, role: &Role, error: &FetchError) {

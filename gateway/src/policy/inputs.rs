@@ -1,20 +1,22 @@
 //! Everything that plugins see of a workload, as a cache key.
 
 use crate::{
-    plugin::{Interest, Keys, TooMuch},
-    workload::{Pairs, Uid, Workload},
+    interest::{Interest, Keys},
+    pairs::Pairs,
+    plugin::TooMuch,
+    workload::{Uid, Workload},
 };
 
 /// Compared field by field: a cache that trusts a digest would one day give a decision to the wrong pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Shown {
+pub(super) struct DecisionInputs {
     uid: Uid,
     scalars: [String; 4],
     ips: Vec<std::net::IpAddr>,
     pairs: [Pairs; 6],
 }
 
-impl Shown {
+impl DecisionInputs {
     pub(super) fn of(workload: &Workload, interest: &Interest) -> Result<Self, TooMuch> {
         // The same bound as at the interface, so that what is refused there is not even kept here.
         let pairs = |what, keys: &Keys, from: &Pairs| crate::plugin::bounded_pairs(what, keys, from);

@@ -1,0 +1,7 @@
+//! How many connections there are, and how many of them and of requests one address may have.
+
+mod connections;
+mod rate;
+
+pub use connections::{Limits, Place, Room};
+pub use rate::Rate;

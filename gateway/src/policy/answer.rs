@@ -1,0 +1,41 @@
+//! Who is decided about, and what policy answers.
+
+use std::sync::Arc;
+
+use super::{Decision, DecisionCell, Fairness, Grant, Outcome, Rejection};
+use crate::workload::Workload;
+
+/// Who is decided about: a workload, with what policy keeps beside it.
+#[derive(Clone, Copy)]
+pub struct Principal<'a> {
+    pub workload: &'a Arc<Workload>,
+    pub decision: &'a DecisionCell,
+    pub fairness: &'a Fairness,
+}
+
+/// A grant, and the decision that it came from.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub grant: Arc<Grant>,
+    pub decision: Arc<Decision>,
+}
+
+/// Why nothing is granted or admitted, and the decision that it came from.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    pub rejection: Rejection,
+    pub decision: Arc<Decision>,
+}
+
+impl Granted {
+    /// What a decision about a role came to.
+    pub(super) fn of(decision: Arc<Decision>) -> Result<Self, Rejected> {
+        let rejection = match &decision.outcome {
+            Outcome::Granted(grant) => return Ok(Self { grant: Arc::clone(grant), decision }),
+            Outcome::Rejected(rejection) => rejection.clone(),
+            // Only a question about a path is answered so; about a role it would mean that there is none.
+            Outcome::Admitted => Rejection::NoRole,
+        };
+        Err(Rejected { rejection, decision })
+    }
+}
