@@ -13,10 +13,11 @@ use std::{env, fs};
 
 use guest::Guest;
 
+/// In the order in which a configuration without plugins asks them.
 const BUILTINS: [Guest; 3] = [
     Guest { name: "annotations", package: "metagate-plugin-annotations" },
-    Guest { name: "namespace-regex", package: "metagate-plugin-namespace-regex" },
     Guest { name: "irsa-fallback", package: "metagate-plugin-irsa-fallback" },
+    Guest { name: "namespace-regex", package: "metagate-plugin-namespace-regex" },
 ];
 const TRUSTED_ADMIN: Guest = Guest { name: "trusted-admin", package: "metagate-example-trusted-admin" };
 /// Each folder of `plugins/examples`.
@@ -67,7 +68,7 @@ fn embed() -> Result<(), String> {
 
     let builtins: String = BUILTINS.iter().map(|guest| builtin(guest, native)).collect();
     let mut source = format!(
-        "/// The built-in plugins.\npub const BUILTINS: &[Builtin] = &[\n{builtins}];\n\n\
+        "/// The built-in plugins, in the order in which a configuration without plugins asks them.\npub const BUILTINS: &[Builtin] = &[\n{builtins}];\n\n\
          /// An example of a plugin of one's own, as a component: only trusted pods may have a role under `/admin/`.\n\
          pub const EXAMPLE_TRUSTED_ADMIN: &[u8] = include_bytes!({:?});\n",
         TRUSTED_ADMIN.file()

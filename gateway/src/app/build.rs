@@ -10,9 +10,8 @@ use super::{
 };
 use crate::{
     admin::{About, AdminListener},
-    catalogue::AllowList,
     clock::Clock,
-    config::{AdminListen, Config, Faults, Loaded, Sources, Vocabulary, load_with},
+    config::{AdminListen, Config},
     connection::Timeouts,
     credential::{Keeper, KeeperSettings, Observer},
     dialect::Hosts,
@@ -29,16 +28,6 @@ use crate::{
     session::Keyring,
     telemetry::Telemetry,
 };
-
-/// Checks a configuration with the words that other modules own, so that nothing wrong is found only later.
-pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
-    let builtins: Vec<&str> = metagate_plugin_artifacts::BUILTINS.iter().map(|builtin| builtin.name).collect();
-    let allow = |written: &[String]| match AllowList::parse(written) {
-        Ok(_) => Vec::new(),
-        Err(errors) => errors.into_iter().map(|error| (error.index, error.to_string(), String::new())).collect(),
-    };
-    load_with(sources, &Vocabulary { builtins: &builtins, allow: &allow })
-}
 
 pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
     let clock = parts.clock.unwrap_or_else(Clock::system);
@@ -86,7 +75,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         policy,
         configuration: Configuration::started(clock.now()),
         credentials,
-        allow: allow_list(&config.imds.allow)?,
+        allow: config.imds.allow.clone(),
         relay,
         telemetry,
         redirect_status: config.intercept.status_file.clone(),
@@ -175,11 +164,4 @@ pub(super) async fn rules(host: &Host, config: &Config, running: &[Plugin]) -> R
         session_tags: config.credentials.session_tags,
     };
     Ok(Rules::new(plugins, defaults))
-}
-
-pub fn allow_list(written: &[String]) -> Result<AllowList, StartError> {
-    AllowList::parse(written).map_err(|errors| {
-        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        StartError::Allow(errors.join("; "))
-    })
 }

@@ -9,7 +9,7 @@ mod kubernetes;
 mod reload;
 mod source;
 
-pub use build::{allow_list, build, build_policy, load};
+pub use build::{build, build_policy};
 pub use check::{Checked, check};
 pub use reload::Reload;
 pub use source::ChoiceError;
@@ -87,8 +87,6 @@ pub enum StartError {
     Plugin(#[from] LoadError),
     #[error(transparent)]
     Source(#[from] ChoiceError),
-    #[error("imds.allow: {0}")]
-    Allow(String),
     #[error("imds.endpoint: {0}")]
     Endpoint(String),
     #[error(transparent)]

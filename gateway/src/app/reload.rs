@@ -147,7 +147,7 @@ impl Reload {
     }
 
     async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, NotReloaded> {
-        let (policy, loaded) = (&gateway.policy, build::load(&self.sources)?);
+        let (policy, loaded) = (&gateway.policy, config::load(&self.sources)?);
         build::make_compiled(&loaded.config).await?;
         let running = policy.rules();
         let wanted = files(&loaded.config);

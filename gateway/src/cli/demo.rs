@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use metagate::{
-    app::{self, App, Parts, load},
-    config::{AdminListen, Config, Mode, Plugin, PluginCode, Sources},
+    app::{self, App, Parts},
+    config::{AdminListen, Config, Mode, Plugin, PluginCode, Sources, load},
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -4,9 +4,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use metagate::{
-    app::load,
     clock::Clock,
-    config::{INTERCEPT_STATUS_FILE, Sources},
+    config::{INTERCEPT_STATUS_FILE, Sources, load},
     doctor::{Doctor, Finding, PATIENCE, Verdict},
 };
 

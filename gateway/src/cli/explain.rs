@@ -81,10 +81,9 @@ async fn here(args: &Args, file: &Path) -> Result<Explanation, Failure> {
     let entry = Entry::from(workload(&args.pod, file)?);
     let telemetry = Telemetry::unexported().map_err(app::StartError::from)?;
     let policy = app::build_policy(&config, &telemetry, Clock::system()).await?;
-    let allow = app::allow_list(&config.imds.allow)?;
     let question = Question { role: args.role.as_deref(), path: args.path.as_deref() };
     let (nothing, now) = (|_: &_| Keeping::default(), Clock::system().now());
-    Ok(Explanation::of(&policy, &allow, entry.principal(), question, nothing, now).await)
+    Ok(Explanation::of(&policy, &config.imds.allow, entry.principal(), question, nothing, now).await)
 }
 
 fn workload(pod: &str, file: &Path) -> anyhow::Result<Workload> {

@@ -4,9 +4,8 @@ use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::{Context, anyhow};
 use metagate::{
-    app,
     clock::Clock,
-    config::{Config, Sources},
+    config::{Config, Sources, load},
     intercept::{self, Change, Finding, Nft, Redirect, Watch, existing_interfaces},
     lifecycle::Signals,
     telemetry::init_log,
@@ -144,7 +143,7 @@ impl RedirectArgs {
             let addresses = list(addresses.iter().map(String::as_str).collect());
             sources.overrides.push(("intercept.node_ips".into(), addresses));
         }
-        let config = app::load(&sources)?.config;
+        let config = load(&sources)?.config;
         let (interfaces, node) = (config.intercept.interfaces.clone(), config.intercept.node_ips);
         if node.is_empty() {
             let cure = "name it with --node-ip or intercept.node_ips; in a DaemonSet it is status.hostIPs";

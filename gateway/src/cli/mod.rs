@@ -15,8 +15,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use metagate::{
-    app::{StartError, load},
-    config::{Faults, Loaded, Sources},
+    app::StartError,
+    config::{Faults, Loaded, Sources, load},
     plugin::LoadError,
 };
 

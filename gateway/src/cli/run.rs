@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use metagate::{
-    app::{self, App, Parts, Reload, load},
-    config::Sources,
+    app::{self, App, Parts, Reload},
+    config::{Sources, load},
     lifecycle::Signals,
     telemetry::init_log,
 };

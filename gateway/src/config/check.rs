@@ -19,7 +19,7 @@ use std::{
 };
 
 use super::{
-    Admin, Config, Imds, ImdsEndpoint, Pods, Policy, Roster, RosterSource, TokenMode, Vocabulary,
+    Admin, Config, Imds, ImdsEndpoint, Pods, Policy, Roster, RosterSource, TokenMode,
     diagnostic::Fault,
     document::Part,
     key::Key,
@@ -29,6 +29,7 @@ use super::{
     raw::{self, Raw},
     units::{self, Bounds, Refused, bounds},
 };
+use crate::catalogue::{AllowError, AllowList};
 
 /// What a raw configuration means, or None and at least one fault. `unread` are the keys that serde refused already:
 /// they stand at their defaults now, and what is found there, or between them and another key, is no fault of the file.
@@ -38,9 +39,8 @@ pub(super) fn check(
     node_name: Option<&str>,
     folder: &Path,
     layers: &Layers,
-    vocabulary: &Vocabulary<'_>,
 ) -> (Option<Config>, Vec<Fault>) {
-    let mut checker = Checker { layers, folder, vocabulary, unread, faults: Vec::new() };
+    let mut checker = Checker { layers, folder, unread, faults: Vec::new() };
     let config = checker.config(raw, node_name);
     (config, checker.faults)
 }
@@ -48,7 +48,6 @@ pub(super) fn check(
 struct Checker<'a> {
     layers: &'a Layers,
     folder: &'a Path,
-    vocabulary: &'a Vocabulary<'a>,
     unread: &'a [Fault],
     faults: Vec<Fault>,
 }
@@ -171,16 +170,19 @@ impl Checker<'_> {
         let modes = [("optional", TokenMode::Optional), ("required", TokenMode::Required)];
         let token = self.choice(&at("token"), &raw.token, modes);
         let cache = self.duration(&at("cache"), &raw.cache, &IMDS_CACHE);
-        for (index, problem, help) in (self.vocabulary.allow)(&raw.allow) {
-            self.refuse(&at("allow").index(index), problem, help);
-        }
+        let allow = self.allow(&at("allow"), &raw.allow);
         Some(Imds {
             endpoint: endpoint?,
             token: token?,
             token_key_file: self.optional_path(&raw.token_key_file),
-            allow: raw.allow.clone(),
+            allow: allow?,
             cache: cache?,
         })
+    }
+
+    fn allow(&mut self, key: &Key, written: &[String]) -> Option<AllowList> {
+        let mut refuse = |error: &AllowError| self.refuse(&key.index(error.index), error.to_string(), "");
+        AllowList::parse(written).map_err(|errors| errors.iter().for_each(&mut refuse)).ok()
     }
 
     fn policy(&mut self, raw: &raw::Policy) -> Option<Policy> {

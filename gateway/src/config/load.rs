@@ -19,33 +19,15 @@ pub struct Loaded {
     pub effective: Effective,
 }
 
-/// Words that other modules own.
-#[derive(Clone, Copy)]
-pub struct Vocabulary<'a> {
-    pub builtins: &'a [&'a str],
-    /// Judges `imds.allow`: for each wrong entry its index, the problem and the help, which may be empty.
-    pub allow: AllowCheck<'a>,
-}
-
-pub type AllowCheck<'a> = &'a dyn Fn(&[String]) -> Vec<(usize, String, String)>;
-
-/// The plugins that are part of the binary, in the order in which a file without plugins has them.
-pub const BUILTINS: [&str; 3] = ["annotations", "irsa-fallback", "namespace-regex"];
-
-/// [`load_with`] the built-in plugins, and any `imds.allow`.
-pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
-    load_with(sources, &Vocabulary { builtins: &BUILTINS, allow: &|_| Vec::new() })
-}
-
 /// Defaults, then the file, then the environment, then the command line; checked whole. All faults are told at once,
 /// but for text that is no TOML at all: nothing can be said of its keys.
-pub fn load_with(sources: &Sources, vocabulary: &Vocabulary<'_>) -> Result<Loaded, Faults> {
+pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
     let layers = Layers::of(sources)?;
     let (raw, mut faults) = extract::<Raw>(&layers);
     let mut outcome = None;
     if let Some(raw) = raw {
         let folder = sources.file.as_ref().and_then(|(path, _)| path.parent()).unwrap_or(Path::new(""));
-        let (config, found) = check(&raw, &faults, sources.node_name(), folder, &layers, vocabulary);
+        let (config, found) = check(&raw, &faults, sources.node_name(), folder, &layers);
         faults.extend(found);
         outcome = config.map(|config| Loaded { config, effective: Effective::of(&raw, &layers, sources.node_name()) });
     }

@@ -27,7 +27,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 pub use diagnostic::{Fault, Faults};
 pub use effective::Effective;
 pub use interface::{Interfaces, NoInterface, Pattern, PatternError};
-pub use load::{AllowCheck, BUILTINS, Loaded, Vocabulary, load, load_with};
+pub use load::{Loaded, load};
 pub use node_address::{AddressError, METADATA_V4, METADATA_V6, NodeAddresses};
 pub use origin::Origin;
 pub use public_key::{PublicKey, PublicKeyError};
@@ -44,7 +44,10 @@ pub(crate) use nearest::{any_of, nearest};
 pub(crate) use quote::quote;
 pub(crate) use units::{Refused, duration, size};
 
-use crate::role::{BaseArn, SessionTemplate};
+use crate::{
+    catalogue::AllowList,
+    role::{BaseArn, SessionTemplate},
+};
 
 /// Where the chart has the watcher of the redirect write its status, and where everybody looks for it.
 pub const INTERCEPT_STATUS_FILE: &str = "/run/metagate-intercept/status.json";
@@ -129,8 +132,8 @@ pub struct Imds {
     pub token: TokenMode,
     /// 32-byte keys, base64, one a line; the first one signs. Made at first start where it does not exist.
     pub token_key_file: Option<PathBuf>,
-    /// Catalogue entries or groups, as written; `relay` parses them.
-    pub allow: Vec<String>,
+    /// What pods may read of it.
+    pub allow: AllowList,
     pub cache: Duration,
 }
 

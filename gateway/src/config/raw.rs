@@ -4,7 +4,10 @@
 use figment::value::Dict;
 use serde::{Deserialize, Serialize};
 
-use super::{INTERCEPT_STATUS_FILE, load::BUILTINS};
+use metagate_plugin_artifacts::BUILTINS;
+
+use super::INTERCEPT_STATUS_FILE;
+use crate::catalogue::DEFAULT as CATALOGUE_DEFAULT;
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -150,7 +153,7 @@ impl Default for Raw {
             imds: Imds::default(),
             credentials: Credentials::default(),
             policy: Policy::default(),
-            plugin: BUILTINS.map(builtin).into(),
+            plugin: BUILTINS.iter().map(|embedded| builtin(embedded.name)).collect(),
             plugin_files: PluginFiles::default(),
             intercept: Intercept::default(),
             telemetry: Telemetry::default(),
@@ -196,7 +199,7 @@ impl Default for Imds {
             endpoint: "http://169.254.169.254".into(),
             token: "optional".into(),
             token_key_file: String::new(),
-            allow: ["placement", "instance-id", "instance-type"].map(String::from).into(),
+            allow: CATALOGUE_DEFAULT.map(String::from).into(),
             cache: "60s".into(),
         }
     }

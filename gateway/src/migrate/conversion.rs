@@ -7,10 +7,7 @@ use super::{
     render,
     rules::{env_twin, is_reference},
 };
-use crate::{
-    app,
-    config::{Sources, raw::Raw},
-};
+use crate::config::{self, Sources, raw::Raw};
 
 #[derive(Default)]
 pub(super) struct Conversion {
@@ -83,7 +80,7 @@ impl Conversion {
         let all: Vec<&Entry> = self.entries.iter().chain(more).filter(known).collect();
         let text = render::body(all, &[]);
         let sources = Sources { file: Some(("metagate.toml".into(), text)), ..Sources::default() };
-        let faults = app::load(&sources).err()?;
+        let faults = config::load(&sources).err()?;
         let fault = faults.iter().next()?;
         Some((format!("{}: {}", fault.key, fault.problem), fault.help.clone().unwrap_or_default()))
     }

@@ -110,7 +110,7 @@ impl Setup {
         };
         let text = std::fs::read_to_string(&path)?;
         let sources = Sources { file: Some((path, text)), env: Vec::new(), overrides };
-        let loaded = app::load(&sources)?;
+        let loaded = config::load(&sources)?;
         let reload = Reload::new(sources, &loaded)?;
         Ok(TestGateway::run(app::build(&loaded.config, self.parts).await?.reloading(reload))?)
     }

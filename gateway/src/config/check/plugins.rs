@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use metagate_plugin_artifacts::BUILTINS;
+
 use super::{Checker, Key, any_of, bounds, nearest, quote, raw};
 use crate::config::{
     PLUGIN_MEMORY_MAX, POLICY, Plugin, PluginCode,
@@ -122,12 +124,12 @@ impl Checker<'_> {
     }
 
     fn builtin(&mut self, key: &Key, written: &str) -> Option<PluginCode> {
-        let known = self.vocabulary.builtins;
-        if known.contains(&written) {
+        let known = || BUILTINS.iter().map(|builtin| builtin.name);
+        if known().any(|name| name == written) {
             return Some(PluginCode::Builtin(written.to_owned()));
         }
-        let help = nearest(written, known.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
-        let problem = format!("expected {}, found {}", any_of(known.iter().copied()), quote(written));
+        let help = nearest(written, known()).map(|near| format!("did you mean \"{near}\"?"));
+        let problem = format!("expected {}, found {}", any_of(known()), quote(written));
         self.refuse(key, problem, help.unwrap_or_default());
         None
     }

@@ -10,9 +10,8 @@ use std::{
 };
 
 use metagate::{
-    config::{
-        BUILTINS, Loaded, Mode, Origin, PluginCode, RosterSource, Sources, Vocabulary, load, load_with, raw::Raw,
-    },
+    catalogue::AllowList,
+    config::{Loaded, Mode, Origin, PluginCode, RosterSource, Sources, load, raw::Raw},
     roster::fixed,
 };
 mod properties;
@@ -65,19 +64,11 @@ fn golden(folder: &str, extension: &str, at_least: usize, refusal: impl Fn(&str,
     assert!(different.is_empty(), "not as in the .stderr beside it:\n{}", different.join("\n"));
 }
 
-/// Stands for the catalogue, which `relay` owns.
-fn allow(entries: &[String]) -> Vec<(usize, String, String)> {
-    let unknown =
-        |(index, entry): (usize, &String)| (index, format!("\"{entry}\" is not in the catalogue"), String::new());
-    entries.iter().enumerate().filter(|(_, entry)| entry.contains("credentials")).map(unknown).collect()
-}
-
 #[test]
 fn wrong_files_are_refused_in_these_words() {
-    let vocabulary = Vocabulary { builtins: &BUILTINS, allow: &allow };
     golden("", "toml", 20, |name, text| {
         let sources = Sources { file: Some((name.into(), text)), ..Sources::default() };
-        load_with(&sources, &vocabulary).expect_err(name).to_string()
+        load(&sources).expect_err(name).to_string()
     });
 }
 
@@ -241,7 +232,7 @@ fn variables_are_text_where_the_key_is_text_and_toml_elsewhere() {
     assert_eq!(config.roster.node, "10");
     assert!(config.credentials.session_tags);
     assert_eq!(config.pods.max_connections, 99);
-    assert_eq!(config.imds.allow, ["placement"]);
+    assert_eq!(Ok(config.imds.allow), AllowList::parse(&["placement".to_owned()]));
     assert_eq!((config.plugins.len(), config.plugins[0].mode), (1, Mode::Audit));
 }
 

@@ -23,11 +23,12 @@ fn a_configuration() -> impl Strategy<Value = String> {
     (
         proptest::option::of(1u16..8000),
         proptest::collection::vec("[a-z0-9]{1,9}", 0..3),
-        proptest::collection::vec(text, 0..3),
+        proptest::collection::vec(an_entry(), 0..3),
+        text,
         proptest::option::of(900u64..43_200),
         proptest::option::of(proptest::collection::vec(plugin, 0..3)),
     )
-        .prop_map(|(port, hosts, allow, session, plugins)| {
+        .prop_map(|(port, hosts, allow, cluster, session, plugins)| {
             let mut text = String::new();
             if plugins.as_ref().is_some_and(Vec::is_empty) {
                 text += "plugin = []\n";
@@ -35,6 +36,7 @@ fn a_configuration() -> impl Strategy<Value = String> {
             text += &format!("pods.hosts = {hosts:?}\n");
             let allow: toml_edit::Array = allow.iter().map(String::as_str).collect();
             text += &format!("imds.allow = {allow}\n");
+            text += &format!("telemetry.cluster = {}\n", toml_edit::Value::from(cluster));
             text += &port.map(|port| format!("admin.listen = \"127.0.0.2:{port}\"\n")).unwrap_or_default();
             let session = session.map(|s| format!("session_duration = \"{s}s\"\nmin_remaining = \"1m\"\n"));
             text += &format!("[credentials]\n{}", session.unwrap_or_default());
@@ -44,6 +46,16 @@ fn a_configuration() -> impl Strategy<Value = String> {
             }
             text
         })
+}
+
+/// Of the metadata catalogue.
+fn an_entry() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("placement".to_owned()),
+        Just("network/interfaces/macs/*/vpc-id".to_owned()),
+        Just("dynamic/instance-identity/document".to_owned()),
+        "tags/instance/a[a-z+=.,_:@-]{0,9}",
+    ]
 }
 
 /// The effective configuration without where it came from.

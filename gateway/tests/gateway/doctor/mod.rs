@@ -17,9 +17,8 @@ mod together;
 use std::{path::Path, time::Duration};
 
 use metagate::{
-    app,
     clock::Clock,
-    config::{Config, SANDBOX, Sources},
+    config::{Config, SANDBOX, Sources, load},
     doctor::{Doctor, Finding, Verdict},
 };
 use tempfile::TempDir;
@@ -57,7 +56,7 @@ fn config(folder: &TempDir, changed: &[(&str, &str)]) -> Config {
     let overrides = std::iter::once(("admin.listen", socket.as_str())).chain(changed.iter().copied());
     let overrides = overrides.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let file = Some(("sandbox.toml".into(), SANDBOX.to_owned()));
-    app::load(&Sources { file, env: Vec::new(), overrides }).unwrap().config
+    load(&Sources { file, env: Vec::new(), overrides }).unwrap().config
 }
 
 fn admin(folder: &TempDir) -> String {

@@ -62,7 +62,7 @@ async fn a_redirect_is_judged_even_where_the_configuration_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("status.json"), status(10, json!({ "present": false }))).unwrap();
     let wrong = Some(("metagate.toml".into(), "[imds]\ntoken = \"maybe\"\n".to_owned()));
-    let faults = app::load(&Sources { file: wrong, env: Vec::new(), overrides: Vec::new() }).unwrap_err();
+    let faults = load(&Sources { file: wrong, env: Vec::new(), overrides: Vec::new() }).unwrap_err();
     let report = Report(doctor(&folder).examine(Err(faults)).await);
     report.expect("configuration", Fail, "metagate.toml:2:9: imds.token");
     report.expect("redirect", Fail, "not in place");

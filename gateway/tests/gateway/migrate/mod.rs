@@ -13,7 +13,7 @@ use std::{
 use metagate::{
     app,
     clock::Clock,
-    config::{Config, Sources},
+    config::{Config, Sources, load},
     migrate::{Input, Kind, MANIFEST_MAX, Migration, Peer, migrate},
     telemetry::Telemetry,
 };
@@ -28,7 +28,7 @@ fn of_flags(peer: Peer, flags: &[impl AsRef<str>]) -> Migration {
 
 fn loaded(config: &str) -> Config {
     let sources = Sources { file: Some(("metagate.toml".into(), config.to_owned())), ..Sources::default() };
-    app::load(&sources).unwrap_or_else(|faults| panic!("{faults}\n{config}")).config
+    load(&sources).unwrap_or_else(|faults| panic!("{faults}\n{config}")).config
 }
 
 /// As `metagate check` does: each plugin reads its configuration.

@@ -25,7 +25,7 @@ fn instantiate(engine: &Engine, component: &Component) {
 #[test]
 fn every_builtin_is_found_by_its_name() {
     let names: Vec<_> = BUILTINS.iter().map(|builtin| builtin.name).collect();
-    assert_eq!(names, ["annotations", "namespace-regex", "irsa-fallback"]);
+    assert_eq!(names, ["annotations", "irsa-fallback", "namespace-regex"]);
     for name in names {
         assert_eq!(builtin(name).map(|builtin| builtin.name), Some(name));
     }
