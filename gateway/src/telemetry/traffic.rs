@@ -67,10 +67,24 @@ pub struct SourceHealth {
     pub failed: Option<(Instant, FaultClass)>,
 }
 
+impl Totals {
+    fn sample(&self, at: Instant) -> Sample {
+        let read = |total: &AtomicU64| total.load(Ordering::Relaxed);
+        Sample { at, requests: read(&self.requests), hits: read(&self.hits), refusals: read(&self.refusals) }
+    }
+}
+
+impl Sample {
+    fn counts(&self) -> [u64; 3] {
+        [self.requests, self.hits, self.refusals]
+    }
+}
+
 impl Traffic {
-    /// Its totals are counters of `meter` too.
+    /// Its totals are counters of `meter` too. The first interval begins now.
     pub(super) fn watched(meter: &Meter) -> Self {
         let traffic = Self::default();
+        traffic.sample(Instant::now());
         let shared = Arc::clone(&traffic.0);
         meter
             .i64_observable_up_down_counter("http.server.active_requests")
@@ -133,10 +147,13 @@ impl Traffic {
         *self.0.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last ten minutes, oldest first.
+    /// The last ten minutes, oldest first. What came since the last sample is the last interval, so that no refusal is told of
+    /// before it is counted.
     pub fn intervals(&self) -> Vec<Interval> {
         let samples = self.0.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let pairs = samples.iter().zip(samples.iter().skip(1));
+        let now = self.0.totals.sample(Instant::now());
+        let since = samples.back().filter(|last| last.counts() != now.counts()).map(|_| &now);
+        let pairs = samples.iter().zip(samples.iter().skip(1).chain(since));
         let interval = |(before, after): (&Sample, &Sample)| Interval {
             ago: before.at.elapsed(),
             lasted: after.at.duration_since(before.at),
@@ -159,9 +176,7 @@ impl Traffic {
     }
 
     fn sample(&self, at: Instant) {
-        let read = |total: &AtomicU64| total.load(Ordering::Relaxed);
-        let Totals { requests, hits, refusals } = &self.0.totals;
-        let sample = Sample { at, requests: read(requests), hits: read(hits), refusals: read(refusals) };
+        let sample = self.0.totals.sample(at);
         let mut samples = self.0.samples.lock().unwrap_or_else(PoisonError::into_inner);
         if samples.len() > SAMPLES {
             samples.pop_front();
@@ -173,6 +188,23 @@ impl Traffic {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_since_the_last_sample_is_an_interval_too() {
+        let traffic = Traffic::watched(&opentelemetry::global::meter("test"));
+        for refused in [true, false] {
+            traffic.began();
+            traffic.request(refused);
+        }
+        let counts = || traffic.intervals().iter().map(|it| (it.requests, it.refusals)).collect::<Vec<_>>();
+        assert_eq!(counts(), [(2, 1)], "before the first look, too");
+        traffic.sample(Instant::now());
+        traffic.began();
+        traffic.request(true);
+        assert_eq!(counts(), [(2, 1), (1, 1)]);
+        traffic.sample(Instant::now());
+        assert_eq!(counts(), [(2, 1), (1, 1)], "none of it is counted twice");
+    }
 
     #[test]
     fn what_came_between_two_looks_is_in_one_interval_and_ten_minutes_are_kept() {

@@ -71,7 +71,7 @@ pub(super) fn status(state: &State, filter: &Filter) -> Markup {
     let title = format!("{} – {}", verdict.headline(), state.node);
     let main = html! {
         (verdict::section(&verdict, state))
-        (traffic::section(&state.traffic, state.now))
+        (traffic::section(&state.traffic, state.started_at, state.now))
         (workloads::section(state, filter))
         (refusals::section(state, filter))
         (plugins::section(state))

@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use super::{
     columns,
-    words::{counted, number},
+    words::{counted, number, span_between},
 };
 use crate::admin::state::TrafficState;
 
@@ -38,6 +38,8 @@ struct Step {
 }
 
 struct Plot {
+    /// What is known is of this time, such as `the last 10 minutes`. None: nothing is known.
+    period: Option<String>,
     steps: Vec<Step>,
     /// Of the axis: requests a second.
     top: f64,
@@ -47,8 +49,8 @@ struct Plot {
     minutes: Vec<Count>,
 }
 
-pub(super) fn section(traffic: &[TrafficState], now: SystemTime) -> Markup {
-    let plot = Plot::of(traffic, now);
+pub(super) fn section(traffic: &[TrafficState], started_at: SystemTime, now: SystemTime) -> Markup {
+    let plot = Plot::of(traffic, started_at, now);
     html! {
         section #traffic aria-labelledby="traffic-title" {
             h2 #traffic-title { "Traffic" }
@@ -71,8 +73,13 @@ pub(super) fn section(traffic: &[TrafficState], now: SystemTime) -> Markup {
 }
 
 impl Plot {
-    fn of(traffic: &[TrafficState], now: SystemTime) -> Self {
+    fn of(traffic: &[TrafficState], started_at: SystemTime, now: SystemTime) -> Self {
+        let period = match now.duration_since(started_at) {
+            Ok(up) if up >= WINDOW => format!("the last {MINUTES} minutes"),
+            _ => format!("the {} since the start", span_between(started_at, now)),
+        };
         let mut plot = Self {
+            period: (!traffic.is_empty()).then_some(period),
             steps: Vec::new(),
             top: 1.0,
             peak: 0.0,
@@ -88,9 +95,10 @@ impl Plot {
                 .and_then(|end| now.duration_since(end).ok())
                 .unwrap_or_default();
             let minute = usize::try_from(age.as_secs() / 60).ok().and_then(|minute| plot.minutes.get_mut(minute));
-            let (Some(minute), Some(step)) = (minute, Step::of(&count, age, sample.seconds)) else { continue };
+            let Some(minute) = minute else { continue };
             minute.add(count);
             plot.total.add(count);
+            let Some(step) = Step::of(&count, age, sample.seconds) else { continue };
             plot.peak = plot.peak.max(step.requests);
             plot.top = plot.top.max(step.requests).max(step.hits).max(step.refusals);
             plot.steps.push(step);
@@ -101,16 +109,17 @@ impl Plot {
 
     fn summary(&self) -> String {
         let Count { requests, hits, refusals } = self.total;
-        if self.steps.is_empty() {
+        let Some(period) = &self.period else {
             return "Nothing is counted yet: the first sample comes some seconds after the start.".to_owned();
-        }
+        };
         if requests == 0 {
-            return "No pod has asked in the last 10 minutes.".to_owned();
+            return format!("No pod has asked in {period}.");
         }
+        // Of what came within less than a second there is no rate.
+        let peak = if self.peak > 0.0 { format!(", at most {} a second", rate(self.peak)) } else { String::new() };
         format!(
-            "In the last 10 minutes {}, at most {} a second; {} answered with a credential that was held, {} refused.",
+            "In {period} {}{peak}; {} answered with a credential that was held, {} refused.",
             counted(requests, "request", "requests"),
-            rate(self.peak),
             number(hits),
             number(refusals),
         )
@@ -126,7 +135,7 @@ impl Count {
 }
 
 impl Step {
-    /// None of an interval without length.
+    /// None of an interval of less than a second.
     fn of(count: &Count, age: Duration, seconds: u64) -> Option<Self> {
         let each = |n: u64| n as f64 / seconds as f64;
         let place = |ago: f64| ((1.0 - ago / WINDOW.as_secs_f64()) * WIDTH).clamp(0.0, WIDTH).round();
@@ -248,15 +257,34 @@ mod tests {
         TrafficState { at, seconds, requests, hits: requests / 2, refusals: requests / 10 }
     }
 
+    /// Of a gateway that has been up for an hour.
+    fn of(samples: &[TrafficState]) -> Plot {
+        Plot::of(samples, now() - Duration::from_secs(3_600), now())
+    }
+
+    #[test]
+    fn what_came_within_less_than_a_second_is_counted_and_has_no_rate() {
+        let plot = of(&[sample(300, 5, 20), sample(0, 0, 10)]);
+        assert_eq!((plot.total.requests, plot.total.refusals, plot.steps.len()), (30, 3, 1));
+        assert!(of(&[sample(0, 0, 10)]).summary().contains("10 requests; 5 answered"));
+    }
+
+    #[test]
+    fn a_gateway_that_just_started_claims_no_ten_minutes() {
+        let plot = |requests| Plot::of(&[sample(5, 5, requests)], now() - Duration::from_secs(41), now());
+        assert_eq!(plot(0).summary(), "No pod has asked in the 41 s since the start.");
+        assert!(plot(10).summary().starts_with("In the 41 s since the start 10 requests, at most 2.0 a second;"));
+    }
+
     #[test]
     fn without_a_sample_there_is_a_sentence_and_no_plot() {
-        let page = section(&[], now()).into_string();
+        let page = section(&[], now(), now()).into_string();
         assert!(page.contains("Nothing is counted yet") && !page.contains("<svg"), "{page}");
     }
 
     #[test]
     fn one_sample_is_a_line() {
-        let plot = Plot::of(&[sample(10, 5, 20)], now());
+        let plot = of(&[sample(10, 5, 20)]);
         assert_eq!(plot.steps, [Step { from: 1180.0, to: 1190.0, requests: 4.0, hits: 2.0, refusals: 0.4 }]);
         assert_eq!((plot.top, plot.peak), (4.0, 4.0));
         assert_eq!(line(&plot.steps, plot.top, |step| step.requests), "M1180 0H1190");
@@ -266,7 +294,7 @@ mod tests {
     #[test]
     fn a_quiet_time_is_one_line_on_the_axis() {
         let quiet: Vec<_> = (1..=120).rev().map(|n| sample(n * 5, 5, 0)).collect();
-        let plot = Plot::of(&quiet, now());
+        let plot = of(&quiet);
         assert_eq!((plot.top, plot.summary().as_str()), (1.0, "No pod has asked in the last 10 minutes."));
         let drawn = line(&plot.steps, plot.top, |step| step.requests);
         assert!(drawn.starts_with("M0 200H10H20") && !drawn.contains('V'), "{drawn}");
@@ -276,15 +304,15 @@ mod tests {
     #[test]
     fn an_interval_without_length_from_the_future_or_too_long_ago_divides_nothing() {
         let odd = [sample(5, 0, 7), sample(3_600, 5, 7), sample(700, 5, 7)];
-        assert!(Plot::of(&odd, now()).steps.is_empty());
+        assert!(of(&odd).steps.is_empty());
         let ahead = TrafficState { at: now() + Duration::from_secs(60), ..sample(0, 5, u64::MAX) };
-        let plot = Plot::of(&[ahead], now());
+        let plot = of(&[ahead]);
         assert!(plot.top.is_finite() && plot.steps.iter().all(|step| step.to == WIDTH));
     }
 
     #[test]
     fn a_gap_between_samples_is_a_gap_in_the_line() {
-        let plot = Plot::of(&[sample(300, 5, 5), sample(295, 5, 5), sample(100, 5, 5)], now());
+        let plot = of(&[sample(300, 5, 5), sample(295, 5, 5), sample(100, 5, 5)]);
         assert_eq!(line(&plot.steps, plot.top, |step| step.requests), "M600 0H610H620M1000 0H1010");
     }
 
@@ -296,7 +324,7 @@ mod tests {
     #[test]
     fn minutes_of_the_table_sum_up_to_the_total() {
         let busy: Vec<_> = (1..=120).rev().map(|n| sample(n * 5, 5, n)).collect();
-        let plot = Plot::of(&busy, now());
+        let plot = of(&busy);
         let mut sum = Count::default();
         plot.minutes.iter().for_each(|count| sum.add(*count));
         assert_eq!(sum, plot.total);

@@ -87,6 +87,21 @@ async fn state_tells_who_has_what_and_explain_why() {
     }
 }
 
+#[tokio::test]
+async fn a_refusal_is_counted_in_the_traffic_of_the_very_page_that_lists_it() {
+    let gateway = gateway().await;
+    assert_eq!(get(&gateway, VISITOR, CREDENTIAL).await.status, 403);
+    // The request's record ends with its answer, on the gateway's side.
+    until_metric(&gateway, "metagate_refusals_total{reason=\"denied\"} 1").await;
+    let page = look(&gateway, "/").await.text();
+    let (_, traffic) = page.split_once("id=\"traffic-title\"").unwrap();
+    let (traffic, _) = traffic.split_once("</section>").unwrap();
+    assert!(traffic.contains("1 request") && traffic.contains("1 refused"), "{traffic}");
+    for claim in ["No pod has asked", "Nothing is counted", "last 10 minutes"] {
+        assert!(!traffic.contains(claim), "{claim}, seconds after the start: {traffic}");
+    }
+}
+
 /// Issues to everybody but those with an external id.
 struct NoPartners;
 
