@@ -28,6 +28,7 @@ pub mod discovery;
 // Saying: records and metrics, Events, and every way to say no.
 pub mod telemetry;
 pub mod events;
+pub mod remedy;
 pub mod refusal;
 
 // Who asks.

@@ -1,9 +1,8 @@
 //! "Why was my pod denied?", answered.
 
 mod asked;
-mod next_step;
 
-pub use next_step::NextStep;
+pub use crate::remedy::NextStep;
 
 use std::{
     sync::Arc,
@@ -20,6 +19,7 @@ use crate::{
     interest::Interest,
     policy::{Decision, Grant, Outcome, Policy, Principal, Rules, Step},
     refusal::Refusal,
+    remedy,
     workload::Workload,
 };
 
@@ -162,7 +162,7 @@ impl Explanation {
         self.status = refusal.as_ref().map_or(200, |refusal| refusal.status().as_u16());
         self.reason = refusal.map(|refusal| refusal.cause().unwrap_or_else(|| refusal.text()));
         self.role_arn = decision.role.as_ref().map(ToString::to_string);
-        self.next_step = next_step::of_decision(workload, decision, rules);
+        self.next_step = remedy::of_decision(workload, decision, rules);
     }
 
     fn tell_grant(&mut self, workload: &Workload, grant: &Grant, keeping: &Keeping, now: SystemTime) {
@@ -170,7 +170,7 @@ impl Explanation {
         self.role_arn = Some(role.arn.to_string());
         self.session_name = Some(role.session_name.to_string());
         self.source = Some(role.source.to_string());
-        self.next_step = next_step::of_source(workload, grant, keeping);
+        self.next_step = remedy::of_source(workload, grant, keeping);
         self.credential = Life::of(keeping, now);
     }
 

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Keeping;
 use crate::{
     config::PluginCode,
     credential::FaultClass,
     events::trust,
+    explain::Keeping,
     plugin::Plugin,
     policy::{Decision, Denial, Grant, Rejection, Rules, Said},
     workload::Workload,
@@ -20,7 +20,7 @@ pub struct NextStep {
 }
 
 impl NextStep {
-    pub(super) fn say(say: impl Into<String>) -> Self {
+    pub(crate) fn say(say: impl Into<String>) -> Self {
         Self { say: say.into(), command: None }
     }
 
@@ -29,7 +29,7 @@ impl NextStep {
     }
 }
 
-pub(super) fn of_decision(workload: &Workload, decision: &Decision, rules: &Rules) -> Option<NextStep> {
+pub(crate) fn of_decision(workload: &Workload, decision: &Decision, rules: &Rules) -> Option<NextStep> {
     Some(match decision.outcome.rejection()? {
         Rejection::NoRole => {
             let reader = rules.plugins.iter().find(|plugin| is_builtin_named(plugin, "annotations"));
@@ -157,7 +157,7 @@ fn annotate_pod(workload: &Workload, key: &str) -> String {
 }
 
 /// Policy has granted the role, but AWS gives no credentials for it.
-pub(super) fn of_source(workload: &Workload, grant: &Grant, keeping: &Keeping) -> Option<NextStep> {
+pub(crate) fn of_source(workload: &Workload, grant: &Grant, keeping: &Keeping) -> Option<NextStep> {
     if keeping.held.is_some() {
         return None;
     }

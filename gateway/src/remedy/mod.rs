@@ -1,0 +1,6 @@
+//! What mends a failure.
+
+mod rejection;
+
+pub use rejection::NextStep;
+pub(crate) use rejection::{of_decision, of_source};
