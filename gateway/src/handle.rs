@@ -1,6 +1,6 @@
 //! The life of a request. The only file that knows the order of the stages.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, request::Parts};
@@ -9,15 +9,15 @@ use opentelemetry::context::FutureExt;
 
 use crate::{
     caller::{Origin, identify, standing},
-    catalogue::{AllowList, Catalogue},
+    catalogue::{AllowList, Catalogue, Resolved},
     clock::Clock,
     config::TokenMode,
     credential::Credentials,
     dialect::{Answer, Ask, Hosts, imds},
     lifecycle::Configuration,
-    policy::{Granted, Policy, Rejected, Rejection},
+    policy::{Granted, Policy},
     refusal::{Refusal, Refused},
-    relay::{Relay, RelayError},
+    relay::Relay,
     roster::{Entry, Feed, Standing},
     session::{Keyring, Session, Token, Ttl},
     telemetry::{Protocol, Record, Telemetry},
@@ -145,46 +145,24 @@ impl Gateway {
 
     /// An entry of the catalogue that configuration and plugins admit, or the listing of a directory.
     async fn metadata(&self, caller: &Entry, segments: &[&str]) -> Result<Answer, Refused> {
-        if let Some(entry) = Catalogue::find(segments).filter(|entry| self.allow.admits(entry)) {
-            self.policy.admit(caller.principal(), entry.path()).await?;
-            return Ok(Answer::Document(self.relay.get(&entry).await.map_err(Refusal::from)?));
-        }
-        let own: &[&str] = match segments {
-            [] => &["meta-data"],
-            ["meta-data"] => &["iam/"],
-            ["meta-data", "iam"] => &["info", "security-credentials/"],
-            _ => &[],
-        };
-        let listed = match self.relay.list(segments, &self.allow).await {
-            Ok(names) => self.admitted(caller, segments, names).await?,
-            Err(RelayError::NotFound { .. }) if !own.is_empty() => Vec::new(),
-            Err(error) => return Err(Refusal::from(error).into()),
-        };
-        let shows_own = match (segments, self.policy.grant(caller.principal()).await) {
-            ([], _) | (_, Ok(_)) => true,
-            // The directory of what this pod may not have says why; the one above it only leaves it out.
-            (["meta-data", "iam"], Err(rejected)) => return Err(rejected.into()),
-            (_, Err(_)) => false,
-        };
-        let own = own.iter().filter(|_| shows_own).map(|name| (*name).to_owned());
-        let names: BTreeSet<String> = listed.into_iter().chain(own).collect();
-        if names.is_empty() {
-            Err(Refusal::NoSuchPath.into())
-        } else {
-            Ok(Answer::Listing(names.into_iter().collect()))
-        }
-    }
-
-    /// The names that plugins let this workload read: a listing tells as much as what it lists.
-    async fn admitted(&self, caller: &Entry, segments: &[&str], names: Vec<String>) -> Result<Vec<String>, Refused> {
-        let mut admitted = Vec::new();
-        for name in names {
-            match self.policy.admit(caller.principal(), &Catalogue::path_of(segments, &name)).await {
-                Ok(()) => admitted.push(name),
-                Err(Rejected { rejection: Rejection::Denied(_), .. }) => {}
-                Err(rejected) => return Err(rejected.into()),
+        match Catalogue::resolve(segments, &self.allow) {
+            Resolved::Entry(entry) => {
+                self.policy.admit(caller.principal(), entry.path()).await?;
+                Ok(Answer::Document(self.relay.get(&entry).await.map_err(Refusal::from)?))
             }
+            Resolved::Directory(directory) => {
+                let listed = match directory.listing() {
+                    Some(listing) => self.relay.list(listing, &self.allow).await.map_err(Refusal::from)?,
+                    None => Vec::new(),
+                };
+                let names = self.policy.list(caller.principal(), &directory, listed).await?;
+                if names.is_empty() {
+                    Err(Refusal::NoSuchPath.into())
+                } else {
+                    Ok(Answer::Listing(names.into_iter().collect()))
+                }
+            }
+            Resolved::NotAllowed(_) | Resolved::Unknown => Err(Refusal::NoSuchPath.into()),
         }
-        Ok(admitted)
     }
 }

@@ -7,12 +7,14 @@ mod allow;
 mod entry;
 mod names;
 mod path;
+mod resolve;
 mod table;
 mod wildcard;
 
 pub use allow::{AllowError, AllowFault, AllowList, DEFAULT};
 pub use entry::{Catalogue, Entry, Listing, NodeListing};
 pub use path::{CanonicalPath, PathError};
+pub use resolve::{Directory, Own, Resolved};
 
 pub(crate) use names::known_names;
 pub(crate) use table::Freshness;

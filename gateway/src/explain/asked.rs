@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::NextStep;
 use crate::{
-    catalogue::{AllowList, Catalogue},
+    catalogue::{AllowList, Catalogue, Directory, Own, Resolved},
     dialect::{Ask, imds},
     refusal::Refusal,
 };
@@ -13,11 +13,11 @@ use crate::{
 pub(super) enum Asked {
     /// The pod's role, or the credential of the role that is named so.
     Role(Option<String>),
-    /// An entry that the configuration admits, by its path below a version.
+    /// An entry that `imds.allow` admits, by its path below a version.
     Entry(String),
-    /// Versions, or a directory that has something: whoever asks is answered with the names that plugins let them read. Which
-    /// those are is not looked into; where there are none, a pod gets 404.
-    Listing,
+    Directory(Directory),
+    /// The service's versions, which every pod may list.
+    Versions,
     Nowhere(Nowhere),
 }
 
@@ -39,7 +39,7 @@ impl Asked {
         match imds::ask(&path) {
             Ok(Ask::RoleName | Ask::InstanceProfile) => Self::Role(None),
             Ok(Ask::Credential { role, .. }) => Self::Role(Some(role.into_owned())),
-            Ok(Ask::Versions | Ask::MintToken(_)) => Self::Listing,
+            Ok(Ask::Versions | Ask::MintToken(_)) => Self::Versions,
             Ok(Ask::Metadata(segments)) => {
                 Self::of_metadata(&segments.iter().map(|segment| &**segment).collect::<Vec<_>>(), allow)
             }
@@ -51,17 +51,17 @@ impl Asked {
     }
 
     fn of_metadata(segments: &[&str], allow: &AllowList) -> Self {
-        match Catalogue::find(segments) {
-            Some(entry) if allow.admits(&entry) => Self::Entry(entry.path().to_owned()),
-            Some(entry) => Self::Nowhere(Nowhere {
+        match Catalogue::resolve(segments, allow) {
+            Resolved::Entry(entry) => Self::Entry(entry.path().to_owned()),
+            // What the gateway lists there is the pod's role, which is named further down.
+            Resolved::Directory(directory) if matches!(directory.own(), Own::OfRole(_)) => Self::Role(None),
+            Resolved::Directory(directory) => Self::Directory(directory),
+            Resolved::NotAllowed(entry) => Self::Nowhere(Nowhere {
                 refusal: Refusal::NoSuchPath,
                 reason: format!("{entry} is not in imds.allow"),
                 next_step: Some(NextStep::say(format!("add \"{entry}\" to imds.allow"))),
             }),
-            // What the gateway lists there is the pod's role, which is named further down.
-            None if segments == ["meta-data", "iam"] => Self::Role(None),
-            None if Catalogue::listing(segments, allow).is_some() => Self::Listing,
-            None => Self::Nowhere(Nowhere {
+            Resolved::Unknown => Self::Nowhere(Nowhere {
                 refusal: Refusal::NoSuchPath,
                 reason: format!("{} is not a path that any pod may read", segments.join("/")),
                 next_step: None,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use self::asked::{Asked, Nowhere};
 use crate::{
-    catalogue::AllowList,
+    catalogue::{AllowList, Directory, Listing},
     clock::rfc3339,
     credential::{Credential, KeyState},
     interest::Interest,
@@ -38,7 +38,7 @@ pub struct Explanation {
     pub asked: Option<String>,
     /// Each plugin's answer, in order.
     pub steps: Vec<Answer>,
-    /// `granted`, `admitted`, `no-role`, `denied`, `failed`, …
+    /// `granted`, `admitted`, or the label of the refusal, as logs and metrics have it: `no-role`, `denied`, …
     pub outcome: String,
     /// What a pod's request would be answered with.
     pub status: u16,
@@ -123,10 +123,10 @@ impl Explanation {
                 let decision = policy.explain(principal, Some(&path)).await;
                 explanation.tell(workload, &decision, &rules);
             }
-            Asked::Listing => {}
+            Asked::Directory(directory) => explanation.tell_listing(policy, principal, &directory).await,
+            Asked::Versions => {}
             Asked::Nowhere(Nowhere { refusal, reason, next_step }) => {
-                explanation.outcome = refusal.label().to_owned();
-                (explanation.status, explanation.reason) = (refusal.status().as_u16(), Some(reason));
+                explanation.refuse(&refusal, Some(reason));
                 explanation.next_step = next_step;
             }
         }
@@ -156,13 +156,40 @@ impl Explanation {
     }
 
     fn tell(&mut self, workload: &Workload, decision: &Decision, rules: &Rules) {
-        let refusal = decision.outcome.rejection().cloned().map(Refusal::from);
         self.steps = decision.steps.iter().map(Answer::from).collect();
-        self.outcome = decision.outcome.label().to_owned();
-        self.status = refusal.as_ref().map_or(200, |refusal| refusal.status().as_u16());
-        self.reason = refusal.map(|refusal| refusal.cause().unwrap_or_else(|| refusal.text()));
+        match decision.outcome.rejection() {
+            None => self.outcome = decision.outcome.label().to_owned(),
+            Some(rejection) => self.refuse(&Refusal::from(rejection.clone()), None),
+        }
         self.role_arn = decision.role.as_ref().map(ToString::to_string);
         self.next_step = remedy::of_decision(workload, decision, rules);
+    }
+
+    /// Which names the node has where they differ from instance to instance is not asked for: then plugins are not either.
+    async fn tell_listing(&mut self, policy: &Policy, principal: Principal<'_>, directory: &Directory) {
+        let listed = match directory.listing() {
+            Some(Listing::Node(_)) => {
+                let reason = "only the node knows these names; a pod gets 404 where there is none that plugins admit";
+                self.reason = Some(reason.to_owned());
+                return;
+            }
+            Some(Listing::Names(names)) => names.clone(),
+            None => Vec::new(),
+        };
+        match policy.explain_list(principal, directory, listed).await {
+            Ok(names) if names.is_empty() => {
+                self.refuse(&Refusal::NoSuchPath, Some("there is nothing in it that this pod may read".to_owned()));
+            }
+            Ok(_) => {}
+            Err(rejected) => self.refuse(&rejected.rejection.into(), None),
+        }
+    }
+
+    /// As a pod's request is refused. Without a reason it is the refusal's own.
+    fn refuse(&mut self, refusal: &Refusal, reason: Option<String>) {
+        self.outcome = refusal.label().to_owned();
+        self.status = refusal.status().as_u16();
+        self.reason = reason.or_else(|| refusal.cause()).or_else(|| Some(refusal.text()));
     }
 
     fn tell_grant(&mut self, workload: &Workload, grant: &Grant, keeping: &Keeping, now: SystemTime) {
@@ -176,9 +203,7 @@ impl Explanation {
 
     fn judge_role(&mut self, asked: Option<&str>, own: &crate::role::RoleArn) {
         if let Some(asked) = asked.filter(|asked| !own.is_named_by(asked)) {
-            self.outcome = "other-role".into();
-            self.status = 404;
-            self.reason = Some(format!("the pod asks for {asked}, but its role is {own}"));
+            self.refuse(&Refusal::OtherRole, Some(format!("the pod asks for {asked}, but its role is {own}")));
             let say = "change the pod's role annotation, or ask for the role that the service lists";
             self.next_step = Some(NextStep::say(say));
         }

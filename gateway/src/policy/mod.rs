@@ -10,6 +10,7 @@ mod evaluation;
 mod fairness;
 mod grant;
 mod inputs;
+mod listing;
 mod queue;
 mod role;
 mod rules;

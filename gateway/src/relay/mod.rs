@@ -40,7 +40,7 @@ use tokio::{
 };
 
 use crate::{
-    catalogue::{AllowList, Catalogue, Entry, Listing},
+    catalogue::{AllowList, Entry, Listing},
     config::{self, ImdsEndpoint},
 };
 use hold::{Held, Lives};
@@ -116,19 +116,17 @@ impl Relay {
         }
     }
 
-    /// The names in the directory at these segments below `/latest/` that `allow` admits. Asks the node only where the
-    /// names differ from instance to instance.
+    /// The names of a directory that `allow` admits. Asks the node only where they differ from instance to instance.
     ///
     /// # Errors
-    /// `NotFound` where there is no such directory, or nothing in it is admitted.
-    pub async fn list(&self, segments: &[&str], allow: &AllowList) -> Result<Vec<String>, RelayError> {
-        let not_found = || RelayError::NotFound { path: segments.join("/").escape_debug().to_string() };
-        match Catalogue::listing(segments, allow).ok_or_else(not_found)? {
-            Listing::Names(names) => Ok(names),
+    /// `NotFound` where the node has no such directory, or nothing in it that is admitted.
+    pub async fn list(&self, listing: &Listing, allow: &AllowList) -> Result<Vec<String>, RelayError> {
+        match listing {
+            Listing::Names(names) => Ok(names.clone()),
             Listing::Node(listing) => {
-                let document = self.get(&listing.entry()).await?;
-                let names = listing.names(&document.body, allow);
-                if names.is_empty() { Err(not_found()) } else { Ok(names) }
+                let entry = listing.entry();
+                let names = listing.names(&self.get(&entry).await?.body, allow);
+                if names.is_empty() { Err(RelayError::NotFound { path: entry.to_string() }) } else { Ok(names) }
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
+use crate::catalogue::Catalogue;
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -260,7 +261,8 @@ async fn following_listings_finds_exactly_what_is_admitted() {
         let mut directories = vec![String::new()];
         while let Some(directory) = directories.pop() {
             let segments: Vec<_> = directory.split('/').filter(|segment| !segment.is_empty()).collect();
-            for name in relay.list(&segments, &allow).await.unwrap_or_default() {
+            let Some(listing) = Catalogue::listing(&segments, &allow) else { continue };
+            for name in relay.list(&listing, &allow).await.unwrap_or_default() {
                 let path = Catalogue::path_of(&segments, &name);
                 match Catalogue::find(&path.split('/').collect::<Vec<_>>()) {
                     Some(entry) if relay.get(&entry).await.is_ok() => found.push(entry.to_string()),

@@ -18,13 +18,13 @@ pub(super) enum Tone {
 }
 
 impl Tone {
-    /// Of a policy decision's outcome; None before the first.
+    /// Of a policy decision's outcome, or of what `explain` says of a request; None before the first.
     pub(super) fn of_outcome(outcome: Option<&str>) -> Self {
         match outcome {
             None => Self::Wait,
             Some("granted" | "admitted") => Self::Good,
             Some("denied" | "other-role" | "no-such-path") => Self::No,
-            Some("failed" | "base-unknown" | "relisting") => Self::Fault,
+            Some("failed" | "plugin-failed" | "base-unknown" | "relisting" | "overtaken") => Self::Fault,
             Some(_) => Self::Plain,
         }
     }

@@ -424,7 +424,7 @@ pub(in crate::admin) fn failed_explanation() -> Explanation {
                 ..answer("team-role", "authorize", "trapped: wasm `unreachable` instruction executed")
             },
         ],
-        outcome: "failed".into(),
+        outcome: "plugin-failed".into(),
         status: 503,
         reason: Some("plugin team-role: trapped: wasm `unreachable` instruction executed".into()),
         role_arn: Some(arn("refunds")),

@@ -5,7 +5,7 @@ use metagate_testkit::{
     imds::{NODE_SECRET, Received},
 };
 
-use super::*;
+use super::{admin::look, *};
 
 async fn before(imds: &FakeImds, allow: &str) -> TestGateway {
     setup().imds(imds).set("imds.allow", allow).start().await.unwrap()
@@ -161,6 +161,62 @@ async fn listings_name_what_this_pod_may_see() {
     }
     let versions = get(&usual, CHECKOUT, "/").await.text();
     assert!(versions.starts_with("1.0\n2007-01-19\n") && versions.ends_with("\nlatest"), "{versions}");
+}
+
+/// The status of a pod's own request, beside the one that `explain` tells for it.
+async fn both(gateway: &TestGateway, address: Ipv4Addr, pod: &str, path: &str) -> (u16, u64) {
+    let explained = look(gateway, &format!("/api/v1/explain?pod={pod}&path={path}")).await;
+    let explained: serde_json::Value = serde_json::from_slice(&explained.body).unwrap();
+    (get(gateway, address, path).await.status, explained["status"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn explain_tells_the_status_that_a_request_gets() {
+    let imds = FakeImds::start().await.unwrap();
+    imds.put("dynamic/instance-identity/document", "{}");
+    for allow in [USUAL, "[]", r#"["instance-id", "user-data", "tags", "dynamic/instance-identity/document"]"#] {
+        let gateway = before(&imds, allow).await;
+        for (address, pod) in
+            [(CHECKOUT, "payments/checkout-0"), (VISITOR, "guests/visitor-0"), (IDLE, "payments/idle-0")]
+        {
+            for path in [
+                "/",
+                "/latest",
+                "/latest/",
+                "/2021-03-23/",
+                "/latest/meta-data",
+                "/latest/meta-data/",
+                "//latest//meta-data//",
+                "/latest/meta-data/iam",
+                "/latest/meta-data/iam/",
+                "/latest/meta-data/iam/x",
+                "/latest/meta-data/iam/info",
+                "/latest/meta-data/iam/security-credentials",
+                "/latest/meta-data/iam/security-credentials/",
+                "/latest/meta-data/iam/security-credentials/payments-checkout",
+                "/latest/meta-data/iam/security-credentials/payments-reporting",
+                "/latest/meta-data/iam/security-credentials-extended/payments-checkout/",
+                "/latest/meta-data/placement",
+                "/latest/meta-data/placement/region",
+                "/latest/meta-data/placement/region/x",
+                "/latest/meta-data/spot/",
+                "/latest/meta-data/mac",
+                "/latest/meta-data/tags/",
+                "/latest/meta-data/tags/instance/",
+                "/latest/meta-data/tags/instance/Name",
+                "/latest/dynamic/",
+                "/latest/dynamic/instance-identity/document",
+                "/latest/user-data",
+                "/latest/api",
+                "/latest/api/token",
+                "/1999-01-01/meta-data",
+                "/latest/meta-data/../user-data",
+            ] {
+                let (asked, explained) = both(&gateway, address, pod, path).await;
+                assert_eq!(u64::from(asked), explained, "{allow} {pod} {path}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

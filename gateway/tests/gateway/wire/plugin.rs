@@ -8,7 +8,7 @@ use metagate::{
 use metagate_plugin_artifacts::testing::HOSTILE;
 use metagate_testkit::FakeSource;
 
-use super::*;
+use super::{admin::look, *};
 
 const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
 
@@ -50,6 +50,24 @@ async fn a_plugin_that_fails_on_paths_fails_listings_too_and_nothing_else() {
         assert_eq!(get(&gateway, CHECKOUT, path).await.status, 503, "{path}");
     }
     assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 200);
+}
+
+#[tokio::test]
+async fn explain_tells_the_status_of_a_listing_that_plugins_deny_or_fail_on() {
+    for (deed, pod, address, path, status) in [
+        ("deny", "payments/checkout-0", CHECKOUT, "/latest/meta-data/", 200),
+        ("deny", "payments/idle-0", IDLE, "/latest/meta-data/", 404),
+        ("deny", "payments/checkout-0", CHECKOUT, "/latest/meta-data/placement/", 404),
+        ("deny", "payments/checkout-0", CHECKOUT, "/latest/meta-data/iam/", 200),
+        ("trap", "payments/checkout-0", CHECKOUT, "/latest/meta-data/", 503),
+        ("trap", "payments/checkout-0", CHECKOUT, "/latest/meta-data/iam/", 200),
+    ] {
+        let gateway = on_paths(deed).await;
+        assert_eq!(get(&gateway, address, path).await.status, status, "{deed} {pod} {path}");
+        let explained = look(&gateway, &format!("/api/v1/explain?pod={pod}&path={path}")).await;
+        let explained: serde_json::Value = serde_json::from_slice(&explained.body).unwrap();
+        assert_eq!(explained["status"], status, "{deed} {pod} {path}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,86 @@
+//! Which names of a metadata directory a workload sees: a listing tells as much as what it lists.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Policy, Principal, Rejected, Rejection};
+use crate::catalogue::{Directory, Own};
+
+/// How each question is decided.
+#[derive(Clone, Copy)]
+enum Decided {
+    /// As a request's are: remembered, and counted where it was worked out.
+    ForRequest,
+    /// Anew, and counted nowhere.
+    ToExplain,
+}
+
+impl Policy {
+    /// Of `listed`, the directory's names in the catalogue, those that plugins let `principal` read, and the gateway's own.
+    /// Where there are none, there is no such directory for this workload.
+    pub async fn list(
+        &self,
+        principal: Principal<'_>,
+        directory: &Directory,
+        listed: Vec<String>,
+    ) -> Result<BTreeSet<String>, Rejected> {
+        self.seen(principal, directory, listed, Decided::ForRequest).await
+    }
+
+    /// The same, worked out anew and not counted.
+    pub async fn explain_list(
+        &self,
+        principal: Principal<'_>,
+        directory: &Directory,
+        listed: Vec<String>,
+    ) -> Result<BTreeSet<String>, Rejected> {
+        self.seen(principal, directory, listed, Decided::ToExplain).await
+    }
+
+    async fn seen(
+        &self,
+        principal: Principal<'_>,
+        directory: &Directory,
+        listed: Vec<String>,
+        decided: Decided,
+    ) -> Result<BTreeSet<String>, Rejected> {
+        let mut names = BTreeSet::new();
+        for name in listed {
+            match self.judge(principal, Some(&directory.path_of(&name)), decided).await {
+                Ok(()) => {
+                    names.insert(name);
+                }
+                Err(Rejected { rejection: Rejection::Denied(_), .. }) => {}
+                Err(rejected) => return Err(rejected),
+            }
+        }
+        match directory.own() {
+            Own::Nothing => {}
+            Own::ForEveryPod(name) => {
+                names.insert(name.to_owned());
+            }
+            Own::ForPodsWithRole(name) => {
+                names.extend(self.judge(principal, None, decided).await.ok().map(|()| name.to_owned()));
+            }
+            Own::OfRole(own) => {
+                self.judge(principal, None, decided).await?;
+                names.extend(own.map(str::to_owned));
+            }
+        }
+        Ok(names)
+    }
+
+    /// Whether the workload may read a path, or for None whether it has a role.
+    async fn judge(&self, principal: Principal<'_>, path: Option<&str>, decided: Decided) -> Result<(), Rejected> {
+        match (decided, path) {
+            (Decided::ForRequest, Some(path)) => self.admit(principal, path).await,
+            (Decided::ForRequest, None) => self.grant(principal).await.map(|_| ()),
+            (Decided::ToExplain, path) => {
+                let decision = Arc::new(self.explain(principal, path).await);
+                match decision.outcome.rejection().cloned() {
+                    Some(rejection) => Err(Rejected { rejection, decision }),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
