@@ -31,7 +31,7 @@ use crate::{
     credential::{KeeperHandle, KeyState},
     explain::{Explanation, Keeping, Question},
     handle::Gateway,
-    lifecycle::Readiness,
+    lifecycle::{Part, Readiness},
     policy::Grant,
     roster::Entry,
 };
@@ -138,7 +138,7 @@ impl Admin {
                     text(StatusCode::OK, format!("ok\nthe last reload was refused: {}\n", refused.sentence()))
                 }
             },
-            waits_for => text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", waits_for.join(", "))),
+            waits_for => text(StatusCode::SERVICE_UNAVAILABLE, format!("waiting for: {}\n", labels(waits_for))),
         }
     }
 
@@ -206,6 +206,10 @@ impl Admin {
         Explanation::of(&gateway.policy, &gateway.allow, entry.principal(), question, keeping, gateway.clock.now())
             .await
     }
+}
+
+fn labels(parts: &[Part]) -> String {
+    parts.iter().map(|part| part.label()).collect::<Vec<_>>().join(", ")
 }
 
 #[derive(serde::Deserialize)]

@@ -17,6 +17,7 @@ use crate::{
     plugin::{Plugin, digest_hex},
     policy::{POLICY, Step, Tallied},
     refusal::Refusal,
+    remedy,
     roster::Entry,
     telemetry::{self, Interval, SourceHealth},
 };
@@ -82,6 +83,7 @@ impl Admin {
         let status = Status::look(&self.gateway.redirect_status)?;
         Some(RedirectState {
             present: status.present && !status.is_stale(now),
+            stale: status.is_stale(now),
             redirected_connections: status.redirected_connections,
             foreign_rules: status.foreign_rules.iter().map(ToString::to_string).collect(),
             error: status.error,
@@ -94,7 +96,7 @@ fn source_state(kind: &'static str, health: SourceHealth, now: SystemTime) -> So
     SourceState {
         kind,
         last_success: health.succeeded.map(|at| moment(at, now)),
-        last_failure: health.failed.map(|(at, class)| SourceFailure { at: moment(at, now), class: class.label() }),
+        last_failure: health.failed.map(|(at, class)| SourceFailure { at: moment(at, now), class }),
     }
 }
 
@@ -144,7 +146,8 @@ impl From<KeyState> for CredentialState {
             session_name: role.session_name.to_string(),
             wanted: state.wanted,
             expires: state.expires_at,
-            last_error: state.last_error.map(|class| class.label()),
+            last_error: state.last_error.as_ref().map(|error| error.class),
+            remedy: state.last_error.as_ref().map(|error| remedy::of_fetch(error, &state.key)),
             next_fetch: state.next_fetch,
         }
     }
@@ -190,7 +193,7 @@ impl PluginState {
             denials: tallied.denials,
             audited: tallied.audited,
             faults: tallied.faults,
-            last_fault: tallied.last_fault.map(|(at, text)| FaultState { at, text }),
+            last_fault: tallied.last_fault.map(|(at, kind, text)| FaultState { at, kind, text }),
             annotations: interest.annotations.written().collect(),
             attributes: interest.attributes.written().collect(),
             labels: interest.labels.written().collect(),

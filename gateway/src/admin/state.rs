@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::clock::rfc3339;
+use crate::{clock::rfc3339, credential::FaultClass, lifecycle::Part, plugin::FaultKind, remedy::Remedy};
 
 #[derive(Serialize)]
 pub(super) struct State {
@@ -17,7 +17,8 @@ pub(super) struct State {
     #[serde(serialize_with = "moment")]
     pub(super) started_at: SystemTime,
     /// Empty: ready.
-    pub(super) waits_for: Vec<&'static str>,
+    #[serde(serialize_with = "labels")]
+    pub(super) waits_for: Vec<Part>,
     pub(super) configuration: ConfigurationState,
     pub(super) roster: RosterState,
     pub(super) source: SourceState,
@@ -75,14 +76,16 @@ pub(super) struct SourceState {
 pub(super) struct SourceFailure {
     #[serde(serialize_with = "moment")]
     pub(super) at: SystemTime,
-    /// Such as `access-denied` or `throttled`.
-    pub(super) class: &'static str,
+    #[serde(serialize_with = "label")]
+    pub(super) class: FaultClass,
 }
 
 #[derive(Serialize)]
 pub(super) struct RedirectState {
     /// As it should be, by somebody's look of the last two minutes.
     pub(super) present: bool,
+    /// Nobody has looked in the last two minutes.
+    pub(super) stale: bool,
     pub(super) checked_at: String,
     pub(super) redirected_connections: u64,
     /// Sentences.
@@ -133,7 +136,10 @@ pub(super) struct CredentialState {
     pub(super) wanted: bool,
     #[serde(serialize_with = "perhaps")]
     pub(super) expires: Option<SystemTime>,
-    pub(super) last_error: Option<&'static str>,
+    #[serde(serialize_with = "perhaps_label")]
+    pub(super) last_error: Option<FaultClass>,
+    /// What mends that.
+    pub(super) remedy: Option<Remedy>,
     #[serde(serialize_with = "perhaps")]
     pub(super) next_fetch: Option<SystemTime>,
 }
@@ -180,6 +186,8 @@ pub(super) struct PluginState {
 pub(super) struct FaultState {
     #[serde(serialize_with = "moment")]
     pub(super) at: SystemTime,
+    #[serde(serialize_with = "kind")]
+    pub(super) kind: FaultKind,
     pub(super) text: String,
 }
 
@@ -224,4 +232,23 @@ fn perhaps<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::O
         Some(at) => moment(at, serializer),
         None => serializer.serialize_none(),
     }
+}
+
+fn label<S: Serializer>(class: &FaultClass, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(class.label())
+}
+
+fn perhaps_label<S: Serializer>(class: &Option<FaultClass>, serializer: S) -> Result<S::Ok, S::Error> {
+    match class {
+        Some(class) => label(class, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn kind<S: Serializer>(kind: &FaultKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(kind.label())
+}
+
+fn labels<S: Serializer>(parts: &[Part], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(parts.iter().map(|part| part.label()))
 }

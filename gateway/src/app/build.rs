@@ -18,7 +18,7 @@ use crate::{
     discovery::Discovery,
     handle::Gateway,
     kubernetes::events::EventSender,
-    lifecycle::{Configuration, Readiness},
+    lifecycle::{Configuration, Part, Readiness},
     limits::{Limits, Room},
     listen::Listener,
     plugin::{self, Host, Plugin},
@@ -32,7 +32,7 @@ use crate::{
 pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
     let clock = parts.clock.unwrap_or_else(Clock::system);
     let readiness = Readiness::default();
-    let unsynced = readiness.wait_for("roster");
+    let unsynced = readiness.wait_for(Part::Roster);
     let cluster = if parts.feed.is_none() { kubernetes::find(config).await? } else { None };
     let roster = if parts.feed.is_none() { Feeder::open(config, cluster.as_ref())? } else { Feeder::Elsewhere };
     let (kubernetes, events) = match &cluster {
@@ -65,7 +65,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
     let (credentials, keeper) = Keeper::spawn(source, settings, clock.clone(), observer);
     let base_for = config.credentials.base_role_arn.is_none().then(|| Arc::clone(&policy));
     let discovery = Discovery::new(Arc::clone(&relay), base_for, awaited);
-    let discovery = discovery.map(|discovery| (readiness.wait_for("node metadata"), discovery));
+    let discovery = discovery.map(|discovery| (readiness.wait_for(Part::NodeMetadata), discovery));
     let gateway = Arc::new(Gateway {
         hosts: Hosts::new(&config.pods.hosts),
         token_mode: config.imds.token,

@@ -70,7 +70,7 @@ fn announce(app: &App) {
         admin = app.admin_address(),
         plugins =
             app.gateway().policy.rules().plugins.iter().map(|plugin| plugin.name()).collect::<Vec<_>>().join(", "),
-        waits_for = app.readiness().waits_for().join(", "),
+        waits_for = app.readiness().waits_for().iter().map(|part| part.label()).collect::<Vec<_>>().join(", "),
         "metagate listens"
     );
     app.gateway().policy.rules().warn_of_audit();

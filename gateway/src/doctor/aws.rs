@@ -8,6 +8,7 @@ use crate::{
     config::{Config, CredentialsSource},
     credential::{FaultClass, FetchError},
     relay::Relay,
+    remedy,
     role::BaseArn,
     source::{Caller, Contact, WhoAmI},
 };
@@ -62,16 +63,7 @@ fn unknown(error: &FetchError, contact: &Contact) -> Finding {
     if contact.host.is_some() && error.class == FaultClass::Unavailable {
         return Finding::skip(IDENTITY, "STS did not tell; see sts");
     }
-    let cure = match error.class {
-        FaultClass::Throttled => "STS limits the account's calls; run this again later",
-        FaultClass::AccessDenied => {
-            "a VPC endpoint's policy, or a service control policy, does not let this identity use STS here"
-        }
-        _ if contact.host.is_none() => {
-            "for the node's role: an instance profile, and see node-imds; for others: what credentials.identity names"
-        }
-        _ => "STS does not accept it: see sts-clock, and whether its keys or its token are still good",
-    };
+    let cure = remedy::of_own_identity(error.class, contact.host.is_some()).say;
     let found = format!("the gateway's own identity cannot be told: {error}");
     match error.class {
         FaultClass::Throttled => Finding::warn(IDENTITY, found, cure),

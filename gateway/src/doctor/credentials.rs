@@ -39,38 +39,30 @@ struct Failing {
     cure: String,
 }
 
-/// By what went wrong, as each has another cure.
+/// By what went wrong. Each cure stands once.
 fn failing(keys: &[Key]) -> Option<Failing> {
-    let mut classes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut classes: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
     for key in keys {
         if let Some(class) = &key.last_error {
-            classes.entry(class).or_default().push(&key.role_arn);
+            classes.entry(class).or_default().push(key);
         }
     }
     if classes.is_empty() {
         return None;
     }
-    let found = classes.iter().map(|(class, roles)| {
-        let more = roles.len().saturating_sub(NAMED);
-        let named = roles.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let found = classes.iter().map(|(class, keys)| {
+        let more = keys.len().saturating_sub(NAMED);
+        let named = keys.iter().take(NAMED).map(|key| key.role_arn.as_str()).collect::<Vec<_>>().join(", ");
         if more > 0 { format!("{class}: {named} and {more} more") } else { format!("{class}: {named}") }
     });
     let found = format!("the last fetch failed with {}", found.collect::<Vec<_>>().join("; "));
-    let cure = classes.keys().map(|class| cure(class)).collect::<Vec<_>>().join("; ");
-    Some(Failing { found, cure })
-}
-
-/// By `FaultClass::label`.
-fn cure(class: &str) -> &'static str {
-    match class {
-        "access-denied" => "access-denied: let the role's trust policy name the gateway's identity (see identity)",
-        "invalid" => "invalid: the role, its tags or its session policy are not what STS takes; see the gateway's log",
-        "token" => "token: see right-tokens, and whether the role's trust policy names the cluster's OIDC issuer",
-        "identity" => "identity: see identity and sts-clock below",
-        "throttled" => {
-            "throttled: STS limits an account's calls; fewer credentials.concurrent_fetches, a longer \
-                        credentials.session_duration"
+    let untold = "See the gateway's log: it is of another version, and tells no cure.";
+    let mut cures: Vec<&str> = Vec::new();
+    for key in classes.values().flat_map(|keys| keys.iter().take(NAMED)) {
+        let cure = key.remedy.as_ref().map_or(untold, |remedy| remedy.say.as_str());
+        if !cures.contains(&cure) {
+            cures.push(cure);
         }
-        _ => "unavailable: see sts below",
     }
+    Some(Failing { found, cure: cures.join(" ") })
 }

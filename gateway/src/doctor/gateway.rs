@@ -12,6 +12,8 @@ use crate::{
     admin,
     clock::Clock,
     config::{AdminListen, Config, TokenMode},
+    lifecycle::Part,
+    remedy::{self, Remedy},
 };
 
 const GATEWAY: &str = "gateway";
@@ -44,6 +46,8 @@ pub(super) struct Key {
     pub(super) wanted: bool,
     pub(super) expires: Option<String>,
     pub(super) last_error: Option<String>,
+    /// Not told by a gateway of an older version.
+    pub(super) remedy: Option<Remedy>,
 }
 
 pub(super) async fn look(config: Arc<Config>, patience: Duration, clock: Clock) -> Vec<Finding> {
@@ -105,12 +109,11 @@ fn readiness(state: &State) -> Finding {
     if state.waits_for.is_empty() {
         return Finding::pass(READINESS, "ready");
     }
-    let cure = state.waits_for.iter().map(|part| match part.as_str() {
-        "roster" => "for the roster, see api-server and the rights below",
-        "node metadata" => "for the node's metadata, see node-imds, or set credentials.region and .base_role_arn",
-        _ => "see the gateway's log",
+    let cure = state.waits_for.iter().map(|part| match part.parse::<Part>() {
+        Ok(part) => remedy::of_unready(part).say,
+        Err(unknown) => format!("See the gateway's log: {unknown}."),
     });
-    let cure = cure.collect::<Vec<_>>().join("; ");
+    let cure = cure.collect::<Vec<_>>().join(" ");
     Finding::fail(READINESS, format!("not ready, it waits for: {}", state.waits_for.join(", ")), cure)
 }
 

@@ -3,7 +3,7 @@
 use std::{io::ErrorKind, path::PathBuf, time::SystemTime};
 
 use super::{Finding, no_cluster};
-use crate::{clock::Clock, config::Config, intercept::Status};
+use crate::{clock::Clock, config::Config, intercept::Status, remedy};
 
 const REDIRECT: &str = "redirect";
 const FOREIGN: &str = "redirect-others";
@@ -37,14 +37,11 @@ pub(super) fn none(config: &Config) -> Vec<Finding> {
 fn redirect(status: &Status, now: SystemTime) -> Finding {
     if status.is_stale(now) {
         let found = format!("nobody has looked at it since {}", status.checked_at);
-        let cure = format!("see container intercept-watch of the gateway's pod; {VERIFY}");
-        return Finding::warn(REDIRECT, found, cure);
+        return Finding::warn(REDIRECT, found, remedy::of_unwatched_redirect().say);
     }
     if !status.present {
         let why = status.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
-        let cure = "pods may reach the node's own role. See the log of container intercept-watch; as root on the node: \
-                    metagate intercept install";
-        return Finding::fail(REDIRECT, format!("not in place{why}"), cure);
+        return Finding::fail(REDIRECT, format!("not in place{why}"), remedy::of_missing_redirect().say);
     }
     if status.redirected_connections == 0 {
         let cure = "right where no pod has asked since it was put in place; otherwise it names other interfaces than \
@@ -63,6 +60,6 @@ fn foreign(status: &Status) -> Finding {
         format!("a rule that looks like {} in {}; {order}", rule.owner, rule.chain)
     });
     let remove: Vec<&str> = status.foreign_rules.iter().map(|rule| rule.remove.as_str()).collect();
-    let cure = format!("once its owner is gone, as root on the node: {}", remove.join(" && "));
+    let cure = format!("{} As root on the node: {}", remedy::of_foreign_rule().say, remove.join(" && "));
     Finding::warn(FOREIGN, found.collect::<Vec<_>>().join("\n"), cure)
 }

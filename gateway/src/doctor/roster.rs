@@ -6,13 +6,14 @@ use super::{
     Finding,
     gateway::{Metrics, State},
 };
+use crate::remedy;
 
 const CHECK: &str = "roster";
 /// A watch that ends is begun again within 10 s at most.
 const OUTDATED: f64 = 60.0;
 
 pub(super) fn judge(state: &State, metrics: &Metrics) -> Finding {
-    let cure = "see api-server and the rights below; pods that are known are served meanwhile";
+    let cure = remedy::of_outdated_roster().say;
     let count = match state.workloads.len() {
         1 => "1 pod".to_owned(),
         count => format!("{count} pods"),

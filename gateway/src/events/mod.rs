@@ -4,56 +4,24 @@
 //! to mend it.
 
 use crate::{
-    credential::FaultClass,
     kubernetes::events::{PodEvent, PodRef, Reason},
-    policy::Grant,
     refusal::{Refusal, Refused},
-    role::CredentialSource,
+    remedy,
     workload::Workload,
 };
 
 /// The Event that tells a pod's owner of a refusal. None where the owner has nothing to mend.
 pub fn of_refusal(workload: &Workload, refused: &Refused) -> Option<PodEvent> {
-    let grant = refused.decision.as_ref().and_then(|decision| decision.outcome.grant());
-    let (reason, cure) = match &refused.refusal {
-        Refusal::Denied(denial) => {
-            (Reason::RoleDenied, format!("Policy plugin {} decided it; `metagate explain` shows why.", denial.by))
-        }
-        Refusal::PluginFailed(_) => (Reason::PolicyFailed, "Its log and the gateway's say why.".to_owned()),
-        Refusal::SourceDenied(_) => (Reason::CredentialsRefused, trust(workload, grant)),
-        Refusal::SourceFailed { error, .. } => {
-            let cure = match (error.class, &error.code) {
-                (FaultClass::Invalid, _) => {
-                    "Look at the role's annotations on this pod: AWS cannot make sense of them.".to_owned()
-                }
-                // AWS was not asked at all.
-                (FaultClass::Token, None) => {
-                    "The gateway could not have a token made for the pod's service account; its log says why."
-                        .to_owned()
-                }
-                (FaultClass::Token, Some(_)) => trust(workload, grant),
-                _ => return None,
-            };
-            (Reason::CredentialsRefused, cure)
-        }
+    let reason = match &refused.refusal {
+        Refusal::Denied(_) => Reason::RoleDenied,
+        Refusal::PluginFailed(_) => Reason::PolicyFailed,
+        Refusal::SourceDenied(_) | Refusal::SourceFailed { .. } => Reason::CredentialsRefused,
         _ => return None,
     };
+    let grant = refused.decision.as_ref().and_then(|decision| decision.outcome.grant());
+    let cure = remedy::for_owner(&refused.refusal, grant)?;
     let role = grant.map(|grant| format!("{}: ", grant.role().arn)).unwrap_or_default();
     Some(PodEvent::new(PodRef::from(workload), reason, format!("{role}{}. {cure}", refused.refusal.text())))
-}
-
-/// What the role's trust policy must say.
-pub(crate) fn trust(workload: &Workload, grant: Option<&Grant>) -> String {
-    match grant.map(|grant| &grant.role().source) {
-        Some(CredentialSource::WebIdentity { .. }) => format!(
-            "Let the role's trust policy name this cluster's OIDC provider, with the subject \
-             system:serviceaccount:{}:{}.",
-            workload.namespace, workload.service_account
-        ),
-        Some(CredentialSource::AssumeRole) | None => "Let the role's trust policy name the gateway's role, and the \
-             gateway's role allow sts:AssumeRole on it."
-            .to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -62,7 +30,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        credential::FetchError,
+        credential::{FaultClass, FetchError},
         policy::{Decision, Denial},
     };
 

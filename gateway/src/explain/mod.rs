@@ -2,7 +2,7 @@
 
 mod asked;
 
-pub use crate::remedy::NextStep;
+pub use crate::remedy::Remedy as NextStep;
 
 use std::{
     sync::Arc,
@@ -115,7 +115,7 @@ impl Explanation {
                 let decision = policy.explain(principal, None).await;
                 explanation.tell(workload, &decision, &rules);
                 if let Outcome::Granted(grant) = &decision.outcome {
-                    explanation.tell_grant(workload, grant, &keeping(grant), now);
+                    explanation.tell_grant(grant, &keeping(grant), now);
                     explanation.judge_role(role.as_deref(), &grant.role().arn);
                 }
             }
@@ -162,7 +162,7 @@ impl Explanation {
             Some(rejection) => self.refuse(&Refusal::from(rejection.clone()), None),
         }
         self.role_arn = decision.role.as_ref().map(ToString::to_string);
-        self.next_step = remedy::of_decision(workload, decision, rules);
+        self.next_step = remedy::of_rejection(workload, decision, rules);
     }
 
     /// Which names the node has where they differ from instance to instance is not asked for: then plugins are not either.
@@ -192,12 +192,13 @@ impl Explanation {
         self.reason = reason.or_else(|| refusal.cause()).or_else(|| Some(refusal.text()));
     }
 
-    fn tell_grant(&mut self, workload: &Workload, grant: &Grant, keeping: &Keeping, now: SystemTime) {
+    fn tell_grant(&mut self, grant: &Grant, keeping: &Keeping, now: SystemTime) {
         let role = grant.role();
         self.role_arn = Some(role.arn.to_string());
         self.session_name = Some(role.session_name.to_string());
         self.source = Some(role.source.to_string());
-        self.next_step = remedy::of_source(workload, grant, keeping);
+        let failed = keeping.key.as_ref().and_then(|key| key.last_error.as_ref()).filter(|_| keeping.held.is_none());
+        self.next_step = failed.map(|error| remedy::of_fetch(error, grant.key()));
         self.credential = Life::of(keeping, now);
     }
 
@@ -224,7 +225,10 @@ impl Life {
             expires: held.as_ref().map(|held| rfc3339(held.expires_at)),
             remaining: remaining.map(|life| humantime::format_duration(life).to_string()),
             renews: key.as_ref().and_then(|key| key.next_fetch).map(rfc3339),
-            last_error: key.as_ref().and_then(|key| key.last_error).map(|class| class.label().to_owned()),
+            last_error: key
+                .as_ref()
+                .and_then(|key| key.last_error.as_ref())
+                .map(|error| error.class.label().to_owned()),
         })
     }
 }

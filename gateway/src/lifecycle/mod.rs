@@ -12,5 +12,5 @@ mod signal;
 pub use adopted::{Adopted, Configuration, Refused};
 pub use files::FollowedFiles;
 pub use follow::Followed;
-pub use ready::{Readiness, Waiting};
+pub use ready::{Part, Readiness, UnknownPart, Waiting};
 pub use signal::Signals;

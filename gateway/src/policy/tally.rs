@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Decision, Rejection, Said, Step};
+use crate::plugin::FaultKind;
 
 /// Codes that are counted by themselves, for each plugin: it chooses them, and could make one of a pod's name. A rule set
 /// that tells more reasons apart than this is not read in a metric.
@@ -30,7 +31,7 @@ pub struct Tallied {
     pub audited: BTreeMap<String, u64>,
     /// By kind, whether acted on or not.
     pub faults: BTreeMap<&'static str, u64>,
-    pub last_fault: Option<(SystemTime, String)>,
+    pub last_fault: Option<(SystemTime, FaultKind, String)>,
     /// Its calls, and the time that they took.
     pub calls: u64,
     pub took: Duration,
@@ -60,7 +61,7 @@ impl Tally {
             tallied.longest = tallied.longest.max(step.took);
             if let Said::Fault(fault) = &step.said {
                 *tallied.faults.entry(fault.kind.label()).or_default() += 1;
-                tallied.last_fault = Some((decision.decided_at, step.said.text()));
+                tallied.last_fault = Some((decision.decided_at, fault.kind, step.said.text()));
             }
             if step.audited {
                 let code = match &step.said {
@@ -109,7 +110,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        plugin::{Denied, Fault, FaultKind},
+        plugin::{Denied, Fault},
         policy::{Outcome, Phase},
     };
 
@@ -179,6 +180,6 @@ mod tests {
         assert_eq!((counts(&own.audited), counts(&own.denials)), (vec!["audited".into(), "timed-out".into()], vec![]));
         assert_eq!((counts(&last.audited), counts(&last.denials)), (vec![], vec!["final".into()]));
         assert_eq!(own.faults.into_iter().collect::<Vec<_>>(), [("timed-out", 1), ("trapped", 1)]);
-        assert_eq!(own.last_fault.unwrap().1, "trapped: unreachable");
+        assert_eq!(own.last_fault.unwrap().2, "trapped: unreachable");
     }
 }

@@ -8,7 +8,7 @@ use super::{
     columns,
     icon::{Tone, badge},
     life::{Life, bar},
-    words::{Path, Shown, counted_len, until},
+    words::{Path, Sentence, Shown, counted_len, until},
 };
 use crate::{
     admin::state::{CredentialState, State},
@@ -69,9 +69,10 @@ fn row(credential: &CredentialState, now: SystemTime) -> Markup {
             }
             td data-label="Last error" {
                 @match credential.last_error {
-                    Some(error) => { (badge(Tone::Fault, error)) }
+                    Some(error) => { (badge(Tone::Fault, error.label())) }
                     None => { "none" }
                 }
+                @if let Some(remedy) = &credential.remedy { small { (Sentence(&remedy.say)) } }
             }
         }
     }

@@ -10,7 +10,7 @@ use super::{
     layout,
     life::{Life, bar},
     when,
-    words::{Path, Shown, microseconds, until},
+    words::{Path, Sentence, Shown, microseconds, until},
 };
 use crate::explain::{Answer, Explanation, NextStep};
 
@@ -81,7 +81,7 @@ fn next_step(next: &NextStep) -> Markup {
     html! {
         div.next {
             h2 { "Next step" }
-            p.first { (Shown(&next.say)) }
+            p.first { (Sentence(&next.say)) }
             @if let Some(command) = &next.command { pre { code { (Shown(command)) } } }
         }
     }

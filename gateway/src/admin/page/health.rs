@@ -10,7 +10,10 @@ use super::{
     when,
     words::{Shown, ago_text, counted, number, span_between},
 };
-use crate::admin::state::{ConfigurationState, RedirectState, RosterState, SourceState, State};
+use crate::{
+    admin::state::{ConfigurationState, RedirectState, RosterState, SourceState, State},
+    lifecycle::Part,
+};
 
 pub(super) fn section(state: &State) -> Markup {
     html! {
@@ -37,10 +40,15 @@ fn part(title: &str, tone: Tone, words: &str, facts: &[(&str, Markup)]) -> Marku
     }
 }
 
-fn readiness(waits_for: &[&str]) -> Markup {
+fn readiness(waits_for: &[Part]) -> Markup {
     match waits_for {
         [] => part("Readiness", Tone::Good, "ready", &[]),
-        parts => part("Readiness", Tone::Wait, "waits", &[("For", html! { (parts.join(", ")) })]),
+        parts => part(
+            "Readiness",
+            Tone::Wait,
+            "waits",
+            &[("For", html! { (parts.iter().map(|part| part.label()).collect::<Vec<_>>().join(", ")) })],
+        ),
     }
 }
 
@@ -64,7 +72,9 @@ fn source(source: &SourceState, now: SystemTime) -> Markup {
     };
     let mut facts = vec![("Kind", html! { (source.kind) })];
     facts.extend(source.last_success.map(|at| ("Last answer", when(now, at))));
-    facts.extend(source.last_failure.as_ref().map(|it| ("Last failure", html! { (it.class) ", " (when(now, it.at)) })));
+    facts.extend(
+        source.last_failure.as_ref().map(|it| ("Last failure", html! { (it.class.label()) ", " (when(now, it.at)) })),
+    );
     part("Source of credentials", tone, words, &facts)
 }
 

@@ -12,7 +12,11 @@ use crate::{
         RefusalState, RefusedState, RosterState, SourceFailure, SourceState, State, TrafficState, WorkloadState,
     },
     clock::rfc3339,
+    credential::FaultClass,
     explain::{Answer, Explanation, Life, NextStep},
+    lifecycle::Part,
+    plugin::FaultKind,
+    remedy,
 };
 
 /// What a hostile object would say where it can say anything.
@@ -45,7 +49,7 @@ pub(in crate::admin) fn empty() -> State {
         cluster: String::new(),
         now: now(),
         started_at: before(3),
-        waits_for: vec!["roster"],
+        waits_for: vec![Part::Roster],
         configuration: ConfigurationState { adopted_at: before(3), generation: 1, refused: None },
         roster: RosterState { source: "kubernetes", synced_at: None, outdated_since: None },
         source: SourceState { kind: "sts", last_success: None, last_failure: None },
@@ -77,6 +81,7 @@ pub(in crate::admin) fn sandbox() -> State {
         source: SourceState { kind: "sts", last_success: Some(before(900)), last_failure: None },
         redirect: Some(RedirectState {
             present: true,
+            stale: false,
             checked_at: "2026-11-18T10:26:10Z".into(),
             redirected_connections: 18_234,
             foreign_rules: Vec::new(),
@@ -158,9 +163,10 @@ pub(in crate::admin) fn troubled() -> State {
                 .into(),
     });
     state.roster.outdated_since = Some(before(260));
-    state.source.last_failure = Some(SourceFailure { at: before(20), class: "unavailable" });
+    state.source.last_failure = Some(SourceFailure { at: before(20), class: FaultClass::Unavailable });
     state.redirect = Some(RedirectState {
         present: false,
+        stale: false,
         checked_at: "2026-11-18T10:21:10Z".into(),
         redirected_connections: 0,
         foreign_rules: vec![
@@ -190,17 +196,16 @@ pub(in crate::admin) fn troubled() -> State {
     state.credentials = vec![
         CredentialState {
             expires: Some(before(75)),
-            last_error: Some("unavailable"),
             next_fetch: Some(after(4)),
-            ..credential("ledger", "ledger-0", 0)
+            ..failing(FaultClass::Unavailable, credential("ledger", "ledger-0", 0))
         },
-        CredentialState { last_error: Some("unavailable"), ..credential("payments-checkout", "checkout-0", 240) },
-        CredentialState { expires: None, last_error: Some("access-denied"), ..credential("refunds", "refund-0", 0) },
+        failing(FaultClass::Unavailable, credential("payments-checkout", "checkout-0", 240)),
+        CredentialState { expires: None, ..failing(FaultClass::AccessDenied, credential("refunds", "refund-0", 0)) },
     ];
     state.plugins.push(PluginState {
         path: Some("/etc/metagate/plugins/team-role.wasm".into()),
         faults: BTreeMap::from([("trapped", 41), ("timed-out", 2)]),
-        last_fault: Some(FaultState { at: before(31), text: fault.into() }),
+        last_fault: Some(FaultState { at: before(31), kind: FaultKind::Trap, text: fault.into() }),
         ..plugin("team-role", 48_200)
     });
     state.plugins.push(PluginState {
@@ -237,7 +242,7 @@ pub(in crate::admin) fn hostile() -> State {
             interface: text.into(),
             denials: BTreeMap::from([(text.into(), 1)]),
             audited: BTreeMap::from([(text.into(), 1)]),
-            last_fault: Some(FaultState { at: before(2), text: text.into() }),
+            last_fault: Some(FaultState { at: before(2), kind: FaultKind::Error, text: text.into() }),
             annotations: vec![text.into()],
             labels: vec![text.into()],
             ..plugin(text, 10)
@@ -300,8 +305,13 @@ fn credential(role: &str, session: &str, left: u64) -> CredentialState {
         wanted: true,
         expires: Some(after(left)),
         last_error: None,
+        remedy: None,
         next_fetch: Some(after(left / 2)),
     }
+}
+
+fn failing(class: FaultClass, credential: CredentialState) -> CredentialState {
+    CredentialState { last_error: Some(class), remedy: Some(remedy::of_source(class)), ..credential }
 }
 
 fn plugin(name: &str, mean: u64) -> PluginState {

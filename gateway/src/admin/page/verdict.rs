@@ -12,7 +12,11 @@ use super::{
     life::Life,
     words::{Sentence, Shown, ago, ago_text, counted_len, number, span_between},
 };
-use crate::admin::state::{CredentialState, PluginState, RedirectState, SourceState, State};
+use crate::{
+    admin::state::{CredentialState, PluginState, RedirectState, SourceState, State},
+    lifecycle::Part,
+    remedy,
+};
 
 /// A plugin's failure is news for as long as the plot goes back.
 const NEWS: Duration = Duration::from_secs(10 * 60);
@@ -31,7 +35,7 @@ struct Problem {
 
 impl Verdict {
     pub(super) fn of(state: &State) -> Self {
-        let mut problems: Vec<Problem> = state.waits_for.iter().map(|part| waiting(part)).collect();
+        let mut problems: Vec<Problem> = state.waits_for.iter().map(|part| waiting(*part)).collect();
         problems.extend(reload(state));
         problems.extend(roster(state));
         problems.extend(state.redirect.iter().flat_map(|it| redirect(it, state.now)));
@@ -115,15 +119,8 @@ fn problem(say: impl Into<String>, cure: impl Into<String>) -> Problem {
     Problem { tone: Tone::Fault, say: say.into(), cure: cure.into() }
 }
 
-fn waiting(part: &str) -> Problem {
-    let cure = match part {
-        "roster" => "Pods are known once the API server has listed them. If that lasts, see `metagate doctor`.",
-        "node metadata" => {
-            "The node's own metadata service is asked for its account. If that lasts, see `metagate doctor`."
-        }
-        _ => "If that lasts, see `metagate doctor` and the gateway's log.",
-    };
-    Problem { tone: Tone::Wait, say: format!("Waits for: {part}."), cure: cure.to_owned() }
+fn waiting(part: Part) -> Problem {
+    Problem { tone: Tone::Wait, say: format!("Waits for: {}.", part.label()), cure: remedy::of_unready(part).say }
 }
 
 fn reload(state: &State) -> Option<Problem> {
@@ -138,29 +135,24 @@ fn roster(state: &State) -> Option<Problem> {
     let since = state.roster.outdated_since?;
     Some(problem(
         format!("Changes of pods may have been missed for {}.", span_between(since, state.now)),
-        "New pods wait and known ones are served. See whether the API server answers: `metagate doctor`.",
+        remedy::of_outdated_roster().say,
     ))
 }
 
 fn redirect(redirect: &RedirectState, now: SystemTime) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if !redirect.present {
-        problems.push(problem(
-            format!(
-                "The node's redirect is not as it should be, or nobody has looked since {}.",
-                ago_text(now, &redirect.checked_at)
-            ),
-            "Pods' requests may not come to the gateway. See whether `metagate intercept` runs here, and its log.",
-        ));
+    if redirect.stale {
+        let looked = ago_text(now, &redirect.checked_at);
+        let say = format!("Nobody has looked at the node's redirect since {looked}.");
+        problems.push(problem(say, remedy::of_unwatched_redirect().say));
+    } else if !redirect.present {
+        problems.push(problem("The node's redirect is not in place.".to_owned(), remedy::of_missing_redirect().say));
     }
     problems.extend(redirect.error.iter().map(|error| {
         problem(format!("The look at the node's redirect failed: {error}"), "See the log of `metagate intercept`.")
     }));
     problems.extend(redirect.foreign_rules.iter().map(|rule| {
-        problem(
-            format!("Another program redirects the metadata service too: {rule}"),
-            "Remove that program or its rule; Metagate changes nobody else's.",
-        )
+        problem(format!("Another program redirects the metadata service too: {rule}"), remedy::of_foreign_rule().say)
     }));
     problems
 }
@@ -184,25 +176,8 @@ fn source(source: &SourceState, now: SystemTime) -> Option<Problem> {
             ago(now, failure.at),
             failure.class
         ),
-        cure_of_class(failure.class),
+        remedy::of_source(failure.class).say,
     ))
-}
-
-/// What mends a failed fetch, by the class of its failure.
-pub(super) fn cure_of_class(class: &str) -> &'static str {
-    match class {
-        "access-denied" => {
-            "The role's trust policy must name who asks: see the pod's explanation, and the role in IAM."
-        }
-        "invalid" => "AWS cannot make sense of what is asked for: look at the role's annotations.",
-        "token" => {
-            "The service account's token was not taken: see the role's trust policy and the cluster's OIDC provider."
-        }
-        "identity" => "The gateway has no identity of its own to ask with: see `metagate doctor`.",
-        "throttled" => "AWS is asked too often. It is asked again by itself, less often.",
-        "unavailable" => "AWS STS does not answer. It is asked again by itself; if that lasts, see `metagate doctor`.",
-        _ => "It is asked again by itself; see the gateway's log.",
-    }
 }
 
 fn plugin(plugin: &PluginState, now: SystemTime) -> Option<Problem> {
@@ -210,9 +185,10 @@ fn plugin(plugin: &PluginState, now: SystemTime) -> Option<Problem> {
     if now.duration_since(fault.at).is_ok_and(|past| past > NEWS) {
         return None;
     }
+    let remedy = remedy::of_plugin(&plugin.name, fault.kind).say;
     let cure = match plugin.mode {
-        "audit" => "It is in audit mode, so nobody is refused for it. See its part of the gateway's log.",
-        _ => "Its pods get a 503 and may ask again; nobody is granted more for it. See the gateway's log.",
+        "audit" => format!("It is in audit mode, so nobody is refused for it. {remedy}"),
+        _ => format!("Its pods get a 503, and nobody is granted more for it. {remedy}"),
     };
     Some(problem(format!("Plugin {} failed {}: {}", plugin.name, ago(now, fault.at), fault.text), cure))
 }
@@ -234,13 +210,14 @@ fn credentials(credentials: &[CredentialState], now: SystemTime) -> Vec<Problem>
     ];
     let some = say.into_iter().filter(|(these, ..)| !these.is_empty());
     some.map(|(these, one, more)| {
-        let classes: BTreeSet<_> = these.iter().filter_map(|it| it.last_error).collect();
-        let why: Vec<_> = classes.iter().copied().collect();
+        let sorted = |texts: BTreeSet<&str>| texts.into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let why = sorted(these.iter().filter_map(|it| Some(it.last_error?.label())).collect());
         let say = counted_len(these.len(), one, more);
-        match why.as_slice() {
-            [] => problem(format!("{say}."), "It is asked for again by itself; see the table of credentials."),
-            [class] => problem(format!("{say}: {class}."), cure_of_class(class)),
-            _ => problem(format!("{say}: {}.", why.join(", ")), "See each in the table of credentials."),
+        let say = if why.is_empty() { format!("{say}.") } else { format!("{say}: {}.", why.join(", ")) };
+        match sorted(these.iter().filter_map(|it| Some(it.remedy.as_ref()?.say.as_str())).collect()).as_slice() {
+            [] => problem(say, "It is asked for again by itself; see the table of credentials."),
+            [cure] => problem(say, cure.as_str()),
+            _ => problem(say, "See each in the table of credentials."),
         }
     })
     .collect()

@@ -50,7 +50,7 @@ pub(super) struct Sentence<'a>(pub(super) &'a str);
 impl Render for Sentence<'_> {
     fn render(&self) -> Markup {
         let parts = self.0.split('`').enumerate();
-        html! { @for (place, part) in parts { @if place % 2 == 0 { (part) } @else { code { (part) } } } }
+        html! { @for (place, part) in parts { @if place % 2 == 0 { (Shown(part)) } @else { code { (Shown(part)) } } } }
     }
 }
 

@@ -105,7 +105,7 @@ fn credential(workload: &WorkloadState, kept: &Kept<'_>, now: SystemTime) -> Mar
         }
         @if let Some(id) = &workload.access_key_id { small { code { (Shown(id)) } } }
         @if let Some((kept, error)) = failing {
-            a href={ "#credential-" (kept.id) } { (badge(Tone::Fault, error)) }
+            a href={ "#credential-" (kept.id) } { (badge(Tone::Fault, error.label())) }
             @if let Some(next) = kept.next_fetch { small { "asked again " (until(now, next)) } }
         }
     }

@@ -176,7 +176,7 @@ impl Entry {
             key: key.clone(),
             wanted: self.wanted,
             expires_at: self.held.as_ref().map(|held| held.credential.expires_at),
-            last_error: self.fault.as_ref().map(|fault| fault.error.class),
+            last_error: self.fault.as_ref().map(|fault| Arc::clone(&fault.error)),
             next_fetch,
         }
     }

@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    credential::{Credential, CredentialError, FaultClass},
+    credential::{Credential, CredentialError, FetchError},
     credential_key::CredentialKey,
     policy::Grant,
 };
@@ -39,7 +39,7 @@ pub struct KeeperHandle {
 }
 
 /// One key and how it fares. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct KeyState {
     pub key: CredentialKey,
     /// Whether policy gives it to a live workload. One that is not wanted was fetched because a request asked for it, and
@@ -48,7 +48,7 @@ pub struct KeyState {
     /// None while none is held.
     pub expires_at: Option<SystemTime>,
     /// Why the last fetch failed; None once one succeeded.
-    pub last_error: Option<FaultClass>,
+    pub last_error: Option<Arc<FetchError>>,
     /// None while a fetch is queued or under way, and where none is planned.
     pub next_fetch: Option<SystemTime>,
 }

@@ -108,10 +108,10 @@ async fn a_clock_that_sts_would_refuse_fails_long_before_it_does() {
 #[tokio::test]
 async fn what_sts_says_against_the_identity_is_told_of_the_identity() {
     for (status, code, verdict, part) in [
-        (403, "InvalidClientTokenId", Fail, "see sts-clock"),
-        (403, "SignatureDoesNotMatch", Fail, "see sts-clock"),
+        (403, "InvalidClientTokenId", Fail, "See the check `sts-clock`"),
+        (403, "SignatureDoesNotMatch", Fail, "See the check `sts-clock`"),
         (403, "AccessDenied", Fail, "VPC endpoint"),
-        (400, "Throttling", Warn, "run this again later"),
+        (400, "Throttling", Warn, "Run this again later"),
     ] {
         let server = Server::start(move |_| refusal(status, code)).await;
         let node = node().await;

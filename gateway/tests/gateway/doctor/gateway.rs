@@ -2,8 +2,8 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use metagate::roster::Feed;
-use metagate_testkit::Setup;
+use metagate::{admin, credential::FaultClass, roster::Feed};
+use metagate_testkit::{FakeSource, Setup};
 use serde_json::{Value, json};
 
 use super::server::{Reply, Server};
@@ -47,7 +47,7 @@ async fn a_gateway_that_waits_for_its_roster_is_not_ready_and_says_so() {
     let _gateway = Setup::default().feed(&feed).set("admin.listen", &admin(&folder)).start().await.unwrap();
     let report = examine(&folder, &[]).await;
     report.expect("readiness", Fail, "it waits for: roster");
-    report.expect("readiness", Fail, "see api-server");
+    report.expect("readiness", Fail, "the checks `api-server`");
     report.expect("roster", Fail, "never been filled");
 }
 
@@ -90,7 +90,8 @@ fn state(credentials: &Value) -> Value {
 
 fn key(role: &str, expires_in: Option<u64>, wanted: bool, error: Option<&str>) -> Value {
     let expires = expires_in.map(|life| SystemTime::now() + Duration::from_secs(life));
-    json!({ "role_arn": role, "wanted": wanted, "last_error": error,
+    let remedy = error.map(|error| json!({ "say": format!("What mends {error}."), "command": null }));
+    json!({ "role_arn": role, "wanted": wanted, "last_error": error, "remedy": remedy,
             "expires": expires.map(|end| humantime::format_rfc3339_seconds(end).to_string()) })
 }
 
@@ -110,11 +111,58 @@ async fn credentials_that_fail_or_run_out_are_told_with_their_cure() {
             Warn,
             "0 held; the last fetch failed with access-denied: arn:r",
         ),
-        (json!([key("arn:r", None, true, Some("access-denied"))]), Warn, "trust policy"),
+        (json!([key("arn:r", None, true, Some("access-denied"))]), Warn, "What mends access-denied."),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let _admin = says(&folder, &state(&credentials), FRESH);
         examine(&folder, &[]).await.expect("credentials", verdict, part);
+    }
+}
+
+#[tokio::test]
+async fn doctor_the_status_page_and_explain_say_the_same_of_what_mends_a_failed_fetch() {
+    for (class, code) in [
+        (FaultClass::AccessDenied, Some("AccessDenied")),
+        (FaultClass::Invalid, Some("ValidationError")),
+        (FaultClass::Token, Some("InvalidIdentityToken")),
+        (FaultClass::Token, None),
+        (FaultClass::Identity, None),
+        (FaultClass::Throttled, Some("Throttling")),
+        (FaultClass::Unavailable, None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Arc::new(FakeSource::default());
+        source.fail(class, code, "AWS's own words");
+        let setup = Setup::default().source(source).set("admin.listen", &super::admin(&folder));
+        let _gateway = setup.start().await.unwrap();
+        let listen = config(&folder, &[]).admin.listen;
+        let text = async |path: &str| {
+            let answer = admin::ask(&listen, path).await.unwrap();
+            String::from_utf8(answer.into_body().to_vec()).unwrap()
+        };
+        let json = async |path: &str| serde_json::from_str::<Value>(&text(path).await).unwrap();
+        // The sandbox's pods, each with a role of its own, are fetched for ahead.
+        let all_failed = async {
+            loop {
+                let state = json("/api/v1/state").await;
+                let credentials = state["credentials"].as_array().unwrap();
+                if credentials.len() == 4 && credentials.iter().all(|one| one["last_error"] == class.label()) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), all_failed).await.unwrap();
+
+        let page = text("/").await.replace("<code>", "`").replace("</code>", "`");
+        let report = examine(&folder, &[]).await;
+        for pod in ["payments/checkout-0", "payments/ledger-0"] {
+            let explained = json(&format!("/api/v1/explain?pod={pod}")).await;
+            let say = explained["next_step"]["say"].as_str().unwrap_or_else(|| panic!("{explained}"));
+            assert!(class != FaultClass::AccessDenied || say.contains("trust policy"), "{say}");
+            assert!(page.contains(say), "{class}: {pod}: {say}: {page}");
+            report.expect("credentials", Warn, say);
+        }
     }
 }
 

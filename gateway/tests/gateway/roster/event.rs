@@ -76,7 +76,7 @@ async fn a_role_of_irsa_that_aws_refuses_is_told_with_the_cure_of_irsa() {
             Some("AccessDenied"),
             "OIDC provider, with the subject system:serviceaccount:payments:default",
         ),
-        (FaultClass::Token, None, "could not have a token made"),
+        (FaultClass::Token, None, "could not get a token"),
     ] {
         lab.source.fail(class, code, "whatever it said");
         lab.api.delete(Kind::Pods, "payments", "a");
