@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, build};
 use crate::{
-    config::{self, Config, Effective, Faults, Loaded, PluginCode, Sources},
+    config::{self, Config, Diagnostics, Effective, Loaded, PluginCode, Sources},
     handle::Gateway,
     lifecycle::{Followed, FollowedFiles, Refused},
     plugin::{Plugin, signature_beside},
@@ -84,7 +84,7 @@ const LIVE: [&str; 7] = [
 #[derive(Debug, thiserror::Error)]
 enum NotReloaded {
     #[error("{0}")]
-    Faults(#[from] Faults),
+    Config(#[from] Diagnostics),
     #[error("{0}")]
     Start(#[from] StartError),
     #[error(

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     config::{
-        self, Fault, Faults, Key, Layers, NO_JSON, NO_JSON_HELP, Origin, PLUGIN_MEMORY, PLUGIN_TIMEOUT, Part, Refused,
-        Sources, duration, extract, is_label, is_subdomain, quote, size,
+        self, Diagnostic, Diagnostics, Key, Layers, NO_JSON, NO_JSON_HELP, Origin, PLUGIN_MEMORY, PLUGIN_TIMEOUT, Part,
+        Sources, UnitError, duration, extract, is_label, is_subdomain, quote, size,
     },
     policy::Defaults,
     workload::{Uid, Workload},
@@ -43,17 +43,18 @@ pub struct Case {
 
 impl Cases {
     /// `file` names the text in faults.
-    pub fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
+    pub fn parse(file: &Path, text: &str) -> Result<Self, Diagnostics> {
         let layers = Layers::of_file(file, text)?;
         let (raw, faults) = extract::<raw::Raw>(&layers);
         let (settings, defaults) = production()?;
         let mut parser = Parser { layers: &layers, defaults: &defaults, faults };
         let read = raw.map(|raw| parser.cases(raw, settings));
-        match (Faults::of(parser.faults), read) {
+        match (Diagnostics::of(parser.faults), read) {
             (None, Some((_, cases))) if cases.is_empty() => {
                 let problem = "has no case".to_owned();
                 let help = Some("add a [[case]] table: name, workload, and what to expect".to_owned());
-                Err(Fault { origin: Origin::whole_file(file), key: String::new(), problem, help, excerpt: None }.into())
+                Err(Diagnostic { origin: Origin::whole_file(file), key: String::new(), problem, help, excerpt: None }
+                    .into())
             }
             (None, Some((settings, cases))) => Ok(Self { settings, defaults, cases }),
             (Some(faults), _) => Err(faults),
@@ -63,7 +64,7 @@ impl Cases {
 }
 
 /// What the gateway's configuration says where nothing is set.
-pub(super) fn production() -> Result<(config::Plugin, Defaults), Faults> {
+pub(super) fn production() -> Result<(config::Plugin, Defaults), Diagnostics> {
     let config = config::load(&Sources::default())?.config;
     let plugin = config.plugins.into_iter().next().ok_or_else(|| internal("there is no plugin by default"))?;
     let defaults = Defaults {
@@ -77,14 +78,15 @@ pub(super) fn production() -> Result<(config::Plugin, Defaults), Faults> {
     Ok((config::Plugin { clock: false, ..plugin }, defaults))
 }
 
-fn internal(problem: &str) -> Faults {
-    Fault { origin: Origin::Default, key: String::new(), problem: problem.into(), help: None, excerpt: None }.into()
+fn internal(problem: &str) -> Diagnostics {
+    Diagnostic { origin: Origin::Default, key: String::new(), problem: problem.into(), help: None, excerpt: None }
+        .into()
 }
 
 pub(super) struct Parser<'a> {
     pub(super) layers: &'a Layers,
     pub(super) defaults: &'a Defaults,
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<Diagnostic>,
 }
 
 impl Parser<'_> {
@@ -265,7 +267,7 @@ impl Parser<'_> {
         }
     }
 
-    fn read<T>(&mut self, key: &Key, read: Option<Result<T, Refused>>) -> Option<T> {
+    fn read<T>(&mut self, key: &Key, read: Option<Result<T, UnitError>>) -> Option<T> {
         read?.map_err(|refused| self.refuse(key, refused.problem, &refused.help)).ok()
     }
 
@@ -281,6 +283,6 @@ impl Parser<'_> {
         }
         let (origin, excerpt) = self.layers.place(key, Part::Value);
         let help = Some(help.to_owned()).filter(|help| !help.is_empty());
-        self.faults.push(Fault { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
+        self.faults.push(Diagnostic { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
     }
 }

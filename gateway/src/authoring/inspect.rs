@@ -102,7 +102,7 @@ fn settings(
     file: &Path,
     sha256: Option<[u8; 32]>,
     config: Option<serde_json::Value>,
-) -> Result<config::Plugin, config::Faults> {
+) -> Result<config::Plugin, config::Diagnostics> {
     let (plugin, _) = production()?;
     let code = PluginCode::File { path: file.to_owned(), sha256 };
     let config = config.unwrap_or_else(|| serde_json::json!({}));

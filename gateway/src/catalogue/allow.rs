@@ -26,16 +26,16 @@ enum Part {
 
 /// One entry that cannot be allowed, by its place in the list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{written}\" {fault}")]
+#[error("\"{written}\" {kind}")]
 pub struct AllowError {
     /// Counts from 0.
     pub index: usize,
     pub written: String,
-    pub fault: AllowFault,
+    pub kind: AllowErrorKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AllowFault {
+pub enum AllowErrorKind {
     #[error("is not in the metadata catalogue; did you mean \"{nearest}\"?")]
     Misspelt { nearest: String },
     #[error(
@@ -61,7 +61,7 @@ impl AllowList {
         for (index, written) in written.iter().enumerate() {
             match parse_pattern(written) {
                 Ok(pattern) => patterns.push(pattern),
-                Err(fault) => errors.push(AllowError { index, written: written.clone(), fault }),
+                Err(kind) => errors.push(AllowError { index, written: written.clone(), kind }),
             }
         }
         if errors.is_empty() { Ok(Self { patterns }) } else { Err(errors) }
@@ -93,7 +93,7 @@ fn agrees(pattern: &[Part], path: &str) -> bool {
     })
 }
 
-fn parse_pattern(written: &str) -> Result<Pattern, AllowFault> {
+fn parse_pattern(written: &str) -> Result<Pattern, AllowErrorKind> {
     let bare = written.strip_suffix('/').unwrap_or(written);
     let mut segments: Vec<&str> = bare.split('/').collect();
     if !matches!(segments.first(), Some(&("meta-data" | "dynamic" | "user-data"))) {
@@ -102,7 +102,7 @@ fn parse_pattern(written: &str) -> Result<Pattern, AllowFault> {
     let mut kind = &ROOT;
     let mut pattern = Pattern::new();
     for segment in segments {
-        let Some(node) = child(kind, segment) else { return Err(fault(bare, segment)) };
+        let Some(node) = child(kind, segment) else { return Err(error_kind(bare, segment)) };
         pattern.push(if segment == "*" { Part::Any } else { Part::Named(segment.to_owned()) });
         kind = &node.kind;
     }
@@ -117,16 +117,16 @@ fn child(kind: &'static Kind, segment: &str) -> Option<&'static Node> {
     })
 }
 
-fn fault(written: &str, segment: &str) -> AllowFault {
+fn error_kind(written: &str, segment: &str) -> AllowErrorKind {
     let is_credentials = |segment: &str| {
         segment == "iam" || segment == "identity-credentials" || segment.starts_with("security-credentials")
     };
     if written.to_ascii_lowercase().split('/').any(is_credentials) {
-        AllowFault::Credentials
+        AllowErrorKind::Credentials
     } else if segment == "*" {
-        AllowFault::Star
+        AllowErrorKind::Star
     } else {
-        nearest(written).map_or(AllowFault::Unknown, |nearest| AllowFault::Misspelt { nearest })
+        nearest(written).map_or(AllowErrorKind::Unknown, |nearest| AllowErrorKind::Misspelt { nearest })
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
         ] {
             let errors = parse(&["placement", written]).unwrap_err();
             assert_eq!(errors.len(), 1);
-            assert_eq!((errors[0].index, &errors[0].fault), (1, &AllowFault::Credentials), "{written}");
+            assert_eq!((errors[0].index, &errors[0].kind), (1, &AllowErrorKind::Credentials), "{written}");
         }
     }
 
@@ -208,14 +208,14 @@ mod tests {
             ("dynamic/instance-identity/documents", "dynamic/instance-identity/document"),
             ("userdata", "user-data"),
         ] {
-            let fault = parse(&[written]).unwrap_err().remove(0).fault;
-            assert_eq!(fault, AllowFault::Misspelt { nearest: nearest.to_owned() }, "{written}");
+            let kind = parse(&[written]).unwrap_err().remove(0).kind;
+            assert_eq!(kind, AllowErrorKind::Misspelt { nearest: nearest.to_owned() }, "{written}");
         }
         for written in ["", "/", "api/token", "kubernetes", "../iamb"] {
-            assert_eq!(parse(&[written]).unwrap_err()[0].fault, AllowFault::Unknown, "{written}");
+            assert_eq!(parse(&[written]).unwrap_err()[0].kind, AllowErrorKind::Unknown, "{written}");
         }
         for written in ["*", "placement/*", "network/*"] {
-            assert_eq!(parse(&[written]).unwrap_err()[0].fault, AllowFault::Star, "{written}");
+            assert_eq!(parse(&[written]).unwrap_err()[0].kind, AllowErrorKind::Star, "{written}");
         }
     }
 

@@ -11,7 +11,7 @@ mod resolve;
 mod table;
 mod wildcard;
 
-pub use allow::{AllowError, AllowFault, AllowList, DEFAULT};
+pub use allow::{AllowError, AllowErrorKind, AllowList, DEFAULT};
 pub use entry::{Catalogue, Entry, Listing, NodeListing};
 pub use path::{CanonicalPath, PathError};
 pub use resolve::{Directory, Own, Resolved};

@@ -16,7 +16,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use metagate::{
     app::StartError,
-    config::{Faults, Loaded, Sources, load},
+    config::{Diagnostics, Loaded, Sources, load},
     plugin::LoadError,
 };
 
@@ -118,7 +118,7 @@ const BAD_CONFIG: u8 = 78;
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("{0}")]
-    Config(#[from] Faults),
+    Config(#[from] Diagnostics),
     #[error("{0}")]
     Start(#[from] StartError),
     #[error("{0}")]
@@ -164,7 +164,7 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
 }
 
 impl ConfigArgs {
-    fn load(&self) -> Result<Loaded, Faults> {
+    fn load(&self) -> Result<Loaded, Diagnostics> {
         load(&Sources::read(self.config.as_deref())?)
     }
 }

@@ -8,7 +8,7 @@ use super::origin::Origin;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
+pub struct Diagnostic {
     pub origin: Origin,
     /// As TOML writes it, `plugin[2].timeout`; empty where the fault is the file's.
     pub key: String,
@@ -27,7 +27,7 @@ pub(crate) struct Excerpt {
     pub(crate) marked: (usize, usize),
 }
 
-impl Fault {
+impl Diagnostic {
     /// 1 for the first line.
     pub fn line(&self) -> Option<usize> {
         match self.origin {
@@ -45,7 +45,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.origin, self.key.is_empty()) {
             (Origin::Default, true) => write!(f, "{}", self.problem)?,
@@ -78,28 +78,28 @@ impl fmt::Display for Excerpt {
 /// Everything that is wrong, in the order of [`Origin`]. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(transparent)]
-pub struct Faults(Vec<Fault>);
+pub struct Diagnostics(Vec<Diagnostic>);
 
-impl Faults {
+impl Diagnostics {
     /// None where nothing is wrong.
-    pub(crate) fn of(mut faults: Vec<Fault>) -> Option<Self> {
+    pub(crate) fn of(mut faults: Vec<Diagnostic>) -> Option<Self> {
         // Stable: faults of one place stay in the order in which they were found.
         faults.sort_by(|a, b| a.origin.cmp(&b.origin));
         (!faults.is_empty()).then_some(Self(faults))
     }
 
-    pub fn iter(&self) -> std::slice::Iter<'_, Fault> {
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 }
 
-impl From<Fault> for Faults {
-    fn from(fault: Fault) -> Self {
+impl From<Diagnostic> for Diagnostics {
+    fn from(fault: Diagnostic) -> Self {
         Self(vec![fault])
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, fault) in self.0.iter().enumerate() {
             let gap = if at == 0 { "" } else { "\n\n" };

@@ -9,7 +9,7 @@ use figment::value::{Dict, Value};
 use toml_edit::{Item, TableLike};
 
 use super::{
-    diagnostic::{Excerpt, Fault, Faults},
+    diagnostic::{Diagnostic, Diagnostics, Excerpt},
     key::{Key, Step},
     origin::Origin,
     redact,
@@ -32,7 +32,7 @@ pub(crate) enum Part {
 }
 
 impl Document {
-    pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, Faults> {
+    pub(crate) fn parse(file: &Path, text: &str) -> Result<Self, Diagnostics> {
         match toml_edit::Document::parse(text.to_owned()) {
             Ok(parsed) => Ok(Self { file: file.to_owned(), parsed }),
             Err(error) => {
@@ -41,8 +41,14 @@ impl Document {
                     None => (Origin::whole_file(file), None),
                 };
                 let problem = error.message().trim_end().replace('\n', ", ");
-                Err(Fault { origin, key: String::new(), problem: format!("not TOML: {problem}"), help: None, excerpt }
-                    .into())
+                Err(Diagnostic {
+                    origin,
+                    key: String::new(),
+                    problem: format!("not TOML: {problem}"),
+                    help: None,
+                    excerpt,
+                }
+                .into())
             }
         }
     }

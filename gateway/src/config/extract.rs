@@ -7,7 +7,7 @@ use figment::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    diagnostic::Fault,
+    diagnostic::Diagnostic,
     document::Part,
     key::{Key, Step},
     layers::{Layers, variable_of_key},
@@ -21,7 +21,7 @@ const FAULTS_MAX: usize = 100;
 
 /// What serde makes of the values. A key that it refuses is noted and left out, so that its default stands in for it
 /// and the next fault shows. None where there were too many.
-pub(crate) fn extract<T: DeserializeOwned>(layers: &Layers) -> (Option<T>, Vec<Fault>) {
+pub(crate) fn extract<T: DeserializeOwned>(layers: &Layers) -> (Option<T>, Vec<Diagnostic>) {
     extract_at(layers, &Key::default(), Value::from(layers.values().clone()))
 }
 
@@ -30,7 +30,7 @@ pub(crate) fn extract_at<T: DeserializeOwned>(
     layers: &Layers,
     top: &Key,
     mut values: Value,
-) -> (Option<T>, Vec<Fault>) {
+) -> (Option<T>, Vec<Diagnostic>) {
     let mut faults = Vec::new();
     while faults.len() < FAULTS_MAX {
         let error = match values.deserialize::<T>() {
@@ -60,7 +60,7 @@ fn key_of(error: &Error, values: &Value) -> Key {
     key
 }
 
-fn fault(layers: &Layers, error: &Error, top: &Key, below: &Key, values: &Value) -> Fault {
+fn fault(layers: &Layers, error: &Error, top: &Key, below: &Key, values: &Value) -> Diagnostic {
     let (key, here) = (&top.join(below), find(values, below));
     let (part, problem, help) = match &error.kind {
         Kind::UnknownField(name, known) => {
@@ -74,7 +74,7 @@ fn fault(layers: &Layers, error: &Error, top: &Key, below: &Key, values: &Value)
     };
     let (origin, excerpt) = layers.place(key, part);
     let help = help.or_else(|| help_for_type(&origin, key, here));
-    Fault { origin, key: key.to_string(), problem, help, excerpt }
+    Diagnostic { origin, key: key.to_string(), problem, help, excerpt }
 }
 
 fn help_for_type(origin: &Origin, key: &Key, found: Option<&Value>) -> Option<String> {

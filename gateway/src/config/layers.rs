@@ -10,7 +10,7 @@ use figment::{
 };
 
 use super::{
-    diagnostic::{Excerpt, Fault, Faults},
+    diagnostic::{Diagnostic, Diagnostics, Excerpt},
     document::{Document, Part, value_of},
     key::{Key, Step},
     origin::Origin,
@@ -31,7 +31,7 @@ const ENVIRONMENT: &str = "environment";
 const FLAG: &str = "flag";
 
 impl Layers {
-    pub(crate) fn of(sources: &Sources) -> Result<Self, Faults> {
+    pub(crate) fn of(sources: &Sources) -> Result<Self, Diagnostics> {
         let defaults = Figment::from(Serialized::defaults(Raw::default()));
         let known_values = merged(&defaults);
         let mut figment = defaults;
@@ -57,7 +57,7 @@ impl Layers {
     }
 
     /// One file and nothing below or above it.
-    pub(crate) fn of_file(file: &Path, text: &str) -> Result<Self, Faults> {
+    pub(crate) fn of_file(file: &Path, text: &str) -> Result<Self, Diagnostics> {
         let document = Document::parse(file, text)?;
         let figment = Figment::from(Layer::of_file(&document));
         Ok(Self { values: merged(&figment), figment, document: Some(document), known: Vec::new() })
@@ -148,12 +148,12 @@ impl Provider for Layer {
 /// No key has more than two levels; figment recurses once for each.
 const DEPTH_MAX: usize = 8;
 
-fn refuse_depth(key: &Key, origin: Origin) -> Result<(), Faults> {
+fn refuse_depth(key: &Key, origin: Origin) -> Result<(), Diagnostics> {
     if key.steps().len() <= DEPTH_MAX {
         return Ok(());
     }
     let problem = "there is no such key: it has too many levels".to_owned();
-    Err(Fault { origin, key: String::new(), problem, help: None, excerpt: None }.into())
+    Err(Diagnostic { origin, key: String::new(), problem, help: None, excerpt: None }.into())
 }
 
 /// Our layers cannot fail to give their data: the default's serialization is tested, the others hold theirs.

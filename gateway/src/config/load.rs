@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     Config,
     check::check,
-    diagnostic::{Fault, Faults},
+    diagnostic::{Diagnostic, Diagnostics},
     effective::Effective,
     extract::extract,
     layers::Layers,
@@ -21,7 +21,7 @@ pub struct Loaded {
 
 /// Defaults, then the file, then the environment, then the command line; checked whole. All faults are told at once,
 /// but for text that is no TOML at all: nothing can be said of its keys.
-pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
+pub fn load(sources: &Sources) -> Result<Loaded, Diagnostics> {
     let layers = Layers::of(sources)?;
     let (raw, mut faults) = extract::<Raw>(&layers);
     let mut outcome = None;
@@ -31,7 +31,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
         faults.extend(found);
         outcome = config.map(|config| Loaded { config, effective: Effective::of(&raw, &layers, sources.node_name()) });
     }
-    match (Faults::of(faults), outcome) {
+    match (Diagnostics::of(faults), outcome) {
         (None, Some(loaded)) => Ok(loaded),
         (Some(faults), _) => Err(faults),
         (None, None) => Err(unexplained().into()),
@@ -39,8 +39,8 @@ pub fn load(sources: &Sources) -> Result<Loaded, Faults> {
 }
 
 /// A check that refuses without a fault would be a defect of ours; it must still refuse.
-fn unexplained() -> Fault {
-    Fault {
+fn unexplained() -> Diagnostic {
+    Diagnostic {
         origin: super::Origin::Default,
         key: String::new(),
         problem: "the configuration is refused, and no check says why".to_owned(),

@@ -24,7 +24,7 @@ mod units;
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
-pub use diagnostic::{Fault, Faults};
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use effective::Effective;
 pub use interface::{Interfaces, NoInterface, Pattern, PatternError};
 pub use load::{Loaded, load};
@@ -42,7 +42,7 @@ pub(crate) use key::Key;
 pub(crate) use layers::Layers;
 pub(crate) use nearest::{any_of, nearest};
 pub(crate) use quote::quote;
-pub(crate) use units::{Refused, duration, size};
+pub(crate) use units::{UnitError, duration, size};
 
 use crate::{
     catalogue::AllowList,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    diagnostic::{Fault, Faults},
+    diagnostic::{Diagnostic, Diagnostics},
     origin::Origin,
 };
 
@@ -37,7 +37,7 @@ pub struct Sources {
 
 impl Sources {
     /// The file at `path`, which must exist, or else [`DEFAULT_FILE`] where it does; and the process's environment.
-    pub fn read(path: Option<&Path>) -> Result<Self, Faults> {
+    pub fn read(path: Option<&Path>) -> Result<Self, Diagnostics> {
         let file = match path {
             Some(path) => Some((path.to_owned(), read_text(path)?)),
             None if Path::new(DEFAULT_FILE).try_exists().unwrap_or(true) => {
@@ -49,11 +49,11 @@ impl Sources {
     }
 
     /// The file's text anew, where there is a file. The environment of a process stays what it was.
-    pub fn read_again(&mut self) -> Result<(), Faults> {
+    pub fn read_again(&mut self) -> Result<(), Diagnostics> {
         if let Some((path, text)) = &mut self.file {
             let now = read_text(path)?;
             if now.trim().is_empty() {
-                return Err(Fault {
+                return Err(Diagnostic {
                     origin: Origin::whole_file(&*path),
                     key: String::new(),
                     problem: "is empty: that would stand for every default".into(),
@@ -75,7 +75,7 @@ impl Sources {
     }
 
     /// [`SANDBOX`], and the process's environment.
-    pub fn sandbox() -> Result<Self, Faults> {
+    pub fn sandbox() -> Result<Self, Diagnostics> {
         let file = (PathBuf::from("sandbox.toml"), SANDBOX.to_owned());
         Ok(Self { file: Some(file), env: environment()?, overrides: Vec::new() })
     }
@@ -104,9 +104,9 @@ impl fmt::Debug for Sources {
 }
 
 /// A file's text, or the fault that says why there is none.
-pub(crate) fn read_text(path: &Path) -> Result<String, Faults> {
+pub(crate) fn read_text(path: &Path) -> Result<String, Diagnostics> {
     let fault = |problem: String, help: Option<&str>| {
-        Faults::from(Fault {
+        Diagnostics::from(Diagnostic {
             origin: Origin::whole_file(path),
             key: String::new(),
             problem,
@@ -127,14 +127,14 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Faults> {
     })
 }
 
-fn environment() -> Result<Vec<(String, String)>, Faults> {
+fn environment() -> Result<Vec<(String, String)>, Diagnostics> {
     let mut variables = Vec::new();
     for (name, value) in std::env::vars_os() {
         let Ok(name) = name.into_string() else { continue };
         if name != NODE_NAME && !is_key(&name) {
             continue;
         }
-        let value = value.into_string().map_err(|_| Fault {
+        let value = value.into_string().map_err(|_| Diagnostic {
             origin: Origin::Environment { variable: name.clone() },
             key: String::new(),
             problem: "is not UTF-8".into(),

@@ -8,7 +8,7 @@ use super::quote::quote;
 
 /// What is wrong with a value, and how to mend it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub(crate) struct UnitError {
     pub(crate) problem: String,
     pub(crate) help: String,
 }
@@ -23,9 +23,9 @@ pub(crate) const fn bounds<T>(within: RangeInclusive<T>, because: &'static str) 
     Bounds { within, because }
 }
 
-pub(crate) fn duration(written: &str, bounds: &Bounds<Duration>) -> Result<Duration, Refused> {
+pub(crate) fn duration(written: &str, bounds: &Bounds<Duration>) -> Result<Duration, UnitError> {
     let Ok(read) = humantime::parse_duration(written) else {
-        return Err(Refused {
+        return Err(UnitError {
             problem: format!("expected a duration, found {}", quote(written)),
             help: r#"write it with its unit: "800ms", "60s", "1h 30m""#.to_owned(),
         });
@@ -34,9 +34,9 @@ pub(crate) fn duration(written: &str, bounds: &Bounds<Duration>) -> Result<Durat
 }
 
 /// In bytes.
-pub(crate) fn size(written: &str, bounds: &Bounds<u64>) -> Result<u64, Refused> {
+pub(crate) fn size(written: &str, bounds: &Bounds<u64>) -> Result<u64, UnitError> {
     let Ok(read) = written.parse::<ByteSize>() else {
-        return Err(Refused {
+        return Err(UnitError {
             problem: format!("expected a size, found {}", quote(written)),
             help: r#"write it with its unit: "512KiB", "16MiB""#.to_owned(),
         });
@@ -44,7 +44,7 @@ pub(crate) fn size(written: &str, bounds: &Bounds<u64>) -> Result<u64, Refused> 
     bounds.check(read.as_u64(), |bytes| shown_size(*bytes))
 }
 
-pub(crate) fn number(written: usize, bounds: &Bounds<usize>) -> Result<usize, Refused> {
+pub(crate) fn number(written: usize, bounds: &Bounds<usize>) -> Result<usize, UnitError> {
     bounds.check(written, ToString::to_string)
 }
 
@@ -56,12 +56,12 @@ fn shown_size(bytes: u64) -> String {
 }
 
 impl<T: PartialOrd> Bounds<T> {
-    fn check(&self, read: T, show: impl Fn(&T) -> String) -> Result<T, Refused> {
+    fn check(&self, read: T, show: impl Fn(&T) -> String) -> Result<T, UnitError> {
         if self.within.contains(&read) {
             return Ok(read);
         }
         let (least, most) = (show(self.within.start()), show(self.within.end()));
-        Err(Refused {
+        Err(UnitError {
             problem: format!("expected {least} to {most}, found {}", show(&read)),
             help: self.because.to_owned(),
         })
@@ -79,7 +79,7 @@ mod tests {
     fn a_duration_needs_its_unit_and_stays_in_its_bounds() {
         assert_eq!(duration("1s 500ms", &MINUTE), Ok(Duration::from_millis(1500)));
         assert_eq!(duration("5", &MINUTE).unwrap_err().problem, r#"expected a duration, found "5""#);
-        let far = Refused { problem: "expected 1s to 1m, found 1h".into(), help: "why".into() };
+        let far = UnitError { problem: "expected 1s to 1m, found 1h".into(), help: "why".into() };
         assert_eq!(duration("1h", &MINUTE), Err(far));
     }
 

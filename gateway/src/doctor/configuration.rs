@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::Finding;
 use crate::{
     app,
-    config::{Config, Faults},
+    config::{Config, Diagnostics},
 };
 
 const CHECK: &str = "configuration";
 
-pub(super) fn refused(faults: &Faults) -> Finding {
+pub(super) fn refused(faults: &Diagnostics) -> Finding {
     Finding::fail(CHECK, faults.to_string().trim_end(), "mend these places; `metagate check` tells them too")
 }
 

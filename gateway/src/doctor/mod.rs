@@ -24,7 +24,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     clock::Clock,
-    config::{Config, Faults, RosterSource},
+    config::{Config, Diagnostics, RosterSource},
 };
 /// For a group of checks. The longest way is the node's region (2 s) and then STS (5 s, with its retries).
 pub const PATIENCE: Duration = Duration::from_secs(9);
@@ -63,7 +63,7 @@ type Group = BoxFuture<'static, Vec<Finding>>;
 
 impl Doctor {
     /// In an order in which what comes later often has its cause in what came before.
-    pub async fn examine(&self, loaded: Result<Config, Faults>) -> Vec<Finding> {
+    pub async fn examine(&self, loaded: Result<Config, Diagnostics>) -> Vec<Finding> {
         let redirect = redirect::look(self.status_file.clone(), self.clock.clone());
         let config = match loaded {
             Ok(config) => Arc::new(config),

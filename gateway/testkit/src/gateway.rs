@@ -13,7 +13,7 @@ use std::{
 use metagate::{
     app::{self, App, Parts, Reload},
     clock::Clock,
-    config::{self, Faults, Sources},
+    config::{self, Diagnostics, Sources},
     credential::Source,
     handle::Gateway,
     roster::{Feed, Knowledge, fixed},
@@ -65,7 +65,7 @@ impl Setup {
     }
 
     /// This roster file's workloads and nobody else, ever: the list is complete.
-    pub fn roster(self, text: &str) -> Result<Self, Faults> {
+    pub fn roster(self, text: &str) -> Result<Self, Diagnostics> {
         let feed = Arc::new(Feed::default());
         feed.publish(workloads(text)?, Knowledge::Complete, Clock::system().now());
         Ok(self.feed(&feed))
@@ -165,7 +165,7 @@ impl Drop for TestGateway {
 }
 
 /// The workloads of a roster file's text.
-pub fn workloads(text: &str) -> Result<Vec<Workload>, Faults> {
+pub fn workloads(text: &str) -> Result<Vec<Workload>, Diagnostics> {
     let parsed = fixed::parse(Path::new("roster.toml"), text)?;
     Ok(parsed.workloads.into_iter().map(|listed| listed.workload).collect())
 }

@@ -20,14 +20,14 @@ use std::{
 
 use super::{
     Admin, Config, Imds, ImdsEndpoint, Pods, Policy, Roster, RosterSource, TokenMode,
-    diagnostic::Fault,
+    diagnostic::Diagnostic,
     document::Part,
     key::Key,
     layers::Layers,
     nearest::{any_of, nearest},
     quote::quote,
     raw::{self, Raw},
-    units::{self, Bounds, Refused, bounds},
+    units::{self, Bounds, UnitError, bounds},
 };
 use crate::catalogue::{AllowError, AllowList};
 
@@ -35,11 +35,11 @@ use crate::catalogue::{AllowError, AllowList};
 /// they stand at their defaults now, and what is found there, or between them and another key, is no fault of the file.
 pub(super) fn check(
     raw: &Raw,
-    unread: &[Fault],
+    unread: &[Diagnostic],
     node_name: Option<&str>,
     folder: &Path,
     layers: &Layers,
-) -> (Option<Config>, Vec<Fault>) {
+) -> (Option<Config>, Vec<Diagnostic>) {
     let mut checker = Checker { layers, folder, unread, faults: Vec::new() };
     let config = checker.config(raw, node_name);
     (config, checker.faults)
@@ -48,8 +48,8 @@ pub(super) fn check(
 struct Checker<'a> {
     layers: &'a Layers,
     folder: &'a Path,
-    unread: &'a [Fault],
-    faults: Vec<Fault>,
+    unread: &'a [Diagnostic],
+    faults: Vec<Diagnostic>,
 }
 
 /// Each connection takes a file descriptor, and the kernel gives a process 1,048,576 at most (fs.nr_open).
@@ -200,7 +200,7 @@ impl Checker<'_> {
         }
         let (origin, excerpt) = self.layers.place(key, Part::Value);
         let help = Some(help.into()).filter(|help| !help.is_empty());
-        self.faults.push(Fault { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
+        self.faults.push(Diagnostic { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
     }
 
     fn is_unread(&self, key: &Key) -> bool {
@@ -218,7 +218,7 @@ impl Checker<'_> {
         self.refuse(set.unwrap_or(&first), problem, help);
     }
 
-    fn read<T>(&mut self, key: &Key, outcome: Result<T, Refused>) -> Option<T> {
+    fn read<T>(&mut self, key: &Key, outcome: Result<T, UnitError>) -> Option<T> {
         outcome.map_err(|refused| self.refuse(key, refused.problem, refused.help)).ok()
     }
 

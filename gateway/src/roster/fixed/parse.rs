@@ -8,7 +8,7 @@ use std::{
 
 use super::raw::{Entry, Namespace, Raw, ServiceAccount};
 use crate::{
-    config::{Fault, Faults, Key, Layers, Part, extract, is_label, is_subdomain, quote},
+    config::{Diagnostic, Diagnostics, Key, Layers, Part, extract, is_label, is_subdomain, quote},
     workload::{Uid, Workload},
 };
 
@@ -32,12 +32,12 @@ const LABEL: &str = "1 to 63 of a-z 0-9 -, neither first nor last a -";
 const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 
 /// `file` names the text in faults, and its folder is what a relative `token_file` is relative to.
-pub fn parse(file: &Path, text: &str) -> Result<Parsed, Faults> {
+pub fn parse(file: &Path, text: &str) -> Result<Parsed, Diagnostics> {
     let layers = Layers::of_file(file, text)?;
     let (raw, faults) = extract::<Raw>(&layers);
     let mut parser = Parser { layers: &layers, folder: file.parent().unwrap_or(Path::new("")), faults };
     let workloads = raw.map(|raw| parser.roster(raw)).unwrap_or_default();
-    match Faults::of(parser.faults) {
+    match Diagnostics::of(parser.faults) {
         None => Ok(Parsed { workloads }),
         Some(faults) => Err(faults),
     }
@@ -46,7 +46,7 @@ pub fn parse(file: &Path, text: &str) -> Result<Parsed, Faults> {
 struct Parser<'a> {
     layers: &'a Layers,
     folder: &'a Path,
-    faults: Vec<Fault>,
+    faults: Vec<Diagnostic>,
 }
 
 impl Parser<'_> {
@@ -211,6 +211,6 @@ impl Parser<'_> {
         }
         let (origin, excerpt) = self.layers.place(key, Part::Value);
         let help = Some(help.to_owned()).filter(|help| !help.is_empty());
-        self.faults.push(Fault { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
+        self.faults.push(Diagnostic { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Listed, Parsed, SANDBOX, parse};
 use crate::{
     clock::Clock,
-    config::{Faults, RosterSource},
+    config::{Diagnostics, RosterSource},
     lifecycle::Followed,
     roster::{Feed, Knowledge},
     workload::Uid,
@@ -30,7 +30,7 @@ pub enum OpenError {
     #[error("{path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{0}")]
-    Faults(Faults),
+    Invalid(Diagnostics),
 }
 
 impl Watched {
@@ -46,7 +46,7 @@ impl Watched {
                 (Some((file.clone(), text)), parsed)
             }
         };
-        let Parsed { workloads } = parsed.map_err(OpenError::Faults)?;
+        let Parsed { workloads } = parsed.map_err(OpenError::Invalid)?;
         Ok(Some(Self { file, node: node.to_owned(), listed: workloads }))
     }
 
