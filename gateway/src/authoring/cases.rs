@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     config::{
-        self, Diagnostic, Diagnostics, Key, Layers, NO_JSON, NO_JSON_HELP, Origin, PLUGIN_MEMORY, PLUGIN_TIMEOUT, Part,
-        Sources, UnitError, duration, extract, is_label, is_subdomain, quote, size,
+        self, Collector, Diagnostic, Diagnostics, Key, Layers, NO_JSON, NO_JSON_HELP, Origin, PLUGIN_MEMORY,
+        PLUGIN_TIMEOUT, Sources, duration, is_label, is_subdomain, quote, size,
     },
     policy::Defaults,
     workload::{Uid, Workload},
@@ -45,21 +45,18 @@ impl Cases {
     /// `file` names the text in faults.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Diagnostics> {
         let layers = Layers::of_file(file, text)?;
-        let (raw, faults) = extract::<raw::Raw>(&layers);
-        let (settings, defaults) = production()?;
-        let mut parser = Parser { layers: &layers, defaults: &defaults, faults };
-        let read = raw.map(|raw| parser.cases(raw, settings));
-        match (Diagnostics::of(parser.faults), read) {
-            (None, Some((_, cases))) if cases.is_empty() => {
-                let problem = "has no case".to_owned();
-                let help = Some("add a [[case]] table: name, workload, and what to expect".to_owned());
-                Err(Diagnostic { origin: Origin::whole_file(file), key: String::new(), problem, help, excerpt: None }
-                    .into())
-            }
-            (None, Some((settings, cases))) => Ok(Self { settings, defaults, cases }),
-            (Some(faults), _) => Err(faults),
-            (None, None) => Err(internal("the file cannot be read")),
+        let (production, defaults) = production()?;
+        let mut collector = Collector::new(&layers);
+        let read = collector.extract::<raw::Raw>().map(|raw| {
+            let mut parser = Parser { collector: &mut collector, defaults: &defaults };
+            parser.cases(raw, production)
+        });
+        if read.as_ref().is_some_and(|(_, cases)| cases.is_empty()) && collector.is_empty() {
+            let help = "add a [[case]] table: name, workload, and what to expect";
+            collector.refuse_from(Origin::whole_file(file), &Key::default(), "has no case", help);
         }
+        let (settings, cases) = collector.finish(read)?;
+        Ok(Self { settings, defaults, cases })
     }
 }
 
@@ -83,13 +80,12 @@ fn internal(problem: &str) -> Diagnostics {
         .into()
 }
 
-pub(super) struct Parser<'a> {
-    pub(super) layers: &'a Layers,
+pub(super) struct Parser<'a, 'b> {
+    pub(super) collector: &'a mut Collector<'b>,
     pub(super) defaults: &'a Defaults,
-    pub(super) faults: Vec<Diagnostic>,
 }
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     fn cases(&mut self, raw: raw::Raw, production: config::Plugin) -> (config::Plugin, Vec<Case>) {
         let settings = self.settings(raw.plugin, production);
         let mut seen = BTreeSet::new();
@@ -98,10 +94,10 @@ impl Parser<'_> {
             let key = Key::dotted("case").index(index);
             if case.name.is_empty() {
                 let help = "add name = \"…\": a claim, such as \"an admin role is for trusted pods\"";
-                self.refuse(&key.name("name"), "a case needs a name", help);
+                self.collector.refuse(&key.name("name"), "a case needs a name", help);
             } else if !seen.insert(case.name.clone()) {
                 let problem = format!("{} is the name of another case too", quote(&case.name));
-                self.refuse(&key.name("name"), problem, "give each a name of its own");
+                self.collector.refuse(&key.name("name"), problem, "give each a name of its own");
             }
             cases.extend(self.case(&key, case, &settings));
         }
@@ -110,9 +106,10 @@ impl Parser<'_> {
 
     fn settings(&mut self, raw: raw::Plugin, production: config::Plugin) -> config::Plugin {
         let key = Key::dotted("plugin");
-        let read = raw.timeout.map(|written| duration(&written, &PLUGIN_TIMEOUT));
-        let timeout = self.read(&key.name("timeout"), read);
-        let memory = self.read(&key.name("memory"), raw.memory.map(|written| size(&written, &PLUGIN_MEMORY)));
+        let timeout = raw.timeout.map(|written| duration(&written, &PLUGIN_TIMEOUT));
+        let timeout = timeout.and_then(|read| self.collector.read(&key.name("timeout"), read));
+        let memory = raw.memory.map(|written| size(&written, &PLUGIN_MEMORY));
+        let memory = memory.and_then(|read| self.collector.read(&key.name("memory"), read));
         let memory = memory.and_then(|bytes| usize::try_from(bytes).ok());
         config::Plugin {
             timeout: timeout.unwrap_or(production.timeout),
@@ -133,11 +130,11 @@ impl Parser<'_> {
         let decides = resolve.is_some() || authorize.is_some() || authorize_path.is_some();
         if init.is_some() && decides {
             let problem = "a plugin that refuses its configuration is asked nothing else";
-            self.refuse(&expect.name("init"), problem, "make two cases of it");
+            self.collector.refuse(&expect.name("init"), problem, "make two cases of it");
         }
         if init.is_none() && !decides {
             let help = "add [case.expect] with resolve, authorize, authorize_path or init";
-            self.refuse(key, "expects nothing", help);
+            self.collector.refuse(key, "expects nothing", help);
         }
         for (name, told, asked) in
             [("role", raw.role.is_some(), authorize.is_some()), ("path", raw.path.is_some(), authorize_path.is_some())]
@@ -148,7 +145,7 @@ impl Parser<'_> {
                     "expect {} of it, or leave it out",
                     if name == "role" { "authorize" } else { "authorize_path" }
                 );
-                self.refuse(&key.name(name), problem, &help);
+                self.collector.refuse(&key.name(name), problem, help);
             }
         }
         // Where it is at fault, the rest is looked at all the same.
@@ -188,7 +185,7 @@ impl Parser<'_> {
         match config::json_of(key, written) {
             Ok(config) => config,
             Err(odd) => {
-                odd.iter().for_each(|key| self.refuse(key, NO_JSON, NO_JSON_HELP));
+                odd.iter().for_each(|key| self.collector.refuse(key, NO_JSON, NO_JSON_HELP));
                 serde_json::Value::Null
             }
         }
@@ -198,26 +195,30 @@ impl Parser<'_> {
         let key = key.name("workload");
         let Some(raw) = raw else {
             let help = "add workload = { namespace = \"payments\", pod = \"checkout-0\" }";
-            self.refuse(&key, "is needed: a plugin decides about a pod", help);
+            self.collector.refuse(&key, "is needed: a plugin decides about a pod", help);
             return None;
         };
         if !is_label(&raw.namespace) {
             let problem = format!("expected a namespace's name, found {}", quote(&raw.namespace));
-            self.refuse(&key.name("namespace"), problem, "1 to 63 of a-z 0-9 -, neither first nor last a -");
+            self.collector.refuse(&key.name("namespace"), problem, "1 to 63 of a-z 0-9 -, neither first nor last a -");
         }
         if !is_subdomain(&raw.pod) {
             let problem = format!("expected a pod's name, found {}", quote(&raw.pod));
-            self.refuse(&key.name("pod"), problem, "1 to 253 of a-z 0-9 - and dots");
+            self.collector.refuse(&key.name("pod"), problem, "1 to 253 of a-z 0-9 - and dots");
         }
         for container in raw.images.keys().filter(|container| !is_label(container)) {
             let problem = format!("expected the name of a container, found {}", quote(container));
-            self.refuse(&key.name("images").name(container), problem, "write images = { CONTAINER = \"image\" }");
+            self.collector.refuse(
+                &key.name("images").name(container),
+                problem,
+                "write images = { CONTAINER = \"image\" }",
+            );
         }
         let ips = raw.ips.iter().enumerate().map(|(index, written)| {
             let ip = written.parse::<IpAddr>();
             if ip.is_err() {
                 let problem = format!("expected the IP address of a pod, found {}", quote(written));
-                self.refuse(&key.name("ips").index(index), problem, "");
+                self.collector.refuse(&key.name("ips").index(index), problem, "");
             }
             ip.ok()
         });
@@ -240,19 +241,19 @@ impl Parser<'_> {
 
     /// In whole seconds, as the gateway tells the time.
     fn now(&mut self, key: &Key, written: &str, clock: bool, decides: bool) -> Option<String> {
-        if self.is_refused(key) {
+        if self.collector.has(key) {
             return None;
         }
         match (written, clock) {
             ("", true) if decides => {
                 let help = "add now = \"2026-11-25T09:00:00Z\"";
-                self.refuse(key, "is needed: the plugin has the clock", help);
+                self.collector.refuse(key, "is needed: the plugin has the clock", help);
                 None
             }
             ("", _) => None,
             (_, false) => {
                 let help = "add clock = true to [plugin], as the operator has to";
-                self.refuse(key, "is not shown to a plugin that has no clock", help);
+                self.collector.refuse(key, "is not shown to a plugin that has no clock", help);
                 None
             }
             (_, true) => {
@@ -260,29 +261,10 @@ impl Parser<'_> {
                 let told = told.ok().map(|told| told.to_string()).filter(|told| told == written);
                 if told.is_none() {
                     let problem = format!("expected a time in UTC and whole seconds, found {}", quote(written));
-                    self.refuse(key, problem, "write it as \"2026-11-25T09:00:00Z\"");
+                    self.collector.refuse(key, problem, "write it as \"2026-11-25T09:00:00Z\"");
                 }
                 told
             }
         }
-    }
-
-    fn read<T>(&mut self, key: &Key, read: Option<Result<T, UnitError>>) -> Option<T> {
-        read?.map_err(|refused| self.refuse(key, refused.problem, &refused.help)).ok()
-    }
-
-    fn is_refused(&self, key: &Key) -> bool {
-        let key = key.to_string();
-        self.faults.iter().any(|fault| fault.key == key)
-    }
-
-    /// A key that serde refused already is told once.
-    pub(super) fn refuse(&mut self, key: &Key, problem: impl Into<String>, help: &str) {
-        if self.is_refused(key) {
-            return;
-        }
-        let (origin, excerpt) = self.layers.place(key, Part::Value);
-        let help = Some(help.to_owned()).filter(|help| !help.is_empty());
-        self.faults.push(Diagnostic { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
     }
 }

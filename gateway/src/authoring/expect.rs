@@ -1,11 +1,10 @@
 //! What a case expects, and roles as cases write them.
 
 use figment::value::{Dict, Value};
-use serde::de::DeserializeOwned;
 
 use super::{cases::Parser, question::Phase, raw};
 use crate::{
-    config::{Key, any_of, extract_at, nearest, quote},
+    config::{Key, any_of, nearest, quote},
     plugin::{FaultKind, RoleAnswer},
     role::CredentialSource,
 };
@@ -50,7 +49,7 @@ const AUTHORIZE: Forms = Forms {
     keys: &["deny", "fails"],
 };
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     pub(super) fn expected(&mut self, key: &Key, phase: Phase, written: Value) -> Option<Expected> {
         let forms = match phase {
             Phase::Init => INIT,
@@ -61,7 +60,7 @@ impl Parser<'_> {
             Value::String(_, word) => self.word(key, &forms, &word),
             Value::Dict(_, table) => self.table(key, &forms, table),
             _ => {
-                self.refuse(key, format!("expected {}", forms.shown), "");
+                self.collector.refuse(key, format!("expected {}", forms.shown), "");
                 None
             }
         }
@@ -73,7 +72,7 @@ impl Parser<'_> {
         }
         let near = nearest(word, forms.words.iter().map(|(known, _)| *known));
         let help = near.map(|near| format!("did you mean \"{near}\"?")).unwrap_or_default();
-        self.refuse(key, format!("expected {}, found {}", forms.shown, quote(word)), &help);
+        self.collector.refuse(key, format!("expected {}, found {}", forms.shown, quote(word)), help);
         None
     }
 
@@ -85,17 +84,21 @@ impl Parser<'_> {
                 self.role_table(key, "role", &name, table).map(|role| Expected::Role(Box::new(role)))
             }
             ["deny"] => {
-                let raw::Deny { deny: code, reason } = self.extract(key, table)?;
+                let raw::Deny { deny: code, reason } = self.collector.extract_at(key, table.into())?;
                 Some(Expected::Deny { code, reason })
             }
             ["fails"] => {
-                let raw::Fails { fails } = self.extract(key, table)?;
+                let raw::Fails { fails } = self.collector.extract_at(key, table.into())?;
                 self.fault_kind(&key.name("fails"), &fails).map(Expected::Fails)
             }
             ["error"] => {
-                let raw::Error { error } = self.extract(key, table)?;
+                let raw::Error { error } = self.collector.extract_at(key, table.into())?;
                 if error.trim().is_empty() {
-                    self.refuse(&key.name("error"), "every message has this in it", "write what must be in it");
+                    self.collector.refuse(
+                        &key.name("error"),
+                        "every message has this in it",
+                        "write what must be in it",
+                    );
                     return None;
                 }
                 Some(Expected::Error(error))
@@ -103,11 +106,15 @@ impl Parser<'_> {
             [] => {
                 let near = table.keys().find_map(|name| Some((name, nearest(name, forms.keys.iter().copied())?)));
                 let help = near.map(|(name, near)| format!("did you mean {near} instead of {name}?"));
-                self.refuse(key, format!("expected {}", forms.shown), &help.unwrap_or_default());
+                self.collector.refuse(key, format!("expected {}", forms.shown), help.unwrap_or_default());
                 None
             }
             _ => {
-                self.refuse(key, format!("has {}", told.join(" and ")), "keep one of them: a plugin gives one answer");
+                self.collector.refuse(
+                    key,
+                    format!("has {}", told.join(" and ")),
+                    "keep one of them: a plugin gives one answer",
+                );
                 None
             }
         }
@@ -121,7 +128,7 @@ impl Parser<'_> {
             let near = nearest(written, known().map(FaultKind::label));
             let help = near.map(|near| format!("did you mean \"{near}\"?")).unwrap_or_default();
             let problem = format!("expected {}, found {}", any_of(known().map(FaultKind::label)), quote(written));
-            self.refuse(key, problem, &help);
+            self.collector.refuse(key, problem, help);
         }
         kind
     }
@@ -132,7 +139,7 @@ impl Parser<'_> {
             Value::Dict(_, mut table) => match table.remove("arn") {
                 Some(arn) => self.role_table(key, "arn", &arn, table),
                 None => {
-                    self.refuse(key, "a role needs its name or ARN", "add arn = \"path/name\"");
+                    self.collector.refuse(key, "a role needs its name or ARN", "add arn = \"path/name\"");
                     None
                 }
             },
@@ -142,7 +149,7 @@ impl Parser<'_> {
 
     fn role_table(&mut self, key: &Key, name_key: &str, name: &Value, table: Dict) -> Option<RoleAnswer> {
         let written = self.role_name(&key.name(name_key), name);
-        let raw: raw::Session = self.extract(key, table)?;
+        let raw: raw::Session = self.collector.extract_at(key, table.into())?;
         let source = match raw.source {
             Some(source) => self.source(&key.name("source"), source)?,
             None => CredentialSource::AssumeRole,
@@ -152,7 +159,7 @@ impl Parser<'_> {
             Some(Value::String(_, text)) => Some(text),
             Some(Value::Dict(_, table)) => serde_json::to_string(&table).ok(),
             Some(_) => {
-                self.refuse(&key.name("session_policy"), "expected a string of JSON or a table", "");
+                self.collector.refuse(&key.name("session_policy"), "expected a string of JSON or a table", "");
                 return None;
             }
         };
@@ -171,7 +178,7 @@ impl Parser<'_> {
     fn role_name(&mut self, key: &Key, written: &Value) -> Option<String> {
         let name = written.as_str().filter(|name| !name.is_empty()).map(str::to_owned);
         if name.is_none() {
-            self.refuse(key, "expected a role's name, path/name or ARN", "");
+            self.collector.refuse(key, "expected a role's name, path/name or ARN", "");
         }
         name
     }
@@ -180,21 +187,15 @@ impl Parser<'_> {
         match written {
             Value::String(_, word) if word == "assume-role" => Some(CredentialSource::AssumeRole),
             Value::Dict(_, table) => {
-                let raw::WebIdentity { web_identity: audience, regional } = self.extract(key, table)?;
+                let raw::WebIdentity { web_identity: audience, regional } =
+                    self.collector.extract_at(key, table.into())?;
                 Some(CredentialSource::WebIdentity { audience, regional: regional.unwrap_or(true) })
             }
             _ => {
                 let help = "web_identity is the token's audience, such as \"sts.amazonaws.com\"";
-                self.refuse(key, "expected \"assume-role\" or { web_identity = … }", help);
+                self.collector.refuse(key, "expected \"assume-role\" or { web_identity = … }", help);
                 None
             }
         }
-    }
-
-    /// A table, with each key of it that does not fit told.
-    fn extract<T: DeserializeOwned>(&mut self, key: &Key, table: Dict) -> Option<T> {
-        let (read, faults) = extract_at(self.layers, key, Value::from(table));
-        self.faults.extend(faults);
-        read
     }
 }

@@ -38,11 +38,15 @@ pub enum Phase {
     AuthorizePath,
 }
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     pub(super) fn asked_role(&mut self, key: &Key, written: Option<Value>, workload: &Workload) -> Option<Question> {
         let key = key.name("role");
         let Some(written) = written else {
-            self.refuse(&key, "is needed: authorize is asked about a role", "add role = \"path/name\", or its ARN");
+            self.collector.refuse(
+                &key,
+                "is needed: authorize is asked about a role",
+                "add role = \"path/name\", or its ARN",
+            );
             return None;
         };
         let answer = self.role(&key, written)?;
@@ -51,7 +55,7 @@ impl Parser<'_> {
             Ok(role) => Some(Question::Authorize(Box::new(shown_role(&role, &as_written, Some(BASE))))),
             Err(Rejection::Denied(denial)) => {
                 let help = "the gateway refuses such a role before any plugin is asked about it";
-                self.refuse(&key, denial.reason.clone(), help);
+                self.collector.refuse(&key, denial.reason.clone(), help);
                 None
             }
             Err(_) => None,
@@ -62,13 +66,13 @@ impl Parser<'_> {
         let key = key.name("path");
         let help = "write it as the gateway shows it: path = \"meta-data/placement/region\"";
         let Some(path) = written else {
-            self.refuse(&key, "is needed: authorize_path is asked about a path", help);
+            self.collector.refuse(&key, "is needed: authorize_path is asked about a path", help);
             return None;
         };
         if path.is_empty() || path.starts_with('/') || path.ends_with('/') || path.starts_with("latest/") {
             let problem =
                 format!("expected a path below /latest/, without a slash at either end, found {}", quote(&path));
-            self.refuse(&key, problem, help);
+            self.collector.refuse(&key, problem, help);
             return None;
         }
         Some(Question::AuthorizePath(path))

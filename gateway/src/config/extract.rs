@@ -17,33 +17,28 @@ use super::{
 };
 
 /// Nobody mends more in one go, and each costs one pass.
-const FAULTS_MAX: usize = 100;
+const DIAGNOSTICS_MAX: usize = 100;
 
-/// What serde makes of the values. A key that it refuses is noted and left out, so that its default stands in for it
-/// and the next fault shows. None where there were too many.
-pub(crate) fn extract<T: DeserializeOwned>(layers: &Layers) -> (Option<T>, Vec<Diagnostic>) {
-    extract_at(layers, &Key::default(), Value::from(layers.values().clone()))
-}
-
-/// The same of the values that stand at `top`, for a key that is text or a table.
-pub(crate) fn extract_at<T: DeserializeOwned>(
+/// What serde makes of the values that stand at `top`. A key that it refuses gets a diagnostic and is left out, so that its
+/// default stands in for it and the next one shows. None where there were too many.
+pub(super) fn extract_at<T: DeserializeOwned>(
     layers: &Layers,
     top: &Key,
     mut values: Value,
 ) -> (Option<T>, Vec<Diagnostic>) {
-    let mut faults = Vec::new();
-    while faults.len() < FAULTS_MAX {
+    let mut found = Vec::new();
+    while found.len() < DIAGNOSTICS_MAX {
         let error = match values.deserialize::<T>() {
-            Ok(extracted) => return (Some(extracted), faults),
+            Ok(extracted) => return (Some(extracted), found),
             Err(error) => error,
         };
         let key = key_of(&error, &values);
-        faults.push(fault(layers, &error, top, &key, &values));
+        found.push(diagnostic(layers, &error, top, &key, &values));
         if !leave_out(&mut values, &key) {
             break;
         }
     }
-    (None, faults)
+    (None, found)
 }
 
 /// figment writes an index like a name; only the value tells which it is.
@@ -60,7 +55,7 @@ fn key_of(error: &Error, values: &Value) -> Key {
     key
 }
 
-fn fault(layers: &Layers, error: &Error, top: &Key, below: &Key, values: &Value) -> Diagnostic {
+fn diagnostic(layers: &Layers, error: &Error, top: &Key, below: &Key, values: &Value) -> Diagnostic {
     let (key, here) = (&top.join(below), find(values, below));
     let (part, problem, help) = match &error.kind {
         Kind::UnknownField(name, known) => {

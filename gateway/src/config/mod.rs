@@ -1,6 +1,7 @@
 //! What the operator asked for, parsed and checked. Past this module a duration is a duration and a role is a role.
 
 mod check;
+mod collector;
 mod debug;
 mod diagnostic;
 mod dns;
@@ -34,15 +35,14 @@ pub use public_key::{PublicKey, PublicKeyError};
 pub use sources::{DEFAULT_FILE, SANDBOX, Sources};
 
 pub(crate) use check::plugins::{MEMORY as PLUGIN_MEMORY, TIMEOUT as PLUGIN_TIMEOUT};
+pub(crate) use collector::Collector;
 pub(crate) use dns::{is_label, is_subdomain};
-pub(crate) use document::Part;
-pub(crate) use extract::{extract, extract_at};
 pub(crate) use json::{NO_JSON, NO_JSON_HELP, json_of};
 pub(crate) use key::Key;
 pub(crate) use layers::Layers;
 pub(crate) use nearest::{any_of, nearest};
 pub(crate) use quote::quote;
-pub(crate) use units::{UnitError, duration, size};
+pub(crate) use units::{duration, size};
 
 use crate::{
     catalogue::AllowList,

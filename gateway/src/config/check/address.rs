@@ -5,16 +5,20 @@ use std::net::{IpAddr, SocketAddr};
 use super::{Checker, Key, quote};
 use crate::config::{AdminListen, Origin, dns, sources::NODE_NAME};
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn listener(&mut self, key: &Key, written: &str) -> Option<SocketAddr> {
         let Ok(address) = written.parse::<SocketAddr>() else {
             let help = r#"write it as "0.0.0.0:8181", "127.0.0.1:8181" or "[::]:8181""#;
-            self.refuse(key, format!("expected IP:PORT, found {}", quote(written)), help);
+            self.collector.refuse(key, format!("expected IP:PORT, found {}", quote(written)), help);
             return None;
         };
         // Tests and laptops take any free port; a node's redirect needs one that it knows.
         if address.port() == 0 && !address.ip().is_loopback() {
-            self.refuse(key, "port 0 means any free port, which nothing could be redirected to", "name a port");
+            self.collector.refuse(
+                key,
+                "port 0 means any free port, which nothing could be redirected to",
+                "name a port",
+            );
             return None;
         }
         Some(address)
@@ -28,7 +32,7 @@ impl Checker<'_> {
         if !path.starts_with('/') || path.len() > 107 {
             let problem =
                 format!("expected an absolute path of at most 107 bytes after \"unix:\", found {}", quote(path));
-            self.refuse(key, problem, r#"write it as "unix:/run/metagate/admin.sock""#);
+            self.collector.refuse(key, problem, r#"write it as "unix:/run/metagate/admin.sock""#);
             return None;
         }
         Some(AdminListen::Unix(path.into()))
@@ -38,7 +42,7 @@ impl Checker<'_> {
         let AdminListen::Tcp(admin) = admin else { return };
         let overlap = pods.ip() == admin.ip() || pods.ip().is_unspecified() || admin.ip().is_unspecified();
         if pods.port() != 0 && pods.port() == admin.port() && overlap {
-            self.refuse_pair(
+            self.collector.refuse_pair(
                 [&Key::dotted("admin.listen"), &Key::dotted("pods.listen")],
                 format!("admin.listen ({admin}) and pods.listen ({pods}) are one address"),
                 "give each its own port: pods must not reach the admin listener",
@@ -54,7 +58,7 @@ impl Checker<'_> {
                 hosts.push(lower);
             } else {
                 let problem = format!("expected a host name or an IP address, found {}", quote(host));
-                self.refuse(&key.index(index), problem, "leave out the scheme, the port and the path");
+                self.collector.refuse(&key.index(index), problem, "leave out the scheme, the port and the path");
             }
         }
         (hosts.len() == written.len()).then_some(hosts)
@@ -67,9 +71,14 @@ impl Checker<'_> {
         if node.is_empty() || dns::is_subdomain(node) {
             return Some(node.to_owned());
         }
-        self.refuse(key, format!("expected a node's name, found {}", quote(node)), "it is the pod's spec.nodeName");
-        if let (true, Some(fault)) = (written.is_empty(), self.faults.last_mut()) {
-            fault.origin = Origin::Environment { variable: NODE_NAME.to_owned() };
+        let (problem, help) =
+            (format!("expected a node's name, found {}", quote(node)), "it is the pod's spec.nodeName");
+        match written {
+            "" => {
+                let origin = Origin::Environment { variable: NODE_NAME.to_owned() };
+                self.collector.refuse_from(origin, key, problem, help);
+            }
+            _ => self.collector.refuse(key, problem, help),
         }
         None
     }

@@ -23,7 +23,7 @@ const CONCURRENT_FETCHES: Bounds<usize> = bounds(
     "STS throttles per account and region: every node counts against the same few hundred calls a second",
 );
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn credentials(&mut self, raw: &raw::Credentials) -> Option<Credentials> {
         let at = |name| Key::dotted("credentials").name(name);
         let sources = [("sts", CredentialsSource::Sts), ("sandbox", CredentialsSource::Sandbox)];
@@ -87,7 +87,11 @@ impl Checker<'_> {
             region if is_region(region) => Some(Some(region.to_owned())),
             other => {
                 let problem = format!("expected a region or \"auto\", found {}", quote(other));
-                self.refuse(key, problem, "write it as \"eu-west-1\", without the letter of an availability zone");
+                self.collector.refuse(
+                    key,
+                    problem,
+                    "write it as \"eu-west-1\", without the letter of an availability zone",
+                );
                 None
             }
         }
@@ -103,7 +107,7 @@ impl Checker<'_> {
         }
         let show = |duration| humantime::format_duration(duration).to_string();
         let (floor, half, session) = (show(floor), show(session / 2), show(session));
-        self.refuse_pair(
+        self.collector.refuse_pair(
             [key, &Key::dotted("credentials.session_duration")],
             format!("min_remaining ({floor}) is not less than half of session_duration ({session})"),
             format!(
@@ -118,7 +122,7 @@ impl Checker<'_> {
             return;
         }
         let session = humantime::format_duration(session);
-        self.refuse_pair(
+        self.collector.refuse_pair(
             [&Key::dotted("credentials.session_duration"), &Key::dotted("credentials.assume_role_arn")],
             format!("session_duration ({session}) is more than 1h while assume_role_arn is set"),
             "STS ends the session of a role that was assumed by another role after 1h (role chaining)",
@@ -135,7 +139,7 @@ impl Checker<'_> {
             Ok(_) => Some(Some(written.to_owned())),
             Err(error) => {
                 let help = "write a role's name, its path and name, or its ARN";
-                self.refuse(key, format!("{} {error}", quote(written)), help);
+                self.collector.refuse(key, format!("{} {error}", quote(written)), help);
                 None
             }
         }

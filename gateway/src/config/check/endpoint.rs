@@ -7,7 +7,7 @@ use http::Uri;
 use super::{Checker, Key, quote};
 use crate::config::ImdsEndpoint;
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn imds_endpoint(&mut self, key: &Key, written: &str) -> Option<ImdsEndpoint> {
         if written == "sandbox" {
             return Some(ImdsEndpoint::Sandbox);
@@ -17,7 +17,7 @@ impl Checker<'_> {
             Ok(base) => return Some(ImdsEndpoint::Http(base)),
             Err(problem) => problem,
         };
-        self.refuse(
+        self.collector.refuse(
             key,
             format!("expected http://HOST[:PORT] or \"sandbox\", found {}: {problem}", quote(written)),
             help,
@@ -36,7 +36,7 @@ impl Checker<'_> {
             Err(_) => host.eq_ignore_ascii_case("localhost") && listens_on_loopback,
         };
         if is_here && uri.port_u16().unwrap_or(80) == listen.port() {
-            self.refuse_pair(
+            self.collector.refuse_pair(
                 [&Key::dotted("imds.endpoint"), &Key::dotted("pods.listen")],
                 format!("imds.endpoint ({endpoint}) is the gateway's own pods.listen ({listen})"),
                 "the gateway would ask itself: name the node's metadata service, http://169.254.169.254",
@@ -58,7 +58,7 @@ impl Checker<'_> {
             return Some(Some(written.to_owned()));
         }
         let problem = format!("expected an http or https URL without a query, found {}", quote(written));
-        self.refuse(key, problem, r#"write it as "https://host.example:8443""#);
+        self.collector.refuse(key, problem, r#"write it as "https://host.example:8443""#);
         None
     }
 }

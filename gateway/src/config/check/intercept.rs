@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{Checker, Key, quote, raw};
 use crate::config::{Intercept, Interfaces, NodeAddresses};
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn intercept(&mut self, raw: &raw::Intercept) -> Option<Intercept> {
         let at = |name| Key::dotted("intercept").name(name);
         let interfaces = self.interfaces(&at("interfaces"), &raw.interfaces);
@@ -23,7 +23,7 @@ impl Checker<'_> {
         }
         let all = Interfaces::of(patterns);
         let help = r#""!lo" alone stands for everything that does not come from the node itself"#;
-        all.map_err(|error| self.refuse(key, error.to_string(), help)).ok()
+        all.map_err(|error| self.collector.refuse(key, error.to_string(), help)).ok()
     }
 
     fn node_ips(&mut self, key: &Key, written: &[String]) -> Option<NodeAddresses> {
@@ -38,7 +38,7 @@ impl Checker<'_> {
                 Ok(with) => all = with,
                 Err(problem) => {
                     faultless = false;
-                    self.refuse(&key.index(index), problem, help);
+                    self.collector.refuse(&key.index(index), problem, help);
                 }
             }
         }

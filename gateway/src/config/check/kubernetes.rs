@@ -3,7 +3,7 @@
 use super::{Checker, Key, quote};
 use crate::config::{Kubernetes, dns, raw};
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn kubernetes(&mut self, raw: &raw::Kubernetes) -> Option<Kubernetes> {
         let at = Key::dotted("kubernetes.startup_taint");
         let startup_taint = match raw.startup_taint.as_str() {
@@ -11,7 +11,7 @@ impl Checker<'_> {
             key if is_taint_key(key) => Some(key.to_owned()),
             other => {
                 let problem = format!("expected the key of a taint, found {}", quote(other));
-                self.refuse(
+                self.collector.refuse(
                     &at,
                     problem,
                     "write the key alone, without value and effect: \"metagate.io/agent-not-ready\"",

@@ -20,36 +20,30 @@ use std::{
 
 use super::{
     Admin, Config, Imds, ImdsEndpoint, Pods, Policy, Roster, RosterSource, TokenMode,
-    diagnostic::Diagnostic,
-    document::Part,
+    collector::Collector,
     key::Key,
-    layers::Layers,
     nearest::{any_of, nearest},
     quote::quote,
     raw::{self, Raw},
-    units::{self, Bounds, UnitError, bounds},
+    units::{self, Bounds, bounds},
 };
 use crate::catalogue::{AllowError, AllowList};
 
-/// What a raw configuration means, or None and at least one fault. `unread` are the keys that serde refused already:
-/// they stand at their defaults now, and what is found there, or between them and another key, is no fault of the file.
+/// What a raw configuration means, or None and at least one diagnostic. A key that serde refused stands at its default in
+/// `raw`: what is found there, or between it and another key, is not written in the file, and `collector` keeps it from
+/// being told.
 pub(super) fn check(
     raw: &Raw,
-    unread: &[Diagnostic],
     node_name: Option<&str>,
     folder: &Path,
-    layers: &Layers,
-) -> (Option<Config>, Vec<Diagnostic>) {
-    let mut checker = Checker { layers, folder, unread, faults: Vec::new() };
-    let config = checker.config(raw, node_name);
-    (config, checker.faults)
+    collector: &mut Collector<'_>,
+) -> Option<Config> {
+    Checker { collector, folder }.config(raw, node_name)
 }
 
-struct Checker<'a> {
-    layers: &'a Layers,
+struct Checker<'a, 'b> {
+    collector: &'a mut Collector<'b>,
     folder: &'a Path,
-    unread: &'a [Diagnostic],
-    faults: Vec<Diagnostic>,
 }
 
 /// Each connection takes a file descriptor, and the kernel gives a process 1,048,576 at most (fs.nr_open).
@@ -74,7 +68,7 @@ const IMDS_CACHE: Bounds<Duration> = bounds(
     "some answers change while the instance runs: maintenance events, spot notices",
 );
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     fn config(&mut self, raw: &Raw, node_name: Option<&str>) -> Option<Config> {
         let pods = self.pods(&raw.pods);
         let admin = self.admin(&raw.admin);
@@ -121,7 +115,7 @@ impl Checker<'_> {
         if let (Some(all), Some(one)) = (max_connections, per_pod)
             && one > all
         {
-            self.refuse_pair(
+            self.collector.refuse_pair(
                 [&at("max_connections_per_pod"), &at("max_connections")],
                 format!("max_connections_per_pod ({one}) is more than max_connections ({all})"),
                 "one pod alone could then keep all others out",
@@ -147,7 +141,7 @@ impl Checker<'_> {
         const SOURCES: [&str; 3] = ["kubernetes", "fixed", "sandbox"];
         let source = match self.choice(&at("source"), &raw.source, SOURCES.map(|name| (name, name))) {
             Some("fixed") if raw.file.is_empty() => {
-                self.refuse_pair(
+                self.collector.refuse_pair(
                     [&at("file"), &at("source")],
                     "file is needed where source is \"fixed\"",
                     "name the file that holds the [[workload]] tables",
@@ -181,7 +175,7 @@ impl Checker<'_> {
     }
 
     fn allow(&mut self, key: &Key, written: &[String]) -> Option<AllowList> {
-        let mut refuse = |error: &AllowError| self.refuse(&key.index(error.index), error.to_string(), "");
+        let mut refuse = |error: &AllowError| self.collector.refuse(&key.index(error.index), error.to_string(), "");
         AllowList::parse(written).map_err(|errors| errors.iter().for_each(&mut refuse)).ok()
     }
 
@@ -192,47 +186,19 @@ impl Checker<'_> {
     }
 }
 
-/// How values are read and refused, whatever their section.
-impl Checker<'_> {
-    fn refuse(&mut self, key: &Key, problem: impl Into<String>, help: impl Into<String>) {
-        if self.is_unread(key) {
-            return;
-        }
-        let (origin, excerpt) = self.layers.place(key, Part::Value);
-        let help = Some(help.into()).filter(|help| !help.is_empty());
-        self.faults.push(Diagnostic { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
-    }
-
-    fn is_unread(&self, key: &Key) -> bool {
-        let key = key.to_string();
-        self.unread.iter().any(|fault| fault.key == key)
-    }
-
-    /// Two keys that disagree, told at the first one that somebody set. The problem names both.
-    fn refuse_pair(&mut self, keys: [&Key; 2], problem: impl Into<String>, help: impl Into<String>) {
-        if keys.iter().any(|key| self.is_unread(key)) {
-            return;
-        }
-        let set = keys.iter().find(|key| self.layers.origin(key) != super::Origin::Default);
-        let [first, _] = keys;
-        self.refuse(set.unwrap_or(&first), problem, help);
-    }
-
-    fn read<T>(&mut self, key: &Key, outcome: Result<T, UnitError>) -> Option<T> {
-        outcome.map_err(|refused| self.refuse(key, refused.problem, refused.help)).ok()
-    }
-
+/// How values are read, whatever their section.
+impl Checker<'_, '_> {
     fn duration(&mut self, key: &Key, written: &str, bounds: &Bounds<Duration>) -> Option<Duration> {
-        self.read(key, units::duration(written, bounds))
+        self.collector.read(key, units::duration(written, bounds))
     }
 
     fn number(&mut self, key: &Key, written: usize, bounds: &Bounds<usize>) -> Option<usize> {
-        self.read(key, units::number(written, bounds))
+        self.collector.read(key, units::number(written, bounds))
     }
 
     /// For types whose error says what is wrong with the text: "is …", "has …", "names …".
     fn parse<T: FromStr<Err: fmt::Display>>(&mut self, key: &Key, written: &str, help: &str) -> Option<T> {
-        written.parse().map_err(|error| self.refuse(key, format!("{} {error}", quote(written)), help)).ok()
+        written.parse().map_err(|error| self.collector.refuse(key, format!("{} {error}", quote(written)), help)).ok()
     }
 
     fn choice<T: Copy, const N: usize>(&mut self, key: &Key, written: &str, choices: [(&str, T); N]) -> Option<T> {
@@ -241,7 +207,11 @@ impl Checker<'_> {
         }
         let names = choices.iter().map(|(name, _)| *name);
         let help = nearest(written, names.clone()).map(|near| format!("did you mean \"{near}\"?"));
-        self.refuse(key, format!("expected {}, found {}", any_of(names), quote(written)), help.unwrap_or_default());
+        self.collector.refuse(
+            key,
+            format!("expected {}, found {}", any_of(names), quote(written)),
+            help.unwrap_or_default(),
+        );
         None
     }
 

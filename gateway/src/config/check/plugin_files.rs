@@ -3,7 +3,7 @@
 use super::{Checker, Key, raw};
 use crate::config::{Compiled, PluginFiles};
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn plugin_files(&mut self, raw: &raw::PluginFiles) -> Option<PluginFiles> {
         let at = |name| Key::dotted("plugin_files").name(name);
         let help = "write the line between BEGIN and END of what `openssl pkey -in key.pem -pubout` prints";
@@ -20,7 +20,7 @@ impl Checker<'_> {
         match (raw.compiled.as_str(), raw.compiled_key_file.as_str()) {
             ("", "") => Some(None),
             (_, "") => {
-                self.refuse_pair(
+                self.collector.refuse_pair(
                     [key_file, folder],
                     "compiled_key_file is needed where compiled is set",
                     "name a file elsewhere, which is made where it does not exist: what lies in the folder is run, and only \
@@ -29,7 +29,7 @@ impl Checker<'_> {
                 None
             }
             ("", _) => {
-                self.refuse_pair(
+                self.collector.refuse_pair(
                     [folder, key_file],
                     "compiled is needed where compiled_key_file is set",
                     "name the folder that compiled plugins are kept in, or leave out both",
@@ -39,7 +39,7 @@ impl Checker<'_> {
             (written_folder, written_file) => {
                 let made = Compiled { folder: self.path(written_folder), key_file: self.path(written_file) };
                 if made.key_file.starts_with(&made.folder) {
-                    self.refuse(key_file, "lies in the folder that it seals", "name a file elsewhere");
+                    self.collector.refuse(key_file, "lies in the folder that it seals", "name a file elsewhere");
                     return None;
                 }
                 Some(Some(made))

@@ -28,7 +28,7 @@ const CACHE: Bounds<Duration> = bounds(
 /// As in a metric's label and a log line.
 const NAME_MAX: usize = 63;
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn plugins(&mut self, raw: &[raw::Plugin]) -> Option<Vec<Plugin>> {
         let mut plugins = Vec::new();
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
@@ -38,7 +38,7 @@ impl Checker<'_> {
                 && !table.name.is_empty()
             {
                 let problem = format!("{} is also the name of plugin[{first}]", quote(&table.name));
-                self.refuse(
+                self.collector.refuse(
                     &key.name("name"),
                     problem,
                     "give each plugin a name of its own: it stands in metrics and refusals",
@@ -55,7 +55,7 @@ impl Checker<'_> {
         let code = self.plugin_code(key, raw);
         let mode = self.mode(&at("mode"), &raw.mode);
         let timeout = self.duration(&at("timeout"), &raw.timeout, &TIMEOUT);
-        let memory = self.read(&at("memory"), units::size(&raw.memory, &MEMORY));
+        let memory = self.collector.read(&at("memory"), units::size(&raw.memory, &MEMORY));
         let cache = self.duration(&at("cache"), &raw.cache, &CACHE);
         let config = self.plugin_config(&at("config"), &raw.config);
         Some(Plugin {
@@ -72,17 +72,17 @@ impl Checker<'_> {
 
     fn plugin_name(&mut self, key: &Key, written: &str) -> Option<String> {
         if written.is_empty() {
-            self.refuse(key, "a plugin needs a name", "add name = \"…\": it stands in metrics and refusals");
+            self.collector.refuse(key, "a plugin needs a name", "add name = \"…\": it stands in metrics and refusals");
             return None;
         }
         let fits = written.len() <= NAME_MAX
             && written.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if written == POLICY {
-            self.refuse(key, "is the gateway's own name in metrics and refusals", "give the plugin another");
+            self.collector.refuse(key, "is the gateway's own name in metrics and refusals", "give the plugin another");
             return None;
         }
         if !fits {
-            self.refuse(key, format!("expected 1 to 63 of a-z 0-9 -, found {}", quote(written)), "");
+            self.collector.refuse(key, format!("expected 1 to 63 of a-z 0-9 -, found {}", quote(written)), "");
             return None;
         }
         Some(written.to_owned())
@@ -90,9 +90,9 @@ impl Checker<'_> {
 
     fn plugin_code(&mut self, key: &Key, raw: &raw::Plugin) -> Option<PluginCode> {
         match (raw.builtin.as_str(), raw.path.as_str()) {
-            ("", "") if [key.name("builtin"), key.name("path")].iter().any(|key| self.is_unread(key)) => None,
+            ("", "") if [key.name("builtin"), key.name("path")].iter().any(|key| self.collector.has(key)) => None,
             ("", "") => {
-                self.refuse(
+                self.collector.refuse(
                     key,
                     "needs builtin or path",
                     "add builtin = \"annotations\", or path = \"/…/plugin.wasm\"",
@@ -101,7 +101,7 @@ impl Checker<'_> {
             }
             (builtin, "") if !raw.sha256.is_empty() => {
                 let problem = format!("the built-in {} has no file that a digest could be of", quote(builtin));
-                self.refuse(
+                self.collector.refuse(
                     &key.name("sha256"),
                     problem,
                     "leave sha256 out: a built-in is part of the gateway's own binary",
@@ -117,7 +117,11 @@ impl Checker<'_> {
                 Some(PluginCode::File { path: self.path(path), sha256 })
             }
             _ => {
-                self.refuse(&key.name("path"), "has builtin and path", "keep one of them: a plugin is one component");
+                self.collector.refuse(
+                    &key.name("path"),
+                    "has builtin and path",
+                    "keep one of them: a plugin is one component",
+                );
                 None
             }
         }
@@ -130,7 +134,7 @@ impl Checker<'_> {
         }
         let help = nearest(written, known()).map(|near| format!("did you mean \"{near}\"?"));
         let problem = format!("expected {}, found {}", any_of(known()), quote(written));
-        self.refuse(key, problem, help.unwrap_or_default());
+        self.collector.refuse(key, problem, help.unwrap_or_default());
         None
     }
 
@@ -138,13 +142,13 @@ impl Checker<'_> {
         let digest = hex32(written);
         if digest.is_none() {
             let problem = format!("expected 64 hexadecimal digits, found {} characters", written.chars().count());
-            self.refuse(key, problem, "write what sha256sum prints for the file");
+            self.collector.refuse(key, problem, "write what sha256sum prints for the file");
         }
         digest
     }
 
     fn plugin_config(&mut self, key: &Key, raw: &raw::PluginConfig) -> Option<serde_json::Value> {
-        let refused = |odd: Vec<Key>| odd.iter().for_each(|key| self.refuse(key, NO_JSON, NO_JSON_HELP));
+        let refused = |odd: Vec<Key>| odd.iter().for_each(|key| self.collector.refuse(key, NO_JSON, NO_JSON_HELP));
         json_of(key, &raw.0).map_err(refused).ok()
     }
 }

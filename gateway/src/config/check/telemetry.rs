@@ -12,7 +12,7 @@ const METRICS_INTERVAL: Bounds<Duration> =
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn telemetry(&mut self, raw: &raw::Telemetry) -> Option<Telemetry> {
         let at = |name| Key::dotted("telemetry").name(name);
         let log_format =
@@ -37,7 +37,7 @@ impl Checker<'_> {
         if (0.0..=1.0).contains(&written) {
             return Some(written);
         }
-        self.refuse(
+        self.collector.refuse(
             key,
             format!("expected a share from 0.0 to 1.0, found {written}"),
             "0.01 traces one request of a hundred",
@@ -48,7 +48,7 @@ impl Checker<'_> {
     fn log_level(&mut self, key: &Key, written: &str) -> Option<String> {
         let help = "write \"info\", or a filter such as \"info,metagate::policy=debug\"";
         if written.trim().is_empty() || EnvFilter::builder().parse(written).is_err() {
-            self.refuse(key, format!("expected a level or a filter, found {}", quote(written)), help);
+            self.collector.refuse(key, format!("expected a level or a filter, found {}", quote(written)), help);
             return None;
         }
         if let Some(word) = bare_word(written) {
@@ -57,7 +57,7 @@ impl Checker<'_> {
                 || format!("a module needs its level: {word}=debug"),
                 |near| format!("did you mean \"{near}\"?"),
             );
-            self.refuse(key, format!("{} is no level", quote(word)), help);
+            self.collector.refuse(key, format!("{} is no level", quote(word)), help);
             return None;
         }
         Some(written.to_owned())

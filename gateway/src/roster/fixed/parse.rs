@@ -8,7 +8,7 @@ use std::{
 
 use super::raw::{Entry, Namespace, Raw, ServiceAccount};
 use crate::{
-    config::{Diagnostic, Diagnostics, Key, Layers, Part, extract, is_label, is_subdomain, quote},
+    config::{Collector, Diagnostics, Key, Layers, is_label, is_subdomain, quote},
     workload::{Uid, Workload},
 };
 
@@ -34,22 +34,21 @@ const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 /// `file` names the text in faults, and its folder is what a relative `token_file` is relative to.
 pub fn parse(file: &Path, text: &str) -> Result<Parsed, Diagnostics> {
     let layers = Layers::of_file(file, text)?;
-    let (raw, faults) = extract::<Raw>(&layers);
-    let mut parser = Parser { layers: &layers, folder: file.parent().unwrap_or(Path::new("")), faults };
-    let workloads = raw.map(|raw| parser.roster(raw)).unwrap_or_default();
-    match Diagnostics::of(parser.faults) {
-        None => Ok(Parsed { workloads }),
-        Some(faults) => Err(faults),
-    }
+    let mut collector = Collector::new(&layers);
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let parsed = collector.extract::<Raw>().map(|raw| {
+        let workloads = Parser { collector: &mut collector, folder }.roster(raw);
+        Parsed { workloads }
+    });
+    collector.finish(parsed)
 }
 
-struct Parser<'a> {
-    layers: &'a Layers,
+struct Parser<'a, 'b> {
+    collector: &'a mut Collector<'b>,
     folder: &'a Path,
-    faults: Vec<Diagnostic>,
 }
 
-impl Parser<'_> {
+impl Parser<'_, '_> {
     fn roster(&mut self, raw: Raw) -> Vec<Listed> {
         let mut namespaces = BTreeMap::new();
         for (index, namespace) in raw.namespace.into_iter().enumerate() {
@@ -101,7 +100,7 @@ impl Parser<'_> {
         };
         for container in entry.images.keys().filter(|container| !is_label(container)) {
             let problem = format!("expected a container's name before its image, found {}", quote(container));
-            self.refuse(&key.name("images").name(container), problem, LABEL);
+            self.collector.refuse(&key.name("images").name(container), problem, LABEL);
         }
         let ips = self.ips(key, &entry);
         let listen = self.listen(&key.name("listen"), &entry.listen);
@@ -126,12 +125,12 @@ impl Parser<'_> {
     }
 
     fn ips(&mut self, key: &Key, entry: &Entry) -> Option<Vec<IpAddr>> {
-        if [key.name("ips"), key.name("listen")].iter().any(|key| self.is_refused(key)) {
+        if [key.name("ips"), key.name("listen")].iter().any(|key| self.collector.has(key)) {
             return None;
         }
         if entry.ips.is_empty() && entry.listen.is_empty() {
             let help = "add ips = [\"127.0.0.2\"], or listen = \"127.0.0.1:8191\" where the loopback has one address";
-            self.refuse(key, "has neither ips nor listen, so nobody could be known as it", help);
+            self.collector.refuse(key, "has neither ips nor listen, so nobody could be known as it", help);
             return None;
         }
         let mut ips = Vec::new();
@@ -140,7 +139,7 @@ impl Parser<'_> {
                 Ok(ip) if !ip.is_unspecified() && !ip.is_multicast() => ips.push(ip),
                 _ => {
                     let problem = format!("expected the IP address of a pod, found {}", quote(written));
-                    self.refuse(&key.name("ips").index(index), problem, "");
+                    self.collector.refuse(&key.name("ips").index(index), problem, "");
                 }
             }
         }
@@ -156,7 +155,7 @@ impl Parser<'_> {
         let listen = written.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
         if listen.is_none() {
             let problem = format!("expected a loopback IP:PORT, found {}", quote(written));
-            self.refuse(key, problem, "write it as \"127.0.0.1:8191\"");
+            self.collector.refuse(key, problem, "write it as \"127.0.0.1:8191\"");
         }
         listen.map(Some)
     }
@@ -184,33 +183,22 @@ impl Parser<'_> {
     fn namespace_name(&mut self, key: &Key, written: &str) {
         if !is_label(written) {
             let problem = format!("expected a namespace's name, found {}", quote(written));
-            self.refuse(key, problem, LABEL);
+            self.collector.refuse(key, problem, LABEL);
         }
     }
 
     fn subdomain(&mut self, key: &Key, written: &str, whose: &str) {
         if !is_subdomain(written) {
             let problem = format!("expected {whose}'s name, found {}", quote(written));
-            self.refuse(key, problem, "1 to 253 of a-z 0-9 - and dots, each part neither beginning nor ending with -");
+            self.collector.refuse(
+                key,
+                problem,
+                "1 to 253 of a-z 0-9 - and dots, each part neither beginning nor ending with -",
+            );
         }
     }
 
     fn twice(&mut self, key: &Key, what: &str) {
-        self.refuse(key, format!("{what} is in this file twice"), "keep one of them");
-    }
-
-    fn is_refused(&self, key: &Key) -> bool {
-        let key = key.to_string();
-        self.faults.iter().any(|fault| fault.key == key)
-    }
-
-    /// A key that serde refused already is told once.
-    fn refuse(&mut self, key: &Key, problem: impl Into<String>, help: &str) {
-        if self.is_refused(key) {
-            return;
-        }
-        let (origin, excerpt) = self.layers.place(key, Part::Value);
-        let help = Some(help.to_owned()).filter(|help| !help.is_empty());
-        self.faults.push(Diagnostic { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
+        self.collector.refuse(key, format!("{what} is in this file twice"), "keep one of them");
     }
 }
