@@ -1,6 +1,6 @@
 //! A cases file: what a plugin is to answer, case by case.
 
-use std::{collections::BTreeSet, net::IpAddr, path::Path};
+use std::{collections::BTreeSet, path::Path};
 
 use figment::value::{Dict, Value};
 
@@ -11,10 +11,11 @@ use super::{
 use crate::{
     config::{
         self, Collector, Diagnostic, Diagnostics, Key, Layers, NO_JSON, NO_JSON_HELP, Origin, PLUGIN_MEMORY,
-        PLUGIN_TIMEOUT, Sources, duration, is_label, is_subdomain, quote, size,
+        PLUGIN_TIMEOUT, Sources, duration, quote, size,
     },
     policy::Defaults,
-    workload::{Uid, Workload},
+    roster::fixed::PodTable,
+    workload::Workload,
 };
 
 /// What names of roles are completed with.
@@ -198,44 +199,22 @@ impl Parser<'_, '_> {
             self.collector.refuse(&key, "is needed: a plugin decides about a pod", help);
             return None;
         };
-        if !is_label(&raw.namespace) {
-            let problem = format!("expected a namespace's name, found {}", quote(&raw.namespace));
-            self.collector.refuse(&key.name("namespace"), problem, "1 to 63 of a-z 0-9 -, neither first nor last a -");
-        }
-        if !is_subdomain(&raw.pod) {
-            let problem = format!("expected a pod's name, found {}", quote(&raw.pod));
-            self.collector.refuse(&key.name("pod"), problem, "1 to 253 of a-z 0-9 - and dots");
-        }
-        for container in raw.images.keys().filter(|container| !is_label(container)) {
-            let problem = format!("expected the name of a container, found {}", quote(container));
-            self.collector.refuse(
-                &key.name("images").name(container),
-                problem,
-                "write images = { CONTAINER = \"image\" }",
-            );
-        }
-        let ips = raw.ips.iter().enumerate().map(|(index, written)| {
-            let ip = written.parse::<IpAddr>();
-            if ip.is_err() {
-                let problem = format!("expected the IP address of a pod, found {}", quote(written));
-                self.collector.refuse(&key.name("ips").index(index), problem, "");
-            }
-            ip.ok()
-        });
-        Some(Workload {
-            ips: ips.collect::<Option<_>>()?,
-            uid: if raw.uid.is_empty() { Uid::derived(&raw.namespace, &raw.pod) } else { Uid::new(raw.uid) },
-            service_account: if raw.service_account.is_empty() { "default".into() } else { raw.service_account },
+        let pod = PodTable {
             namespace: raw.namespace,
             pod: raw.pod,
-            node: raw.node,
+            uid: raw.uid,
+            ips: raw.ips,
+            service_account: raw.service_account,
             labels: raw.labels,
             annotations: raw.annotations,
+            images: raw.images,
+        };
+        Some(Workload {
+            node: raw.node,
             namespace_labels: raw.namespace_labels,
             namespace_annotations: raw.namespace_annotations,
             service_account_annotations: raw.service_account_annotations,
-            images: raw.images,
-            ..Workload::default()
+            ..pod.read(&key, self.collector)
         })
     }
 

@@ -42,6 +42,14 @@ impl<'a> Collector<'a> {
         self.found.iter().any(|diagnostic| diagnostic.key == key)
     }
 
+    /// Whether `key` or anything in it has a diagnostic.
+    pub(crate) fn has_within(&self, key: &Key) -> bool {
+        let key = key.to_string();
+        let within =
+            |found: &str| found.strip_prefix(&key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.found.iter().any(|diagnostic| within(&diagnostic.key))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

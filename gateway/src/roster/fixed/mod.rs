@@ -1,10 +1,12 @@
 //! A roster from a TOML file: laptops, tests, and nodes without Kubernetes.
 
 mod parse;
+mod pod_table;
 mod raw;
 mod watched;
 
 pub use parse::{Listed, Parsed, parse};
+pub(crate) use pod_table::PodTable;
 pub use watched::{OpenError, Watched};
 
 /// The sandbox's own sample pods.

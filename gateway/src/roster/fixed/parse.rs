@@ -1,15 +1,14 @@
 //! From a roster file's text to workloads.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    path::Path,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
-use super::raw::{Entry, Namespace, Raw, ServiceAccount};
+use super::{
+    pod_table::{check_namespace, check_subdomain},
+    raw::{Entry, Namespace, Raw, ServiceAccount},
+};
 use crate::{
-    config::{Collector, Diagnostics, Key, Layers, is_label, is_subdomain, quote},
-    workload::{Uid, Workload},
+    config::{Collector, Diagnostics, Key, Layers, quote},
+    workload::Workload,
 };
 
 /// The workloads of a file, in its order. Two of them may have one address: that is refused when somebody asks from it.
@@ -25,11 +24,6 @@ pub struct Listed {
     pub workload: Workload,
     pub listen: Option<SocketAddr>,
 }
-
-/// Kubernetes' names of namespaces and of containers.
-const LABEL: &str = "1 to 63 of a-z 0-9 -, neither first nor last a -";
-/// Kubernetes gives a pod that names none this service account.
-const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 
 /// `file` names the text in faults, and its folder is what a relative `token_file` is relative to.
 pub fn parse(file: &Path, text: &str) -> Result<Parsed, Diagnostics> {
@@ -50,36 +44,44 @@ struct Parser<'a, 'b> {
 
 impl Parser<'_, '_> {
     fn roster(&mut self, raw: Raw) -> Vec<Listed> {
+        let namespaces = self.namespaces(raw.namespace);
+        let accounts = self.service_accounts(raw.service_account);
+        let entries: Vec<Listed> = raw
+            .workload
+            .into_iter()
+            .enumerate()
+            .map(|(index, entry)| self.entry(&Key::dotted("workload").index(index), entry, &namespaces, &accounts))
+            .collect();
+        self.refuse_twins(&entries);
+        entries
+    }
+
+    fn namespaces(&mut self, written: Vec<Namespace>) -> BTreeMap<String, Namespace> {
         let mut namespaces = BTreeMap::new();
-        for (index, namespace) in raw.namespace.into_iter().enumerate() {
-            let key = Key::dotted("namespace").index(index);
-            self.namespace_name(&key.name("name"), &namespace.name);
+        for (index, namespace) in written.into_iter().enumerate() {
+            let key = Key::dotted("namespace").index(index).name("name");
+            check_namespace(&key, &namespace.name, self.collector);
             if namespaces.contains_key(&namespace.name) {
-                self.twice(&key.name("name"), &format!("namespace {}", quote(&namespace.name)));
+                self.twice(&key, &format!("namespace {}", quote(&namespace.name)));
             }
             namespaces.insert(namespace.name.clone(), namespace);
         }
+        namespaces
+    }
+
+    fn service_accounts(&mut self, written: Vec<ServiceAccount>) -> BTreeMap<(String, String), ServiceAccount> {
         let mut accounts = BTreeMap::new();
-        for (index, account) in raw.service_account.into_iter().enumerate() {
+        for (index, account) in written.into_iter().enumerate() {
             let key = Key::dotted("service_account").index(index);
-            self.namespace_name(&key.name("namespace"), &account.namespace);
-            self.subdomain(&key.name("name"), &account.name, "a service account");
+            check_namespace(&key.name("namespace"), &account.namespace, self.collector);
+            check_subdomain(&key.name("name"), &account.name, "a service account", self.collector);
             let name = (account.namespace.clone(), account.name.clone());
             if accounts.contains_key(&name) {
                 self.twice(&key.name("name"), &format!("service account {}", quote(&format!("{}/{}", name.0, name.1))));
             }
             accounts.insert(name, account);
         }
-        let entries: Vec<Listed> = raw
-            .workload
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, entry)| {
-                self.entry(&Key::dotted("workload").index(index), entry, &namespaces, &accounts)
-            })
-            .collect();
-        self.refuse_twins(&entries);
-        entries
+        accounts
     }
 
     fn entry(
@@ -88,68 +90,31 @@ impl Parser<'_, '_> {
         entry: Entry,
         namespaces: &BTreeMap<String, Namespace>,
         accounts: &BTreeMap<(String, String), ServiceAccount>,
-    ) -> Option<Listed> {
-        self.namespace_name(&key.name("namespace"), &entry.namespace);
-        self.subdomain(&key.name("pod"), &entry.pod, "a pod");
-        let service_account = match entry.service_account.as_str() {
-            "" => DEFAULT_SERVICE_ACCOUNT.to_owned(),
-            name => {
-                self.subdomain(&key.name("service_account"), name, "a service account");
-                name.to_owned()
-            }
-        };
-        for container in entry.images.keys().filter(|container| !is_label(container)) {
-            let problem = format!("expected a container's name before its image, found {}", quote(container));
-            self.collector.refuse(&key.name("images").name(container), problem, LABEL);
+    ) -> Listed {
+        let (pod, token_file, listen) = entry.split();
+        let is_read = |name| !self.collector.has_within(&key.name(name));
+        if pod.ips.is_empty() && listen.is_empty() && is_read("ips") && is_read("listen") {
+            let help = "add ips = [\"127.0.0.2\"], or listen = \"127.0.0.1:8191\" where the loopback has one address";
+            self.collector.refuse(key, "has neither ips nor listen, so nobody could be known as it", help);
         }
-        let ips = self.ips(key, &entry);
-        let listen = self.listen(&key.name("listen"), &entry.listen);
-        let namespace = namespaces.get(&entry.namespace);
-        let account = accounts.get(&(entry.namespace.clone(), service_account.clone()));
+        let listen = self.listen(&key.name("listen"), &listen);
+        let workload = pod.read(key, self.collector);
+        let namespace = namespaces.get(&workload.namespace);
+        let account = accounts.get(&(workload.namespace.clone(), workload.service_account.clone()));
         let workload = Workload {
-            uid: if entry.uid.is_empty() { Uid::derived(&entry.namespace, &entry.pod) } else { Uid::new(entry.uid) },
-            ips: ips?,
-            service_account,
-            labels: entry.labels,
-            annotations: entry.annotations,
-            images: entry.images,
             namespace_labels: namespace.map(|n| n.labels.clone()).unwrap_or_default(),
             namespace_annotations: namespace.map(|n| n.annotations.clone()).unwrap_or_default(),
             service_account_annotations: account.map(|a| a.annotations.clone()).unwrap_or_default(),
-            token_file: (!entry.token_file.is_empty()).then(|| self.folder.join(&entry.token_file)),
-            namespace: entry.namespace,
-            pod: entry.pod,
-            ..Workload::default()
+            token_file: (!token_file.is_empty()).then(|| self.folder.join(&token_file)),
+            ..workload
         };
-        Some(Listed { workload, listen: listen? })
+        Listed { workload, listen }
     }
 
-    fn ips(&mut self, key: &Key, entry: &Entry) -> Option<Vec<IpAddr>> {
-        if [key.name("ips"), key.name("listen")].iter().any(|key| self.collector.has(key)) {
-            return None;
-        }
-        if entry.ips.is_empty() && entry.listen.is_empty() {
-            let help = "add ips = [\"127.0.0.2\"], or listen = \"127.0.0.1:8191\" where the loopback has one address";
-            self.collector.refuse(key, "has neither ips nor listen, so nobody could be known as it", help);
-            return None;
-        }
-        let mut ips = Vec::new();
-        for (index, written) in entry.ips.iter().enumerate() {
-            match written.parse::<IpAddr>() {
-                Ok(ip) if !ip.is_unspecified() && !ip.is_multicast() => ips.push(ip),
-                _ => {
-                    let problem = format!("expected the IP address of a pod, found {}", quote(written));
-                    self.collector.refuse(&key.name("ips").index(index), problem, "");
-                }
-            }
-        }
-        (ips.len() == entry.ips.len()).then_some(ips)
-    }
-
-    /// None inside where nothing is written.
-    fn listen(&mut self, key: &Key, written: &str) -> Option<Option<SocketAddr>> {
+    /// None where nothing is written, or nothing that can be listened on.
+    fn listen(&mut self, key: &Key, written: &str) -> Option<SocketAddr> {
         if written.is_empty() {
-            return Some(None);
+            return None;
         }
         // Whoever connects there is taken for this workload, whatever the address.
         let listen = written.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
@@ -157,7 +122,7 @@ impl Parser<'_, '_> {
             let problem = format!("expected a loopback IP:PORT, found {}", quote(written));
             self.collector.refuse(key, problem, "write it as \"127.0.0.1:8191\"");
         }
-        listen.map(Some)
+        listen
     }
 
     /// Two workloads of one name would share a derived UID, and with it session tokens.
@@ -177,24 +142,6 @@ impl Parser<'_, '_> {
             {
                 self.twice(&key.name("listen"), &format!("listener {listen}"));
             }
-        }
-    }
-
-    fn namespace_name(&mut self, key: &Key, written: &str) {
-        if !is_label(written) {
-            let problem = format!("expected a namespace's name, found {}", quote(written));
-            self.collector.refuse(key, problem, LABEL);
-        }
-    }
-
-    fn subdomain(&mut self, key: &Key, written: &str, whose: &str) {
-        if !is_subdomain(written) {
-            let problem = format!("expected {whose}'s name, found {}", quote(written));
-            self.collector.refuse(
-                key,
-                problem,
-                "1 to 253 of a-z 0-9 - and dots, each part neither beginning nor ending with -",
-            );
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::PodTable;
 use crate::pairs::Pairs;
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,4 +44,21 @@ pub(super) struct Entry {
     pub(super) images: Pairs,
     pub(super) token_file: String,
     pub(super) listen: String,
+}
+
+impl Entry {
+    /// The pod, its `token_file` and its `listen`.
+    pub(super) fn split(self) -> (PodTable, String, String) {
+        let pod = PodTable {
+            namespace: self.namespace,
+            pod: self.pod,
+            uid: self.uid,
+            ips: self.ips,
+            service_account: self.service_account,
+            labels: self.labels,
+            annotations: self.annotations,
+            images: self.images,
+        };
+        (pod, self.token_file, self.listen)
+    }
 }
