@@ -16,7 +16,7 @@ use tokio::{
 use crate::config::AdminListen;
 
 /// After `accept` failed for want of descriptors: trying again at once would only spin.
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 pub enum AdminListener {
     Tcp(TcpListener),
@@ -51,7 +51,7 @@ impl AdminListener {
                 Ok(stream) => return stream,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept an admin connection");
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }

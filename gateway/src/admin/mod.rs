@@ -25,11 +25,11 @@ use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use self::page::{Filter, Masthead, Wish};
+use self::page::{ExplainForm, Filter, Masthead};
 use crate::{
     config::{Config, CredentialsSource, RosterSource},
     credential::{KeeperHandle, KeyState},
-    explain::{Explanation, Keeping, Question},
+    explain::{CacheEntry, Explanation, Question},
     handle::Gateway,
     lifecycle::{Part, Readiness},
     policy::Grant,
@@ -41,13 +41,13 @@ pub struct Admin {
     gateway: Arc<Gateway>,
     keeper: Arc<KeeperHandle>,
     readiness: Readiness,
-    about: About,
+    settings: AdminSettings,
     started_at: SystemTime,
 }
 
 /// What this gateway is, as configured.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct AdminSettings {
     pub node: String,
     /// May be empty.
     pub cluster: String,
@@ -57,7 +57,7 @@ pub struct About {
     pub source: &'static str,
 }
 
-impl From<&Config> for About {
+impl From<&Config> for AdminSettings {
     fn from(config: &Config) -> Self {
         Self {
             node: config.roster.node.clone(),
@@ -102,9 +102,14 @@ async fn serve(admin: Arc<Admin>, stream: impl AsyncRead + AsyncWrite + Unpin) {
 }
 
 impl Admin {
-    pub fn new(gateway: Arc<Gateway>, keeper: Arc<KeeperHandle>, readiness: Readiness, about: About) -> Self {
+    pub fn new(
+        gateway: Arc<Gateway>,
+        keeper: Arc<KeeperHandle>,
+        readiness: Readiness,
+        settings: AdminSettings,
+    ) -> Self {
         let started_at = gateway.clock.now();
-        Self { gateway, keeper, readiness, about, started_at }
+        Self { gateway, keeper, readiness, settings, started_at }
     }
 
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
@@ -117,7 +122,7 @@ impl Admin {
         let query = request.uri().query().unwrap_or_default();
         match request.uri().path() {
             "/" => html(StatusCode::OK, page::status(&self.state().await, &Filter::parse(query))),
-            "/explain" => self.explain_page(&Wish::parse(query)).await,
+            "/explain" => self.explain_page(&ExplainForm::parse(query)).await,
             "/status.css" => asset("text/css; charset=utf-8", page::STYLE),
             "/status.js" => asset("text/javascript; charset=utf-8", page::SCRIPT),
             "/livez" => text(StatusCode::OK, "ok\n"),
@@ -156,8 +161,8 @@ impl Admin {
 
     /// `?pod=NAMESPACE/NAME[&role=ROLE|&path=PATH]`
     async fn explain(&self, query: &str) -> Response<Full<Bytes>> {
-        let asked: Asked = match serde_urlencoded::from_str(query) {
-            Ok(asked) => asked,
+        let query: ExplainQuery = match serde_urlencoded::from_str(query) {
+            Ok(query) => query,
             Err(error) => {
                 return text(
                     StatusCode::BAD_REQUEST,
@@ -165,33 +170,33 @@ impl Admin {
                 );
             }
         };
-        let Some((namespace, pod)) = asked.pod.split_once('/') else {
+        let Some((namespace, pod)) = query.pod.split_once('/') else {
             return text(StatusCode::BAD_REQUEST, "pod is NAMESPACE/NAME\n");
         };
         let Some(entry) = self.gateway.feed.current().named(namespace, pod).cloned() else {
-            return text(StatusCode::NOT_FOUND, format!("no pod {} on this node\n", asked.pod));
+            return text(StatusCode::NOT_FOUND, format!("no pod {} on this node\n", query.pod));
         };
-        let question = Question { role: asked.role.as_deref(), path: asked.path.as_deref() };
+        let question = Question { role: query.role.as_deref(), path: query.path.as_deref() };
         json(StatusCode::OK, &self.explanation(&entry, question).await)
     }
 
     /// The same for a person.
-    async fn explain_page(&self, wish: &Wish) -> Response<Full<Bytes>> {
+    async fn explain_page(&self, form: &ExplainForm) -> Response<Full<Bytes>> {
         let masthead = self.masthead();
-        let named = wish.pod().and_then(|(namespace, pod)| self.gateway.feed.current().named(namespace, pod).cloned());
+        let named = form.pod().and_then(|(namespace, pod)| self.gateway.feed.current().named(namespace, pod).cloned());
         let Some(entry) = named else {
-            return html(StatusCode::NOT_FOUND, page::no_such_pod(&masthead, wish));
+            return html(StatusCode::NOT_FOUND, page::no_such_pod(&masthead, form));
         };
-        let question = Question { role: wish.role.as_deref(), path: wish.path.as_deref() };
+        let question = Question { role: form.role.as_deref(), path: form.path.as_deref() };
         let explanation = self.explanation(&entry, question).await;
-        html(StatusCode::OK, page::explain(&masthead, wish, &explanation))
+        html(StatusCode::OK, page::explain(&masthead, form, &explanation))
     }
 
     fn masthead(&self) -> Masthead<'_> {
         Masthead {
             version: env!("CARGO_PKG_VERSION"),
-            node: &self.about.node,
-            cluster: &self.about.cluster,
+            node: &self.settings.node,
+            cluster: &self.settings.cluster,
             started_at: self.started_at,
             now: self.gateway.clock.now(),
         }
@@ -199,12 +204,11 @@ impl Admin {
 
     async fn explanation(&self, entry: &Entry, question: Question<'_>) -> Explanation {
         let (gateway, keys) = (&self.gateway, self.keeper.state().await);
-        let keeping = |grant: &Grant| {
+        let cached = |grant: &Grant| {
             let is_its = |state: &&KeyState| state.key == *grant.key();
-            Keeping { held: gateway.credentials.peek(grant), key: keys.iter().find(is_its).cloned() }
+            CacheEntry { held: gateway.credentials.peek(grant), key: keys.iter().find(is_its).cloned() }
         };
-        Explanation::of(&gateway.policy, &gateway.allow, entry.principal(), question, keeping, gateway.clock.now())
-            .await
+        Explanation::of(&gateway.policy, &gateway.allow, entry.principal(), question, cached, gateway.clock.now()).await
     }
 }
 
@@ -214,7 +218,7 @@ fn labels(parts: &[Part]) -> String {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Asked {
+struct ExplainQuery {
     pod: String,
     role: Option<String>,
     path: Option<String>,

@@ -33,18 +33,18 @@ impl Admin {
         let (tally, traffic) = (metrics.tally(), metrics.traffic());
         State {
             version: env!("CARGO_PKG_VERSION"),
-            node: self.about.node.clone(),
-            cluster: self.about.cluster.clone(),
+            node: self.settings.node.clone(),
+            cluster: self.settings.cluster.clone(),
             now,
             started_at: self.started_at,
             waits_for: self.readiness.waits_for(),
             configuration: ConfigurationState::from(&*gateway.configuration.current()),
             roster: RosterState {
-                source: self.about.roster,
+                source: self.settings.roster,
                 synced_at: roster.synced_at(),
                 outdated_since: gateway.feed.outdated_since(),
             },
-            source: source_state(self.about.source, traffic.source(), now),
+            source: source_state(self.settings.source, traffic.source(), now),
             redirect: self.redirect_state(now),
             workloads,
             credentials,

@@ -9,7 +9,7 @@ use super::{
     kubernetes::{self, Feeder, Kubernetes},
 };
 use crate::{
-    admin::{About, AdminListener},
+    admin::{AdminListener, AdminSettings},
     clock::Clock,
     config::{AdminListen, Config},
     connection::Timeouts,
@@ -99,7 +99,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         kubernetes,
         discovery,
         reload: None,
-        about: About::from(config),
+        settings: AdminSettings::from(config),
         unsynced,
     })
 }

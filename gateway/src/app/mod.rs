@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    admin::{self, About, Admin, AdminListener},
+    admin::{self, Admin, AdminListener, AdminSettings},
     clock::Clock,
     connection::{self, Drain, Serving, Timeouts},
     credential::{KeeperHandle, Source},
@@ -54,7 +54,7 @@ pub struct App {
     kubernetes: Option<Kubernetes>,
     discovery: Option<(Waiting, Discovery)>,
     reload: Option<Reload>,
-    about: About,
+    settings: AdminSettings,
     /// Let go of at the roster's first sync.
     unsynced: Waiting,
 }
@@ -133,7 +133,7 @@ impl App {
             kubernetes,
             discovery,
             reload,
-            about,
+            settings,
             unsynced,
         } = self;
         // Background parts end last: a request that is being drained may still need them.
@@ -159,7 +159,7 @@ impl App {
         if let Some((waiting, discovery)) = discovery {
             parts.spawn(discovery.run(waiting));
         }
-        let looked_at = Admin::new(Arc::clone(&gateway), Arc::clone(&keeper), readiness, about);
+        let looked_at = Admin::new(Arc::clone(&gateway), Arc::clone(&keeper), readiness, settings);
         parts.spawn(admin::run(Arc::new(looked_at), admin, background.clone()));
         let connections = TaskTracker::new();
         let drain = Drain::default();

@@ -10,7 +10,7 @@ use metagate::{
     admin, app,
     clock::Clock,
     config::RosterSource,
-    explain::{Explanation, Keeping, Life, Question},
+    explain::{CacheEntry, CredentialStatus, Explanation, Question},
     roster::{Entry, fixed::parse},
     telemetry::Telemetry,
     workload::Workload,
@@ -82,7 +82,7 @@ async fn here(args: &Args, file: &Path) -> Result<Explanation, Failure> {
     let telemetry = Telemetry::unexported().map_err(app::StartError::from)?;
     let policy = app::build_policy(&config, &telemetry, Clock::system()).await?;
     let question = Question { role: args.role.as_deref(), path: args.path.as_deref() };
-    let (nothing, now) = (|_: &_| Keeping::default(), Clock::system().now());
+    let (nothing, now) = (|_: &_| CacheEntry::default(), Clock::system().now());
     Ok(Explanation::of(&policy, &config.imds.allow, entry.principal(), question, nothing, now).await)
 }
 
@@ -121,8 +121,8 @@ fn text(explanation: &Explanation) -> String {
     field("role", &explanation.role_arn);
     field("session name", &explanation.session_name);
     field("obtained by", &explanation.source);
-    if let Some(life) = &explanation.credential {
-        lines.push(format!("credential    {}", life_of(life)));
+    if let Some(status) = &explanation.credential {
+        lines.push(format!("credential    {}", credential(status)));
     }
     if let Some(step) = &explanation.next_step {
         lines.push(format!("next step     {}", step.say));
@@ -136,12 +136,12 @@ fn text(explanation: &Explanation) -> String {
     lines.join("\n")
 }
 
-fn life_of(life: &Life) -> String {
-    let held = match (&life.access_key_id, &life.expires, &life.remaining) {
+fn credential(status: &CredentialStatus) -> String {
+    let held = match (&status.access_key_id, &status.expires, &status.remaining) {
         (Some(id), Some(expires), Some(remaining)) => format!("{id} expires in {remaining}, at {expires}"),
         _ => "none is held".to_owned(),
     };
-    let renews = life.renews.as_ref().map(|at| format!("; the source is asked again at {at}"));
-    let failed = life.last_error.as_ref().map(|class| format!("; it last said {class}"));
+    let renews = status.renews.as_ref().map(|at| format!("; the source is asked again at {at}"));
+    let failed = status.last_error.as_ref().map(|class| format!("; it last said {class}"));
     [Some(held), renews, failed].into_iter().flatten().collect()
 }

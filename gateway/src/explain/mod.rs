@@ -48,14 +48,14 @@ pub struct Explanation {
     pub session_name: Option<String>,
     pub source: Option<String>,
     /// None while none is held, and nothing was tried.
-    pub credential: Option<Life>,
+    pub credential: Option<CredentialStatus>,
     /// What to do about it.
     pub next_step: Option<NextStep>,
 }
 
 /// The life of the credential that is held for a grant.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Life {
+pub struct CredentialStatus {
     /// None while none is held; CloudTrail shows the same.
     pub access_key_id: Option<String>,
     /// RFC 3339, like what follows.
@@ -71,7 +71,7 @@ pub struct Life {
 
 /// What the keeper has for a grant.
 #[derive(Clone, Debug, Default)]
-pub struct Keeping {
+pub struct CacheEntry {
     pub held: Option<Arc<Credential>>,
     pub key: Option<KeyState>,
 }
@@ -94,13 +94,13 @@ pub struct Question<'a> {
 }
 
 impl Explanation {
-    /// Works the decision out anew. `keeping` finds what is kept for a grant, where anything is.
+    /// Works the decision out anew. `cached` finds what is kept for a grant, where anything is.
     pub async fn of(
         policy: &Policy,
         allow: &AllowList,
         principal: Principal<'_>,
         question: Question<'_>,
-        keeping: impl Fn(&Grant) -> Keeping,
+        cached: impl Fn(&Grant) -> CacheEntry,
         now: SystemTime,
     ) -> Self {
         let (workload, rules) = (principal.workload, policy.rules());
@@ -115,7 +115,7 @@ impl Explanation {
                 let decision = policy.explain(principal, None).await;
                 explanation.tell(workload, &decision, &rules);
                 if let Outcome::Granted(grant) = &decision.outcome {
-                    explanation.tell_grant(grant, &keeping(grant), now);
+                    explanation.tell_grant(grant, &cached(grant), now);
                     explanation.judge_role(role.as_deref(), &grant.role().arn);
                 }
             }
@@ -192,14 +192,14 @@ impl Explanation {
         self.reason = reason.or_else(|| refusal.cause()).or_else(|| Some(refusal.text()));
     }
 
-    fn tell_grant(&mut self, grant: &Grant, keeping: &Keeping, now: SystemTime) {
+    fn tell_grant(&mut self, grant: &Grant, cached: &CacheEntry, now: SystemTime) {
         let role = grant.role();
         self.role_arn = Some(role.arn.to_string());
         self.session_name = Some(role.session_name.to_string());
         self.source = Some(role.source.to_string());
-        let failed = keeping.key.as_ref().and_then(|key| key.last_error.as_ref()).filter(|_| keeping.held.is_none());
+        let failed = cached.key.as_ref().and_then(|key| key.last_error.as_ref()).filter(|_| cached.held.is_none());
         self.next_step = failed.map(|error| remedy::of_fetch(error, grant.key()));
-        self.credential = Life::of(keeping, now);
+        self.credential = CredentialStatus::of(cached, now);
     }
 
     fn judge_role(&mut self, asked: Option<&str>, own: &crate::role::RoleArn) {
@@ -211,9 +211,9 @@ impl Explanation {
     }
 }
 
-impl Life {
-    fn of(keeping: &Keeping, now: SystemTime) -> Option<Self> {
-        let Keeping { held, key } = keeping;
+impl CredentialStatus {
+    fn of(cached: &CacheEntry, now: SystemTime) -> Option<Self> {
+        let CacheEntry { held, key } = cached;
         if held.is_none() && key.is_none() {
             return None;
         }

@@ -8,7 +8,7 @@ use super::{
     columns,
     icon::{Tone, badge},
     life::{Life, bar},
-    words::{Path, Sentence, Shown, counted_len, until},
+    words::{Path, Sentence, Untrusted, counted_len, until},
 };
 use crate::{
     admin::state::{CredentialState, State},
@@ -52,7 +52,7 @@ fn row(credential: &CredentialState, now: SystemTime) -> Markup {
         tr id={ "credential-" (credential.id) } {
             th scope="row" { (Path(&credential.role_arn)) }
             td data-label="Session" {
-                code { (Shown(&credential.session_name)) }
+                code { (Untrusted(&credential.session_name)) }
                 @if !credential.wanted { small { "no pod wants it now" } }
             }
             td data-label="Life" {

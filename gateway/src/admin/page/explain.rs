@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::{
-    Masthead, Sheet, Wish, columns,
+    ExplainForm, Masthead, Sheet, columns,
     icon::{Tone, badge, icon},
     layout,
     life::{Life, bar},
     when,
-    words::{Path, Sentence, Shown, microseconds, until},
+    words::{Path, Sentence, Untrusted, microseconds, until},
 };
 use crate::explain::{Answer, Explanation, NextStep};
 
@@ -24,36 +24,36 @@ struct Held<'a> {
 }
 
 /// `/explain?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]`
-pub(in crate::admin) fn explain(masthead: &Masthead<'_>, wish: &Wish, explanation: &Explanation) -> Markup {
+pub(in crate::admin) fn explain(masthead: &Masthead<'_>, form: &ExplainForm, explanation: &Explanation) -> Markup {
     let title = format!("{}: {}", explanation.pod, explanation.outcome);
     let main = html! {
         (verdict(explanation))
         (grant(explanation, masthead.now))
         (answers(&explanation.steps))
         (known(explanation))
-        (ask(wish))
+        (ask(form))
     };
     layout(masthead, &Sheet { title: &title, live: false }, &main)
 }
 
 /// Nobody on this node is called so, or it was not said who is meant.
-pub(in crate::admin) fn no_such_pod(masthead: &Masthead<'_>, wish: &Wish) -> Markup {
-    let title = if wish.pod.is_empty() { "Which pod?" } else { "No such pod" };
+pub(in crate::admin) fn no_such_pod(masthead: &Masthead<'_>, form: &ExplainForm) -> Markup {
+    let title = if form.pod.is_empty() { "Which pod?" } else { "No such pod" };
     let main = html! {
         section {
             h1 { (icon(Tone::Wait)) (title) }
-            @if wish.pod.is_empty() {
+            @if form.pod.is_empty() {
                 p { "Name the pod to explain." }
-            } @else if wish.pod().is_none() {
-                p { bdi { (Shown(&wish.pod)) } " is not a pod's name: it is NAMESPACE/NAME." }
+            } @else if form.pod().is_none() {
+                p { bdi { (Untrusted(&form.pod)) } " is not a pod's name: it is NAMESPACE/NAME." }
             } @else {
                 p {
-                    "No pod " bdi { strong { (Shown(&wish.pod)) } } " is known on this node. "
+                    "No pod " bdi { strong { (Untrusted(&form.pod)) } } " is known on this node. "
                     "It may run on another, have ended, or share the node's network."
                 }
             }
         }
-        (ask(wish))
+        (ask(form))
     };
     layout(masthead, &Sheet { title, live: false }, &main)
 }
@@ -63,15 +63,15 @@ fn verdict(explanation: &Explanation) -> Markup {
     html! {
         section.verdict.(tone.name()) {
             p.back { a href="/" { "All pods of this node" } }
-            h1 { (icon(tone)) span { bdi { (Path(&explanation.pod)) } ": " (Shown(&explanation.outcome)) } }
+            h1 { (icon(tone)) span { bdi { (Path(&explanation.pod)) } ": " (Untrusted(&explanation.outcome)) } }
             p {
                 @match &explanation.asked {
-                    Some(asked) => { "Asked for " code { (Shown(asked)) } ", it " }
+                    Some(asked) => { "Asked for " code { (Untrusted(asked)) } ", it " }
                     None => { "Its request for credentials " }
                 }
                 "would be answered with status " strong { (explanation.status) } "."
             }
-            @if let Some(reason) = &explanation.reason { p.say { (Shown(reason)) } }
+            @if let Some(reason) = &explanation.reason { p.say { (Untrusted(reason)) } }
             @if let Some(next) = &explanation.next_step { (next_step(next)) }
         }
     }
@@ -82,7 +82,7 @@ fn next_step(next: &NextStep) -> Markup {
         div.next {
             h2 { "Next step" }
             p.first { (Sentence(&next.say)) }
-            @if let Some(command) = &next.command { pre { code { (Shown(command)) } } }
+            @if let Some(command) = &next.command { pre { code { (Untrusted(command)) } } }
         }
     }
 }
@@ -139,12 +139,12 @@ fn credential(held: &Held<'_>, now: SystemTime) -> Markup {
             }
         }
         @if let Some(id) = held.access_key_id {
-            div { dt { "Access key, as CloudTrail shows it" } dd { code { (Shown(id)) } } }
+            div { dt { "Access key, as CloudTrail shows it" } dd { code { (Untrusted(id)) } } }
         }
         @if let Some(issued) = held.issued { div { dt { "Issued" } dd { (when(now, issued)) } } }
         @if let Some(renews) = held.renews { div { dt { "Next fetch" } dd { (until(now, renews)) } } }
         @if let Some(error) = held.last_error {
-            div { dt { "Last error" } dd { (icon(Tone::Fault)) (Shown(error)) } }
+            div { dt { "Last error" } dd { (icon(Tone::Fault)) (Untrusted(error)) } }
         }
     }
 }
@@ -169,10 +169,10 @@ fn answers(steps: &[Answer]) -> Markup {
 fn answer(place: u32, step: &Answer) -> Markup {
     html! {
         tr {
-            th scope="row" { (place) ". " bdi { (Shown(&step.plugin)) } }
-            td data-label="Question" { (Shown(&step.phase)) }
+            th scope="row" { (place) ". " bdi { (Untrusted(&step.plugin)) } }
+            td data-label="Question" { (Untrusted(&step.phase)) }
             td data-label="Answer" {
-                p { (Shown(&step.answer)) }
+                p { (Untrusted(&step.answer)) }
                 @if step.audited { (badge(Tone::Plain, "audit: not acted on")) }
             }
             td data-label="Time" { (microseconds(step.microseconds)) }
@@ -185,24 +185,24 @@ fn known(explanation: &Explanation) -> Markup {
         section aria-labelledby="known-title" {
             h2 #known-title { "The pod, as known" }
             dl {
-                div { dt { "Addresses" } dd { (Shown(&explanation.ips.join(" "))) } }
-                div { dt { "Service account" } dd { (Shown(&explanation.service_account)) } }
-                div { dt { "UID" } dd { code { (Shown(&explanation.uid)) } } }
-                @for (key, value) in &explanation.known { div { dt { (Shown(key)) } dd { (Path(value)) } } }
+                div { dt { "Addresses" } dd { (Untrusted(&explanation.ips.join(" "))) } }
+                div { dt { "Service account" } dd { (Untrusted(&explanation.service_account)) } }
+                div { dt { "UID" } dd { code { (Untrusted(&explanation.uid)) } } }
+                @for (key, value) in &explanation.known { div { dt { (Untrusted(key)) } dd { (Path(value)) } } }
             }
             p.note { "Of labels and annotations only those that a plugin reads." }
         }
     }
 }
 
-fn ask(wish: &Wish) -> Markup {
+fn ask(form: &ExplainForm) -> Markup {
     html! {
         section aria-labelledby="ask-title" {
             h2 #ask-title { "Ask about another" }
             form.ask role="search" action="/explain" method="get" aria-labelledby="ask-title" {
-                (field("pod", "Pod", "NAMESPACE/NAME", Some(&wish.pod)))
-                (field("role", "Role, if not its own", "name or ARN", wish.role.as_deref()))
-                (field("path", "Or a path", "meta-data/placement/region", wish.path.as_deref()))
+                (field("pod", "Pod", "NAMESPACE/NAME", Some(&form.pod)))
+                (field("role", "Role, if not its own", "name or ARN", form.role.as_deref()))
+                (field("path", "Or a path", "meta-data/placement/region", form.path.as_deref()))
                 button type="submit" { "Explain" }
             }
         }

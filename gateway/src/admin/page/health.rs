@@ -8,7 +8,7 @@ use super::{
     icon::{Tone, badge},
     verdict::is_failing,
     when,
-    words::{Shown, ago_text, counted, number, span_between},
+    words::{Untrusted, ago_text, counted, number, span_between},
 };
 use crate::{
     admin::state::{ConfigurationState, RedirectState, RosterState, SourceState, State},
@@ -94,11 +94,11 @@ fn redirect(redirect: Option<&RedirectState>, now: SystemTime) -> Markup {
     };
     let connections = counted(redirect.redirected_connections, "connection", "connections");
     let mut facts = vec![
-        ("Looked at", html! { time title=(redirect.checked_at) { (Shown(&ago_text(now, &redirect.checked_at))) } }),
+        ("Looked at", html! { time title=(redirect.checked_at) { (Untrusted(&ago_text(now, &redirect.checked_at))) } }),
         ("Redirected", html! { (connections) }),
     ];
-    facts.extend(redirect.foreign_rules.iter().map(|rule| ("Rule of others", html! { (Shown(rule)) })));
-    facts.extend(redirect.error.iter().map(|error| ("Error", html! { (Shown(error)) })));
+    facts.extend(redirect.foreign_rules.iter().map(|rule| ("Rule of others", html! { (Untrusted(rule)) })));
+    facts.extend(redirect.error.iter().map(|error| ("Error", html! { (Untrusted(error)) })));
     part("Redirect", tone, words, &facts)
 }
 
@@ -113,7 +113,7 @@ fn configuration(configuration: &ConfigurationState, now: SystemTime) -> Markup 
     ];
     if let Some(refused) = &configuration.refused {
         facts.push(("Refused", when(now, refused.at)));
-        facts.push(("Why", html! { pre { (Shown(&refused.error)) } }));
+        facts.push(("Why", html! { pre { (Untrusted(&refused.error)) } }));
     }
     part("Configuration", tone, words, &facts)
 }

@@ -22,7 +22,7 @@ mod words;
 mod workloads;
 
 pub(super) use explain::{explain, no_such_pod};
-pub(super) use query::{Filter, Wish};
+pub(super) use query::{ExplainForm, Filter};
 
 use std::time::SystemTime;
 
@@ -30,7 +30,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use self::{
     verdict::Verdict,
-    words::{Shown, ago, clock_time, span_between},
+    words::{Untrusted, ago, clock_time, span_between},
 };
 use super::state::State;
 use crate::clock::rfc3339;
@@ -90,7 +90,7 @@ fn layout(masthead: &Masthead<'_>, sheet: &Sheet<'_>, main: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (Shown(sheet.title)) " – Metagate" }
+                title { (Untrusted(sheet.title)) " – Metagate" }
                 link rel="icon" href=(ICON);
                 link rel="stylesheet" href="/status.css";
                 @if sheet.live { script src="/status.js" defer {} }
@@ -112,8 +112,8 @@ fn header(masthead: &Masthead<'_>, live: bool) -> Markup {
             div.bar {
                 p.brand { a href="/" { "Metagate" } }
                 dl #facts {
-                    @if !masthead.node.is_empty() { div { dt { "Node" } dd { (Shown(masthead.node)) } } }
-                    @if !masthead.cluster.is_empty() { div { dt { "Cluster" } dd { (Shown(masthead.cluster)) } } }
+                    @if !masthead.node.is_empty() { div { dt { "Node" } dd { (Untrusted(masthead.node)) } } }
+                    @if !masthead.cluster.is_empty() { div { dt { "Cluster" } dd { (Untrusted(masthead.cluster)) } } }
                     div { dt { "Version" } dd { (masthead.version) } }
                     div {
                         dt { "Up" }

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::{
     icon::{Tone, badge, icon},
     when,
-    words::{Path, Shown, counted, microseconds, number},
+    words::{Path, Untrusted, counted, microseconds, number},
 };
 use crate::admin::state::{FaultState, PluginState, PolicyState, State};
 
@@ -34,10 +34,10 @@ pub(super) fn section(state: &State) -> Markup {
 fn part(place: u32, plugin: &PluginState, now: SystemTime) -> Markup {
     html! {
         article data-key=(plugin.name) {
-            h3 { (place) ". " bdi { (Shown(&plugin.name)) } " " (mode(plugin.mode)) }
+            h3 { (place) ". " bdi { (Untrusted(&plugin.name)) } " " (mode(plugin.mode)) }
             dl {
                 div { dt { "Code" } dd { (code(plugin)) } }
-                div { dt { "Interface" } dd { (Shown(&plugin.interface)) } }
+                div { dt { "Interface" } dd { (Untrusted(&plugin.interface)) } }
                 div { dt { "Decisions" } dd { (number(plugin.decisions)) } }
                 div { dt { "Time of a call" } dd { (time_of_calls(plugin)) } }
                 (tally("Denials", &plugin.denials, Tone::No))
@@ -88,7 +88,7 @@ fn tally<K: AsRef<str>>(title: &str, counts: &BTreeMap<K, u64>, tone: Tone) -> M
                         @for (code, count) in counts {
                             li.(tone.name()) {
                                 (icon(tone))
-                                span { (Shown(code.as_ref())) " " (counted(*count, "time", "times")) }
+                                span { (Untrusted(code.as_ref())) " " (counted(*count, "time", "times")) }
                             }
                         }
                     }
@@ -99,7 +99,7 @@ fn tally<K: AsRef<str>>(title: &str, counts: &BTreeMap<K, u64>, tone: Tone) -> M
 }
 
 fn last_fault(fault: &FaultState, now: SystemTime) -> Markup {
-    html! { div.wide { dt { "Last failure, " (when(now, fault.at)) } dd { (Shown(&fault.text)) } } }
+    html! { div.wide { dt { "Last failure, " (when(now, fault.at)) } dd { (Untrusted(&fault.text)) } } }
 }
 
 fn reads(plugin: &PluginState) -> Markup {

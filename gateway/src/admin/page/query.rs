@@ -18,7 +18,7 @@ pub(in crate::admin) struct Filter {
 
 /// `?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]`: what to explain. An empty field was not asked about.
 #[derive(Default)]
-pub(in crate::admin) struct Wish {
+pub(in crate::admin) struct ExplainForm {
     pub(in crate::admin) pod: String,
     pub(in crate::admin) role: Option<String>,
     pub(in crate::admin) path: Option<String>,
@@ -58,7 +58,7 @@ impl Filter {
     }
 }
 
-impl Wish {
+impl ExplainForm {
     pub(in crate::admin) fn parse(query: &str) -> Self {
         let Fields { pod, role, path } = Fields::parse(query);
         let filled = |field: String| Some(field.trim().to_owned()).filter(|field| !field.is_empty());
@@ -93,18 +93,18 @@ mod tests {
             let link = explain_link(pod);
             let query = link.strip_prefix("/explain?").unwrap();
             assert!(query.is_ascii() && !query.contains(['"', '\'', '<', '>', '#', ' ', '+']), "{query}");
-            assert_eq!(Wish::parse(query).pod, pod);
-            assert!(Wish::parse(query).role.is_none());
+            assert_eq!(ExplainForm::parse(query).pod, pod);
+            assert!(ExplainForm::parse(query).role.is_none());
         }
     }
 
     #[test]
     fn an_empty_field_was_not_asked_about() {
-        let wish = Wish::parse("pod=+payments%2Fcheckout-0&role=&path=%20");
-        assert_eq!(wish.pod(), Some(("payments", "checkout-0")));
-        assert_eq!((wish.role, wish.path), (None, None));
+        let form = ExplainForm::parse("pod=+payments%2Fcheckout-0&role=&path=%20");
+        assert_eq!(form.pod(), Some(("payments", "checkout-0")));
+        assert_eq!((form.role, form.path), (None, None));
         for odd in ["", "pod=x", "pod=/x", "pod=x/", "pod=a%2Fb&pod=c%2Fd", "%ff=%", "role=r"] {
-            assert_eq!(Wish::parse(odd).pod(), None, "{odd}");
+            assert_eq!(ExplainForm::parse(odd).pod(), None, "{odd}");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     icon::{Tone, badge},
     query::explain_link,
     when,
-    words::{Path, Shown, counted_len, number},
+    words::{Path, Untrusted, counted_len, number},
 };
 use crate::admin::state::{RefusalState, State};
 
@@ -48,21 +48,21 @@ fn row(refusal: &RefusalState, now: SystemTime) -> Markup {
         tr data-key={ (refusal.pod.as_deref().unwrap_or(&refusal.peer)) " " (refusal.route) " " (refusal.cause) } {
             th scope="row" {
                 @match &refusal.pod {
-                    Some(pod) => { bdi { a href=(explain_link(pod)) { (Shown(pod)) } } }
+                    Some(pod) => { bdi { a href=(explain_link(pod)) { (Untrusted(pod)) } } }
                     None => { "nobody known" }
                 }
-                small { (Shown(&refusal.peer)) }
+                small { (Untrusted(&refusal.peer)) }
             }
             td data-label="Refused" {
                 p { (badge(tone, refusal.reason)) " " span.note { "status " (refusal.status) } }
-                p { (Shown(&refusal.cause)) }
+                p { (Untrusted(&refusal.cause)) }
             }
             td data-label="Asked for" { (Path(refusal.route)) }
             td data-label="Last" {
                 (when(now, refusal.at))
                 @if refusal.times > 1 { small { (number(refusal.times)) " times" } }
             }
-            td data-label="Request" { code { (Shown(&refusal.request_id)) } }
+            td data-label="Request" { code { (Untrusted(&refusal.request_id)) } }
         }
     }
 }

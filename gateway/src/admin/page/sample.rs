@@ -13,7 +13,7 @@ use crate::{
     },
     clock::rfc3339,
     credential::FaultClass,
-    explain::{Answer, Explanation, Life, NextStep},
+    explain::{Answer, CredentialStatus, Explanation, NextStep},
     lifecycle::Part,
     plugin::FaultKind,
     remedy,
@@ -387,7 +387,7 @@ pub(in crate::admin) fn granted_explanation() -> Explanation {
         role_arn: Some(arn("payments-checkout")),
         session_name: Some("payments.checkout-0".into()),
         source: Some("base".into()),
-        credential: Some(Life {
+        credential: Some(CredentialStatus {
             access_key_id: Some("ASIAIOSFODNN7EXAMPLE".into()),
             issued: Some(rfc3339(before(1_128))),
             expires: Some(rfc3339(after(2_472))),
@@ -463,7 +463,7 @@ pub(in crate::admin) fn hostile_explanation() -> Explanation {
         outcome: all.clone(),
         reason: Some(all.clone()),
         role_arn: Some(all.clone()),
-        credential: Some(Life {
+        credential: Some(CredentialStatus {
             access_key_id: Some(all.clone()),
             issued: Some(all.clone()),
             expires: Some("2026-13-45T99:00:00Z".into()),

@@ -3,7 +3,7 @@
 use maud::Markup;
 
 use super::{
-    CONTENT_SECURITY_POLICY, Filter, Masthead, SCRIPT, STYLE, Wish, explain, no_such_pod,
+    CONTENT_SECURITY_POLICY, ExplainForm, Filter, Masthead, SCRIPT, STYLE, explain, no_such_pod,
     sample::{self, HOSTILE},
     status,
 };
@@ -11,8 +11,8 @@ use super::{
 /// Each page, with a name for a failed test.
 fn pages() -> Vec<(&'static str, String)> {
     let state = sample::hostile();
-    let (masthead, wish) = (Masthead::from(&state), Wish::default());
-    let hostile_wish = Wish::parse(&format!("pod={0}&role={0}&path={0}", encoded(&HOSTILE.concat())));
+    let (masthead, form) = (Masthead::from(&state), ExplainForm::default());
+    let hostile_form = ExplainForm::parse(&format!("pod={0}&role={0}&path={0}", encoded(&HOSTILE.concat())));
     let of = |state, filter: &str| status(&state, &Filter::of(filter));
     let pages: [(&'static str, Markup); 11] = [
         ("empty", of(sample::empty(), "")),
@@ -21,11 +21,11 @@ fn pages() -> Vec<(&'static str, String)> {
         ("troubled", of(sample::troubled(), "")),
         ("hostile", of(sample::hostile(), "")),
         ("hostile filter", of(sample::hostile(), &HOSTILE.concat())),
-        ("granted", explain(&masthead, &wish, &sample::granted_explanation())),
-        ("denied", explain(&masthead, &wish, &sample::denied_explanation())),
-        ("failed", explain(&masthead, &wish, &sample::failed_explanation())),
-        ("hostile explanation", explain(&masthead, &hostile_wish, &sample::hostile_explanation())),
-        ("no such pod", no_such_pod(&masthead, &hostile_wish)),
+        ("granted", explain(&masthead, &form, &sample::granted_explanation())),
+        ("denied", explain(&masthead, &form, &sample::denied_explanation())),
+        ("failed", explain(&masthead, &form, &sample::failed_explanation())),
+        ("hostile explanation", explain(&masthead, &hostile_form, &sample::hostile_explanation())),
+        ("no such pod", no_such_pod(&masthead, &hostile_form)),
     ];
     pages.map(|(name, page)| (name, page.into_string())).into()
 }
@@ -215,13 +215,13 @@ fn what_failed_once_long_ago_is_no_problem_of_now() {
 fn an_explanation_shows_the_life_of_its_credential_and_survives_odd_times() {
     let state = sample::sandbox();
     let masthead = Masthead::from(&state);
-    let granted = explain(&masthead, &Wish::default(), &sample::granted_explanation()).into_string();
+    let granted = explain(&masthead, &ExplainForm::default(), &sample::granted_explanation()).into_string();
     assert!(
         granted.contains("41 min of 1 h") && granted.contains("ASIAIOSFODNN7EXAMPLE") && !granted.contains("Next step")
     );
-    let denied = explain(&masthead, &Wish::default(), &sample::denied_explanation()).into_string();
+    let denied = explain(&masthead, &ExplainForm::default(), &sample::denied_explanation()).into_string();
     assert!(denied.contains("Next step") && denied.contains("kubectl annotate namespace guests --overwrite '"));
-    let odd = explain(&masthead, &Wish::default(), &sample::hostile_explanation()).into_string();
+    let odd = explain(&masthead, &ExplainForm::default(), &sample::hostile_explanation()).into_string();
     assert!(odd.contains("none held"));
 }
 

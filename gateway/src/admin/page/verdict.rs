@@ -10,7 +10,7 @@ use maud::{Markup, html};
 use super::{
     icon::{Tone, icon},
     life::Life,
-    words::{Sentence, Shown, ago, ago_text, counted_len, number, span_between},
+    words::{Sentence, Untrusted, ago, ago_text, counted_len, number, span_between},
 };
 use crate::{
     admin::state::{CredentialState, PluginState, RedirectState, SourceState, State},
@@ -85,7 +85,7 @@ fn item(problem: &Problem) -> Markup {
     html! {
         li.(problem.tone.name()) {
             (icon(problem.tone))
-            p.say { (Shown(&problem.say)) }
+            p.say { (Untrusted(&problem.say)) }
             p.cure { (Sentence(&problem.cure)) }
         }
     }

@@ -15,9 +15,9 @@ const DAY: u64 = 24 * HOUR;
 
 /// Text that somebody else wrote. Characters that are not seen, or that turn what follows them around, are spelled out,
 /// so that no name looks like another; the rest is escaped.
-pub(super) struct Shown<'a>(pub(super) &'a str);
+pub(super) struct Untrusted<'a>(pub(super) &'a str);
 
-impl Render for Shown<'_> {
+impl Render for Untrusted<'_> {
     fn render_to(&self, buffer: &mut String) {
         let mut rest = self.0;
         while let Some(place) = rest.find(is_unseen) {
@@ -40,7 +40,7 @@ pub(super) struct Path<'a>(pub(super) &'a str);
 impl Render for Path<'_> {
     fn render(&self) -> Markup {
         let parts = self.0.split_inclusive('/').enumerate();
-        html! { code { @for (place, part) in parts { @if place > 0 { wbr; } (Shown(part)) } } }
+        html! { code { @for (place, part) in parts { @if place > 0 { wbr; } (Untrusted(part)) } } }
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Sentence<'a>(pub(super) &'a str);
 impl Render for Sentence<'_> {
     fn render(&self) -> Markup {
         let parts = self.0.split('`').enumerate();
-        html! { @for (place, part) in parts { @if place % 2 == 0 { (Shown(part)) } @else { code { (Shown(part)) } } } }
+        html! { @for (place, part) in parts { @if place % 2 == 0 { (Untrusted(part)) } @else { code { (Untrusted(part)) } } } }
     }
 }
 
@@ -178,9 +178,9 @@ mod tests {
     #[test]
     fn what_turns_text_around_or_is_not_seen_is_spelled_out() {
         let text = "a\u{202e}b\u{200b}<c>\u{0}\u{7f}\u{feff}";
-        let rendered = html! { (Shown(text)) }.into_string();
+        let rendered = html! { (Untrusted(text)) }.into_string();
         assert_eq!(rendered, "a\\u{202e}b\\u{200b}&lt;c&gt;\\u{0}\\u{7f}\\u{feff}");
-        assert_eq!(html! { (Shown("grüße, 世界\n")) }.into_string(), "grüße, 世界\n");
+        assert_eq!(html! { (Untrusted("grüße, 世界\n")) }.into_string(), "grüße, 世界\n");
     }
 
     #[test]

@@ -10,15 +10,15 @@ use super::{
     life::{Life, bar},
     query::explain_link,
     when,
-    words::{Path, Shown, counted_len, until},
+    words::{Path, Untrusted, counted_len, until},
 };
 use crate::admin::state::{CredentialState, State, WorkloadState};
 
 /// What the keeper has, by id.
-type Kept<'a> = HashMap<&'a str, &'a CredentialState>;
+type CredentialsById<'a> = HashMap<&'a str, &'a CredentialState>;
 
 pub(super) fn section(state: &State, filter: &Filter) -> Markup {
-    let kept: Kept<'_> = state.credentials.iter().map(|it| (it.id.as_str(), it)).collect();
+    let credentials: CredentialsById<'_> = state.credentials.iter().map(|it| (it.id.as_str(), it)).collect();
     let workloads: Vec<_> = state.workloads.iter().filter(|workload| filter.keeps(workload)).collect();
     html! {
         section #workloads aria-labelledby="workloads-title" {
@@ -30,7 +30,7 @@ pub(super) fn section(state: &State, filter: &Filter) -> Markup {
                 table.cards {
                     caption { "Pods of this node, by namespace and name" }
                     (columns(&["Pod", "Outcome", "Role", "Credential", "Decided"]))
-                    tbody { @for workload in workloads { (row(workload, &kept, state.now)) } }
+                    tbody { @for workload in workloads { (row(workload, &credentials, state.now)) } }
                 }
             }
         }
@@ -52,20 +52,20 @@ fn form(filter: &Filter, shown: usize, all: usize) -> Markup {
     }
 }
 
-fn row(workload: &WorkloadState, kept: &Kept<'_>, now: SystemTime) -> Markup {
+fn row(workload: &WorkloadState, credentials: &CredentialsById<'_>, now: SystemTime) -> Markup {
     let title = format!("{}/{}", workload.namespace, workload.pod);
     html! {
         tr data-key=(title) {
             th scope="row" {
-                bdi { span.namespace { (Shown(&workload.namespace)) "/" } (Shown(&workload.pod)) }
+                bdi { span.namespace { (Untrusted(&workload.namespace)) "/" } (Untrusted(&workload.pod)) }
                 small {
-                    (Shown(&workload.ips.join(" ")))
-                    @if !workload.service_account.is_empty() { " as " (Shown(&workload.service_account)) }
+                    (Untrusted(&workload.ips.join(" ")))
+                    @if !workload.service_account.is_empty() { " as " (Untrusted(&workload.service_account)) }
                 }
             }
             td data-label="Outcome" { (outcome(workload, &title)) }
             td data-label="Role" { (role(workload)) }
-            td data-label="Credential" { (credential(workload, kept, now)) }
+            td data-label="Credential" { (credential(workload, credentials, now)) }
             td data-label="Decided" { @if let Some(at) = workload.decided_at { (when(now, at)) } @else { "–" } }
         }
     }
@@ -75,11 +75,11 @@ fn outcome(workload: &WorkloadState, title: &str) -> Markup {
     html! {
         p {
             (badge(Tone::of_outcome(workload.outcome), workload.outcome.unwrap_or("not asked yet")))
-            a.why href=(explain_link(title)) { "Why?" span.aloud { " " (Shown(title)) } }
+            a.why href=(explain_link(title)) { "Why?" span.aloud { " " (Untrusted(title)) } }
         }
-        @if let Some(reason) = &workload.reason { p { (Shown(reason)) } }
+        @if let Some(reason) = &workload.reason { p { (Untrusted(reason)) } }
         @for audited in &workload.audited {
-            p.audited { "audit: " (Shown(&audited.plugin)) ", " (audited.phase) ": " (Shown(&audited.answer)) }
+            p.audited { "audit: " (Untrusted(&audited.plugin)) ", " (audited.phase) ": " (Untrusted(&audited.answer)) }
         }
     }
 }
@@ -93,9 +93,9 @@ fn role(workload: &WorkloadState) -> Markup {
     }
 }
 
-fn credential(workload: &WorkloadState, kept: &Kept<'_>, now: SystemTime) -> Markup {
-    let kept = workload.credential.as_deref().and_then(|id| kept.get(id));
-    let failing = kept.and_then(|kept| Some((kept, kept.last_error?)));
+fn credential(workload: &WorkloadState, credentials: &CredentialsById<'_>, now: SystemTime) -> Markup {
+    let credential = workload.credential.as_deref().and_then(|id| credentials.get(id));
+    let failing = credential.and_then(|credential| Some((credential, credential.last_error?)));
     html! {
         @match workload.credential_expires {
             Some(expires) => { (bar(Life::of(workload.credential_issued, expires, now), now)) }
@@ -103,10 +103,10 @@ fn credential(workload: &WorkloadState, kept: &Kept<'_>, now: SystemTime) -> Mar
             None if workload.role_arn.is_none() => { "–" }
             None => {}
         }
-        @if let Some(id) = &workload.access_key_id { small { code { (Shown(id)) } } }
-        @if let Some((kept, error)) = failing {
-            a href={ "#credential-" (kept.id) } { (badge(Tone::Fault, error.label())) }
-            @if let Some(next) = kept.next_fetch { small { "asked again " (until(now, next)) } }
+        @if let Some(id) = &workload.access_key_id { small { code { (Untrusted(id)) } } }
+        @if let Some((credential, error)) = failing {
+            a href={ "#credential-" (credential.id) } { (badge(Tone::Fault, error.label())) }
+            @if let Some(next) = credential.next_fetch { small { "asked again " (until(now, next)) } }
         }
     }
 }
