@@ -17,7 +17,7 @@ use crate::{
 
 const CHECK: &str = "api-server";
 const CLOCK: &str = "api-clock";
-/// An API server's version is some 300 bytes.
+/// An API server's version takes about 300 bytes.
 const BODY_MAX: usize = 64 * 1024;
 
 pub(super) async fn look(config: Arc<Config>, patience: Duration, clock: Clock) -> Vec<Finding> {
@@ -31,7 +31,8 @@ pub(super) async fn look(config: Arc<Config>, patience: Duration, clock: Clock) 
         Ok(found) => found,
         Err(error) => {
             let mut findings: Vec<_> = skip("no API server");
-            let cure = "in a cluster the pod needs its service account's token (automountServiceAccountToken)";
+            let cure =
+                "In a cluster, the gateway's pod needs its service account token (automountServiceAccountToken).";
             findings.splice(..1, [Finding::fail(CHECK, error.to_string(), cure)]);
             return findings;
         }
@@ -49,25 +50,25 @@ pub(super) async fn look(config: Arc<Config>, patience: Duration, clock: Clock) 
     }
 }
 
-/// By asking for its version, which every authenticated client may.
+/// Asks for its version, which every authenticated client may read.
 async fn reach(client: &Client, url: &str, patience: Duration, clock: &Clock) -> Result<Vec<Finding>, Finding> {
-    let network = "see whether the node reaches that address (routes, security groups, a NetworkPolicy on the gateway); \
-                   pods that are known are served meanwhile";
+    let network = "Check that the node reaches that address (routes, security groups, a NetworkPolicy on the gateway). \
+                   Known pods are served meanwhile.";
     let fail = |found: String, cure: &str| Finding::fail(CHECK, format!("{url} {found}"), cure);
     let request = Request::get("/version").body(Body::empty()).map_err(|error| fail(error.to_string(), network))?;
     let answer = timeout(patience, client.send(request)).await;
     let answer = answer.map_err(|_| fail(format!("gives no answer within {patience:?}"), network))?;
-    let answer = answer.map_err(|error| fail(format!("cannot be asked: {}", causes(error)), network))?;
+    let answer = answer.map_err(|error| fail(format!("cannot be reached: {}", causes(error)), network))?;
     let here = clock.now();
     let (head, body) = answer.into_parts();
     match head.status {
         StatusCode::UNAUTHORIZED => {
-            let cure = "the token is expired or of another cluster: see the pod's service account and its volume, or \
-                        kubernetes.kubeconfig";
-            return Err(fail("does not know who asks (401)".to_owned(), cure));
+            let cure = "The token is expired or from another cluster: check the pod's service account and its token \
+                        volume, or `kubernetes.kubeconfig`.";
+            return Err(fail("does not accept the gateway's token (401)".to_owned(), cure));
         }
         status if status.is_server_error() => {
-            let cure = "look at the API server and at etcd behind it (/readyz?verbose)";
+            let cure = "Check the API server and its etcd (/readyz?verbose).";
             return Err(fail(format!("answers with status {}", status.as_u16()), cure));
         }
         _ => {}
@@ -80,12 +81,12 @@ async fn reach(client: &Client, url: &str, patience: Duration, clock: &Clock) ->
         Finding::pass(CHECK, format!("{url} answers{version}")),
         match date {
             Some(there) => skew::judge(CLOCK, "the API server's", there, here),
-            None => Finding::skip(CLOCK, "it tells no date"),
+            None => Finding::skip(CLOCK, "its answer has no Date header"),
         },
     ])
 }
 
-/// Without the client's own words for it, which repeat the next cause.
+/// The client's own message is left out: it repeats the next cause.
 fn causes(error: ::kube::Error) -> String {
     let error = anyhow::Error::from(error);
     let behind: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();

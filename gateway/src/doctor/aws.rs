@@ -1,4 +1,4 @@
-//! Who the gateway is to AWS, whose roles it will ask for, and how STS answers.
+//! The gateway's identity to AWS, the account whose roles it asks for, and how STS answers.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) async fn look(config: Arc<Config>, clock: Clock) -> Vec<Finding> {
     let WhoAmI { caller, contact } = match asked {
         Ok(asked) => asked,
         Err(identity) => {
-            let rest = [STS, CLOCK].map(|check| Finding::skip(check, "no identity to ask with"));
+            let rest = [STS, CLOCK].map(|check| Finding::skip(check, "no identity to ask STS with"));
             return [vec![identity, base_role(&config, base, None)], rest.into()].concat();
         }
     };
@@ -45,13 +45,13 @@ async fn ask(config: &Config, relay: &Result<Relay, String>, clock: Clock) -> Re
         (None, Ok(relay)) => relay.region().await.map_err(|error| no_region(&error.to_string()))?,
         (None, Err(error)) => return Err(no_region(error)),
     };
-    let cure = "choose another credentials.identity, or give the gateway what this one needs";
+    let cure = "Choose another `credentials.identity`, or give the gateway what this one needs.";
     WhoAmI::ask(config, region, clock).await.map_err(|error| Finding::fail(IDENTITY, error.to_string(), cure))
 }
 
 fn no_region(error: &str) -> Finding {
-    let cure = "set credentials.region, or see node-imds";
-    Finding::fail(IDENTITY, format!("the region whose STS is to be asked is not known: {error}"), cure)
+    let cure = "Set `credentials.region`, or see the check `node-imds`.";
+    Finding::fail(IDENTITY, format!("the region of STS is not known: {error}"), cure)
 }
 
 fn known(caller: &Caller) -> Finding {
@@ -59,19 +59,19 @@ fn known(caller: &Caller) -> Finding {
 }
 
 fn unknown(error: &FetchError, contact: &Contact) -> Finding {
-    // Not asked, or not answered: what is wrong is on the way, and told of there.
+    // STS was asked and gave no valid answer: the check `sts` says why.
     if contact.host.is_some() && error.class == FaultClass::Unavailable {
-        return Finding::skip(IDENTITY, "STS did not tell; see sts");
+        return Finding::skip(IDENTITY, "STS gave no valid answer; see the check `sts`");
     }
     let cure = remedy::of_own_identity(error.class, contact.host.is_some()).say;
-    let found = format!("the gateway's own identity cannot be told: {error}");
+    let found = format!("the gateway's own identity is not known: {error}");
     match error.class {
         FaultClass::Throttled => Finding::warn(IDENTITY, found, cure),
         _ => Finding::fail(IDENTITY, found, cure),
     }
 }
 
-/// The account in which short role names are looked for.
+/// The account that short role names belong to.
 async fn base_account(config: &Config, relay: &Result<Relay, String>) -> Result<String, String> {
     let base = match (&config.credentials.base_role_arn, relay) {
         (Some(base), _) => base.clone(),
@@ -81,7 +81,7 @@ async fn base_account(config: &Config, relay: &Result<Relay, String>) -> Result<
             BaseArn::of_instance_profile(&profile).map_err(|error| format!("instance profile {profile} {error}"))?
         }
     };
-    // Any name makes an ARN of a base.
+    // The name does not matter: only the account is read.
     let any = base.expand("any").map_err(|error| format!("{} {error}", base.as_str()))?;
     Ok(any.account().to_owned())
 }
@@ -92,7 +92,7 @@ fn base_role(config: &Config, base: Result<String, String>, caller: Option<Calle
         Ok(account) => account,
         Err(error) => {
             let cure =
-                "set credentials.base_role_arn to arn:aws:iam::ACCOUNT:role/, or give the node an instance profile";
+                "Set `credentials.base_role_arn` to arn:aws:iam::ACCOUNT:role/, or give the node an instance profile.";
             return Finding::fail(BASE, format!("credentials.base_role_arn ({written}): {error}"), cure);
         }
     };
@@ -100,33 +100,34 @@ fn base_role(config: &Config, base: Result<String, String>, caller: Option<Calle
         Some(caller) if caller.account != account => Finding::warn(
             BASE,
             format!(
-                "short role names are roles of account {account}, and the gateway is of account {}",
+                "short role names mean roles of account {account}, and the gateway is in account {}",
                 caller.account
             ),
-            "right where pods' roles are in another account, and their trust policies name the gateway's; otherwise set \
-             credentials.base_role_arn",
+            "This is right if pods' roles are in that account and their trust policies name the gateway's role. \
+             Otherwise set `credentials.base_role_arn`.",
         ),
-        Some(_) => Finding::pass(BASE, format!("short role names are roles of the gateway's own account, {account}")),
-        None => Finding::pass(BASE, format!("short role names are roles of account {account}")),
+        Some(_) => Finding::pass(BASE, format!("short role names mean roles of the gateway's own account, {account}")),
+        None => Finding::pass(BASE, format!("short role names mean roles of account {account}")),
     }
 }
 
 fn sts(contact: &Contact, error: Option<&FetchError>) -> Finding {
-    let ailing = error.filter(|error| error.class == FaultClass::Unavailable);
-    let detail = ailing.map(|error| error.detail.as_str()).unwrap_or_default();
+    let failing = error.filter(|error| error.class == FaultClass::Unavailable);
+    let detail = failing.map(|error| error.detail.as_str()).unwrap_or_default();
     match (&contact.host, contact.took) {
-        (None, _) => Finding::skip(STS, "no identity to ask with"),
-        (Some(host), Some(_)) if ailing.is_some() => Finding::fail(
+        (None, _) => Finding::skip(STS, "no identity to ask STS with"),
+        (Some(host), Some(_)) if failing.is_some() => Finding::fail(
             STS,
             format!("{host} does not answer as STS does: {detail}"),
-            "STS itself is ailing, or something between is not STS: see credentials.sts_endpoint and AWS's status page",
+            "STS has a fault, or something that is not STS answers: check `credentials.sts_endpoint` and AWS's status \
+             page.",
         ),
         (Some(host), Some(took)) => Finding::pass(STS, format!("{host} answers in {}ms", took.as_millis())),
         (Some(host), None) => Finding::fail(
             STS,
             format!("{host} does not answer: {detail}"),
-            "see the node's DNS and routes: a private subnet needs a NAT gateway or a VPC endpoint for STS of that \
-             region (credentials.region, credentials.sts_endpoint)",
+            "Check the node's DNS and routes. A private subnet needs a NAT gateway or a VPC endpoint for STS of that \
+             region (`credentials.region`, `credentials.sts_endpoint`).",
         ),
     }
 }
@@ -134,7 +135,7 @@ fn sts(contact: &Contact, error: Option<&FetchError>) -> Finding {
 fn sts_clock(contact: &Contact) -> Finding {
     match contact.dated {
         Some((there, here)) => skew::judge(CLOCK, "that of STS", there, here),
-        None if contact.took.is_some() => Finding::skip(CLOCK, "it tells no date"),
-        None => Finding::skip(CLOCK, "no answer of STS"),
+        None if contact.took.is_some() => Finding::skip(CLOCK, "its answer has no Date header"),
+        None => Finding::skip(CLOCK, "no answer from STS"),
     }
 }

@@ -11,17 +11,17 @@ use crate::{
 const CHECK: &str = "configuration";
 
 pub(super) fn refused(faults: &Diagnostics) -> Finding {
-    Finding::fail(CHECK, faults.to_string().trim_end(), "mend these places; `metagate check` tells them too")
+    Finding::fail(CHECK, faults.to_string().trim_end(), "Correct these places; `metagate check` lists them too.")
 }
 
 pub(super) async fn look(config: Arc<Config>) -> Vec<Finding> {
     vec![match app::check(&config).await {
         Ok(checked) if checked.faults.is_empty() => {
-            Finding::pass(CHECK, format!("is right, and {} plugins load", checked.plugins))
+            Finding::pass(CHECK, format!("is valid, and {} plugins load", checked.plugins))
         }
         Ok(checked) => {
-            Finding::fail(CHECK, checked.faults.join("\n"), "mend these places; `metagate check` tells them too")
+            Finding::fail(CHECK, checked.faults.join("\n"), "Correct these places; `metagate check` lists them too.")
         }
-        Err(error) => Finding::fail(CHECK, error.to_string(), "the gateway cannot start with this either"),
+        Err(error) => Finding::fail(CHECK, error.to_string(), "The gateway cannot start with this either."),
     }]
 }

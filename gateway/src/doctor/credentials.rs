@@ -11,7 +11,7 @@ use super::{
 };
 
 const CHECK: &str = "credentials";
-/// Named at most; the rest is counted.
+/// Roles named per kind of failure; the others are counted.
 const NAMED: usize = 5;
 
 pub(super) fn judge(state: &State, min_remaining: Duration, now: SystemTime) -> Finding {
@@ -19,19 +19,24 @@ pub(super) fn judge(state: &State, min_remaining: Duration, now: SystemTime) -> 
     if let Some(failing) = failing(&state.credentials) {
         return Finding::warn(CHECK, format!("{held} held; {}", failing.found), failing.cure);
     }
-    // One that nobody wants is not renewed, and may run out.
+    // A credential that no pod wants is not renewed, and may expire.
     let wanted = state.credentials.iter().filter(|key| key.wanted);
     let ends = wanted.filter_map(|key| humantime::parse_rfc3339(key.expires.as_deref()?).ok());
     let Some(first) = ends.min() else {
-        return Finding::pass(CHECK, format!("{held} held, none that a pod of now has a grant for"));
+        return Finding::pass(CHECK, format!("{held} held, none that a present pod has a grant for"));
     };
     let left = first.duration_since(now).unwrap_or_default();
     let shown = humantime::format_duration(Duration::from_secs(left.as_secs()));
     if left < min_remaining {
-        let cure = "renewals come late or not at all: see sts below, and metagate_credential_fetch_duration_seconds";
-        return Finding::warn(CHECK, format!("{held} held; the first one ends in {shown}, below min_remaining"), cure);
+        let cure = "Renewals come late or not at all: see the check `sts`, and the metric \
+                    metagate_credential_fetch_duration_seconds.";
+        return Finding::warn(
+            CHECK,
+            format!("{held} held; the first expires in {shown}, below credentials.min_remaining"),
+            cure,
+        );
     }
-    Finding::pass(CHECK, format!("{held} held; the first one ends in {shown}"))
+    Finding::pass(CHECK, format!("{held} held; the first expires in {shown}"))
 }
 
 struct Failing {
@@ -39,7 +44,7 @@ struct Failing {
     cure: String,
 }
 
-/// By what went wrong. Each cure stands once.
+/// Grouped by what went wrong. Each cure is said once.
 fn failing(keys: &[Key]) -> Option<Failing> {
     let mut classes: BTreeMap<&str, Vec<&Key>> = BTreeMap::new();
     for key in keys {
@@ -56,7 +61,7 @@ fn failing(keys: &[Key]) -> Option<Failing> {
         if more > 0 { format!("{class}: {named} and {more} more") } else { format!("{class}: {named}") }
     });
     let found = format!("the last fetch failed with {}", found.collect::<Vec<_>>().join("; "));
-    let untold = "See the gateway's log: it is of another version, and tells no cure.";
+    let untold = "See the gateway's log; a gateway of this version would tell the cure.";
     let mut cures: Vec<&str> = Vec::new();
     for key in classes.values().flat_map(|keys| keys.iter().take(NAMED)) {
         let cure = key.remedy.as_ref().map_or(untold, |remedy| remedy.say.as_str());

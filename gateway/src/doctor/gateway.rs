@@ -1,4 +1,4 @@
-//! The running gateway, as its admin side shows it.
+//! The running gateway, as its admin listener shows it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,7 +22,7 @@ const V1: &str = "imds-v1";
 /// The checks that need a gateway to look at.
 const OF_GATEWAY: [&str; 4] = [READINESS, "roster", "credentials", V1];
 
-/// What is read of `/api/v1/state`.
+/// The fields of `/api/v1/state` that are read here.
 #[derive(Deserialize)]
 pub(super) struct State {
     version: String,
@@ -46,7 +46,7 @@ pub(super) struct Key {
     pub(super) wanted: bool,
     pub(super) expires: Option<String>,
     pub(super) last_error: Option<String>,
-    /// Not told by a gateway of an older version.
+    /// A gateway of an older version does not tell it.
     pub(super) remedy: Option<Remedy>,
 }
 
@@ -54,7 +54,8 @@ pub(super) async fn look(config: Arc<Config>, patience: Duration, clock: Clock) 
     let listen = &config.admin.listen;
     let (state, metrics) = tokio::join!(page(listen, "/api/v1/state", patience), page(listen, "/metrics", patience));
     let state = state.and_then(|answer| {
-        serde_json::from_slice::<State>(answer.body()).map_err(|error| format!("what answers is no gateway: {error}"))
+        serde_json::from_slice::<State>(answer.body())
+            .map_err(|error| format!("what answers is not a gateway: {error}"))
     });
     let state = match state {
         Ok(state) => state,
@@ -71,22 +72,22 @@ pub(super) async fn look(config: Arc<Config>, patience: Duration, clock: Clock) 
     ]
 }
 
-/// Whether the gateway says that it waits for nothing; None where none answers.
+/// Whether the gateway is ready. None: no gateway answers.
 pub(super) async fn is_ready(listen: &AdminListen, patience: Duration) -> Option<bool> {
     timeout(patience, admin::ask(listen, "/readyz")).await.ok()?.ok().map(|answer| answer.status() == StatusCode::OK)
 }
 
 async fn page(listen: &AdminListen, path: &str, patience: Duration) -> Result<Response<Bytes>, String> {
-    let late = |_| format!("whoever listens at admin.listen gives no answer within {patience:?}");
+    let late = |_| format!("admin.listen gives no answer within {patience:?}");
     let answer = timeout(patience, admin::ask(listen, path)).await.map_err(late)?.map_err(|error| error.to_string())?;
     match answer.status() {
         StatusCode::OK => Ok(answer),
-        status => Err(format!("what answers at admin.listen says {status} to {path}")),
+        status => Err(format!("admin.listen answers {path} with status {status}")),
     }
 }
 
 fn absent(found: String) -> Vec<Finding> {
-    let cure = "run this where admin.listen can be reached: kubectl exec ds/metagate -c gateway -- metagate doctor; where \
+    let cure = "Run this where admin.listen can be reached: kubectl exec ds/metagate -c gateway -- metagate doctor. If \
                 it was, see why the gateway is not up: kubectl logs ds/metagate -c gateway --previous";
     let skipped = OF_GATEWAY.map(|check| Finding::skip(check, "no gateway"));
     std::iter::once(Finding::fail(GATEWAY, found, cure)).chain(skipped).collect()
@@ -101,8 +102,12 @@ fn version(state: &State, listen: &AdminListen) -> Finding {
     if theirs == ours {
         return Finding::pass(GATEWAY, format!("version {theirs} answers at {at}"));
     }
-    let found = format!("version {theirs} answers at {at}, and this is the doctor of {ours}");
-    Finding::warn(GATEWAY, found, "judge by the gateway's own doctor, or restart what was left over from an upgrade")
+    let found = format!("version {theirs} answers at {at}, and this doctor is of version {ours}");
+    Finding::warn(
+        GATEWAY,
+        found,
+        "Run the doctor of the gateway's version, or restart the pod that an upgrade left over.",
+    )
 }
 
 fn readiness(state: &State) -> Finding {
@@ -114,7 +119,7 @@ fn readiness(state: &State) -> Finding {
         Err(unknown) => format!("See the gateway's log: {unknown}."),
     });
     let cure = cure.collect::<Vec<_>>().join(" ");
-    Finding::fail(READINESS, format!("not ready, it waits for: {}", state.waits_for.join(", ")), cure)
+    Finding::fail(READINESS, format!("not ready; waits for: {}", state.waits_for.join(", ")), cure)
 }
 
 fn v1(metrics: &Metrics, token: TokenMode) -> Finding {
@@ -122,13 +127,13 @@ fn v1(metrics: &Metrics, token: TokenMode) -> Finding {
     match (count > 0.0, token) {
         (false, TokenMode::Optional) => Finding::pass(
             V1,
-            "nobody has asked without a session token since the gateway started; imds.token could be \"required\"",
+            "no request came without a session token since the gateway started; imds.token could be \"required\"",
         ),
-        (false, TokenMode::Required) => Finding::pass(V1, "nobody has asked without a session token"),
+        (false, TokenMode::Required) => Finding::pass(V1, "no request came without a session token"),
         (true, mode) => {
             let refused = if mode == TokenMode::Required { ", and were refused" } else { "" };
-            let cure = "the log names the pods (lines of metagate::imds): give them an SDK that speaks \
-                        IMDSv2, before imds.token = \"required\" refuses them";
+            let cure = "The log names the pods (lines of metagate::imds). Give them an SDK that speaks IMDSv2 before \
+                        imds.token = \"required\" refuses them.";
             Finding::warn(V1, format!("{count} requests came without a session token (IMDSv1){refused}"), cure)
         }
     }

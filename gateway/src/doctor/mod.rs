@@ -1,7 +1,7 @@
-//! What is wrong on this node, and what mends it.
+//! What is wrong on this node, and how to mend it.
 //!
-//! Each check looks at one thing as it is now, changes nothing, and has a deadline of its own. It needs no more rights than
-//! the gateway has.
+//! Each check looks at one thing as it is now, changes nothing and has its own deadline. It needs no more rights than the
+//! gateway has.
 
 mod api_server;
 mod aws;
@@ -26,16 +26,16 @@ use crate::{
     clock::Clock,
     config::{Config, Diagnostics, RosterSource},
 };
-/// For a group of checks. The longest way is the node's region (2 s) and then STS (5 s, with its retries).
+/// For a group of checks. The longest group asks for the node's region (2 s) and then STS (5 s, with its retries).
 pub const PATIENCE: Duration = Duration::from_secs(9);
 
 /// One check's outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What was looked at: of a closed set, for programs.
+    /// The check's name, from a closed set, for programs.
     pub check: &'static str,
     pub verdict: Verdict,
-    /// For a person, as is the cure.
+    /// For a person, like the cure.
     pub found: String,
     pub cure: Option<String>,
 }
@@ -43,10 +43,10 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// There is nothing to look at here.
+    /// Does not apply here.
     Skip,
     Pass,
-    /// It works, and somebody should look at it.
+    /// It works, but somebody should look at it.
     Warn,
     /// Pods do not get what they should, or get what they should not.
     Fail,
@@ -54,7 +54,7 @@ pub enum Verdict {
 
 pub struct Doctor {
     pub status_file: PathBuf,
-    /// For each group of checks. They are made side by side, so it is about the time that all take, too.
+    /// For each group of checks. Groups run at the same time, so all of them take about as long.
     pub patience: Duration,
     pub clock: Clock,
 }
@@ -62,7 +62,7 @@ pub struct Doctor {
 type Group = BoxFuture<'static, Vec<Finding>>;
 
 impl Doctor {
-    /// In an order in which what comes later often has its cause in what came before.
+    /// Ordered so that a finding often has its cause in an earlier one.
     pub async fn examine(&self, loaded: Result<Config, Diagnostics>) -> Vec<Finding> {
         let redirect = redirect::look(self.status_file.clone(), self.clock.clone());
         let config = match loaded {
@@ -74,7 +74,7 @@ impl Doctor {
         };
         let redirect = match config.roster.source {
             RosterSource::Kubernetes => redirect.boxed(),
-            // There a redirect is possible, and nothing says that there should be one.
+            // A redirect is possible there, but not required.
             RosterSource::Fixed { .. } | RosterSource::Sandbox => ready(redirect::none(&config)).boxed(),
         };
         let (patience, clock) = (self.patience / 2, &self.clock);
@@ -90,7 +90,7 @@ impl Doctor {
         .await
     }
 
-    /// A group that hangs or breaks is one line of the report, and costs the others nothing.
+    /// A group that hangs or panics is one line of the report, and delays no other group.
     async fn gather(&self, groups: Vec<(&'static str, Group)>) -> Vec<Finding> {
         let begun: Vec<_> = groups
             .into_iter()
@@ -103,12 +103,12 @@ impl Doctor {
                 Ok(Err(_)) => findings.push(Finding::fail(
                     check,
                     format!("this check has not ended within {}", humantime::format_duration(self.patience)),
-                    "what it looks at hangs, or this machine is overloaded; run it again",
+                    "What it looks at hangs, or this machine is overloaded. Run it again.",
                 )),
                 Err(error) => findings.push(Finding::fail(
                     check,
-                    format!("this check broke: {error}"),
-                    "that is a defect of metagate; report it with this text",
+                    format!("this check panicked: {error}"),
+                    "This is a defect of metagate: report it with this text.",
                 )),
             }
         }
@@ -134,7 +134,7 @@ impl Finding {
     }
 }
 
-/// Why checks of a cluster make no sense, where the roster does not come from one.
+/// Why checks of a cluster do not apply. None: the roster comes from a cluster.
 fn no_cluster(source: &RosterSource) -> Option<&'static str> {
     match source {
         RosterSource::Kubernetes => None,

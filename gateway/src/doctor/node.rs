@@ -19,7 +19,7 @@ pub(super) async fn look(config: Arc<Config>, patience: Duration) -> Vec<Finding
     }
     let name = &config.roster.node;
     if name.is_empty() {
-        let cure = "set roster.node, or the variable NODE_NAME from spec.nodeName as the DaemonSet does";
+        let cure = "Set `roster.node`, or the variable NODE_NAME from spec.nodeName as the DaemonSet does.";
         return vec![Finding::fail(NODE, "this node's name is not known", cure), Finding::skip(TAINT, "no node")];
     }
     let found = Cluster::find(config.kubernetes.kubeconfig.as_deref()).await;
@@ -34,7 +34,7 @@ pub(super) async fn look(config: Arc<Config>, patience: Duration) -> Vec<Finding
         Ok(Err(Error::Api(status))) if status.code == 404 => {
             vec![stranger(format!("the cluster has no node {name}")), Finding::skip(TAINT, "no node")]
         }
-        // Nobody needs the right to read nodes but for the taint; the gateway's own pod is on this node all the same.
+        // Only the taint needs the right to read nodes. Without it, the gateway's own pod shows that the node exists.
         Ok(Err(Error::Api(status))) if status.code == 403 => {
             vec![by_its_pods(&client, name, patience).await, Finding::skip(TAINT, "no right to get nodes")]
         }
@@ -53,8 +53,8 @@ async fn by_its_pods(client: &Client, name: &str, patience: Duration) -> Finding
 }
 
 fn stranger(found: String) -> Finding {
-    let cure = "roster.node, or NODE_NAME, must be the Node's name (kubectl get nodes), not a host name: the DaemonSet \
-                sets it from spec.nodeName. Until then no pod is known";
+    let cure = "`roster.node`, or NODE_NAME, must be the Node's name (kubectl get nodes), not a host name; the \
+                DaemonSet sets it from spec.nodeName. Until then no pod is known.";
     Finding::fail(NODE, found, cure)
 }
 
@@ -68,17 +68,17 @@ fn taint(node: &Node, key: Option<&str>, ready: Option<bool>) -> Finding {
         Some(true) => Finding::warn(
             TAINT,
             format!("{key} is still on this node, though the gateway is ready; no pod starts here"),
-            "see right-nodes and the gateway's log; by hand: kubectl taint node NODE KEY-",
+            "See the check `right-nodes` and the gateway's log. To remove it by hand: kubectl taint node NODE KEY-",
         ),
         Some(false) => Finding::warn(
             TAINT,
             format!("{key} is on this node, and no pod starts here until the gateway is ready"),
-            "see readiness for what it waits for",
+            "The check `readiness` says what the gateway waits for.",
         ),
         None => Finding::warn(
             TAINT,
             format!("{key} is on this node, and no pod starts here until a gateway is ready"),
-            "see gateway for why there is none",
+            "The check `gateway` says why there is none.",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! The node's redirect, as `metagate intercept install --watch` last saw it. Looking oneself would need privileges.
+//! The node's redirect, as `metagate intercept install --watch` last saw it: looking directly would need privileges.
 
 use std::{io::ErrorKind, path::PathBuf, time::SystemTime};
 
@@ -7,7 +7,7 @@ use crate::{clock::Clock, config::Config, intercept::Status, remedy};
 
 const REDIRECT: &str = "redirect";
 const FOREIGN: &str = "redirect-others";
-const VERIFY: &str = "as root on the node: metagate intercept verify";
+const VERIFY: &str = "As root on the node, `metagate intercept verify` checks now.";
 
 pub(super) async fn look(path: PathBuf, clock: Clock) -> Vec<Finding> {
     let shown = path.display();
@@ -15,9 +15,9 @@ pub(super) async fn look(path: PathBuf, clock: Clock) -> Vec<Finding> {
     let text = match tokio::fs::read_to_string(&path).await {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return both(Finding::skip(REDIRECT, format!("nobody watches it here (no {shown}); {VERIFY}")));
+            return both(Finding::skip(REDIRECT, format!("nobody watches it here (no {shown}). {VERIFY}")));
         }
-        Err(error) => return both(Finding::skip(REDIRECT, format!("{shown}: {error}; {VERIFY}"))),
+        Err(error) => return both(Finding::skip(REDIRECT, format!("{shown}: {error}. {VERIFY}"))),
     };
     let status: Status = match serde_json::from_str(&text) {
         Ok(status) => status,
@@ -44,8 +44,8 @@ fn redirect(status: &Status, now: SystemTime) -> Finding {
         return Finding::fail(REDIRECT, format!("not in place{why}"), remedy::of_missing_redirect().say);
     }
     if status.redirected_connections == 0 {
-        let cure = "right where no pod has asked since it was put in place; otherwise it names other interfaces than \
-                    pods have (host.interface in the chart, intercept.interfaces), or another rule goes first";
+        let cure = "This is right if no pod has asked since it was put in place. Otherwise it names other interfaces \
+                    than pods have (host.interface in the chart, `intercept.interfaces`), or another rule goes first.";
         return Finding::warn(REDIRECT, "in place, and no connection has ever been redirected", cure);
     }
     Finding::pass(REDIRECT, format!("in place, {} connections redirected", status.redirected_connections))

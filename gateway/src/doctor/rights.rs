@@ -1,4 +1,4 @@
-//! What the gateway may do at the API server, by its own word (SelfSubjectAccessReview).
+//! What the API server lets the gateway do, as SelfSubjectAccessReview tells.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::config::{Config, PluginCode};
 pub(super) const CHECKS: [&str; 6] =
     ["right-pods", "right-namespaces", "right-serviceaccounts", "right-events", "right-tokens", "right-nodes"];
 
-/// Verbs on one resource, of the whole cluster or of one object.
+/// Verbs on one resource, in the whole cluster or on one object.
 struct Right {
     check: &'static str,
     group: &'static str,
@@ -21,10 +21,10 @@ struct Right {
     subresource: Option<&'static str>,
     object: Option<String>,
     verbs: &'static [&'static str],
-    /// What it is to lack it.
+    /// The verdict if the gateway lacks it.
     lack: Verdict,
     cure: &'static str,
-    /// Why it is not needed.
+    /// Why it is not needed. None: it is.
     idle: Option<&'static str>,
 }
 
@@ -42,11 +42,12 @@ fn rights(config: &Config) -> [Right; 6] {
         object: None,
         verbs: &["list", "watch"],
         lack: Verdict::Fail,
-        cure: "the roster cannot be followed: install deploy/ with its ClusterRole and binding (chart value rbac.create)",
+        cure: "The roster cannot be followed. Install deploy/ with its ClusterRole and binding (chart value \
+               rbac.create).",
         idle: None,
     };
-    let of_irsa = |code: &PluginCode| *code == PluginCode::Builtin("irsa-fallback".into());
-    let has_irsa = config.plugins.iter().any(|plugin| of_irsa(&plugin.code));
+    let is_irsa = |code: &PluginCode| *code == PluginCode::Builtin("irsa-fallback".into());
+    let has_irsa = config.plugins.iter().any(|plugin| is_irsa(&plugin.code));
     let taint = &config.kubernetes.startup_taint;
     [
         watched(pods, "pods"),
@@ -56,7 +57,7 @@ fn rights(config: &Config) -> [Right; 6] {
             group: "events.k8s.io",
             verbs: &["create", "patch"],
             lack: Verdict::Warn,
-            cure: "pods that are refused get no Event: set the chart value kubernetes.events, or kubernetes.events = false",
+            cure: "Refused pods get no Event. Set the chart value kubernetes.events, or `kubernetes.events = false`.",
             idle: (!config.kubernetes.events).then_some("kubernetes.events is false"),
             ..watched(events, "events")
         },
@@ -64,16 +65,16 @@ fn rights(config: &Config) -> [Right; 6] {
             subresource: Some("token"),
             verbs: &["create"],
             lack: Verdict::Warn,
-            cure: "pods whose role comes from their service account get nothing: set the chart value irsa.enabled (read \
-                   deploy/README.md first), or leave irsa-fallback out of the plugins",
+            cure: "Pods whose role comes from their service account get no credentials. Set the chart value \
+                   irsa.enabled (read deploy/README.md first), or remove irsa-fallback from the plugins.",
             idle: (!has_irsa).then_some("no irsa-fallback plugin"),
             ..watched(tokens, "serviceaccounts")
         },
         Right {
             object: Some(config.roster.node.clone()).filter(|node| !node.is_empty()),
             verbs: &["get", "patch"],
-            cure: "the startup taint stays, and keeps pods off this node: set the chart value kubernetes.startupTaint, \
-                   or leave kubernetes.startup_taint empty",
+            cure: "The startup taint stays, and keeps pods off this node. Set the chart value kubernetes.startupTaint, \
+                   or leave `kubernetes.startup_taint` empty.",
             idle: taint.is_none().then_some("no kubernetes.startup_taint"),
             ..watched(nodes, "nodes")
         },
@@ -91,7 +92,7 @@ async fn judge(client: &Client, right: Right, patience: Duration) -> Finding {
     let asked = join_all(right.verbs.iter().map(|verb| may(client, &right, verb)));
     let Ok(answers) = timeout(patience, asked).await else {
         let found = format!("no answer within {patience:?} to whether it may {} {what}", right.verbs.join(", "));
-        return Finding::fail(right.check, found, "look at the API server's authorizers, such as a webhook that hangs");
+        return Finding::fail(right.check, found, "Check the API server's authorizers, such as a webhook that hangs.");
     };
     let mut missing = Vec::new();
     for (verb, answer) in right.verbs.iter().zip(answers) {
@@ -99,8 +100,8 @@ async fn judge(client: &Client, right: Right, patience: Duration) -> Finding {
             Ok(true) => {}
             Ok(false) => missing.push(*verb),
             Err(error) => {
-                let found = format!("whether it may {verb} {what} cannot be told: {error}");
-                return Finding::fail(right.check, found, "look at the API server and its authorizers");
+                let found = format!("the API server does not say whether it may {verb} {what}: {error}");
+                return Finding::fail(right.check, found, "Check the API server and its authorizers.");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What the gateway knows of the node's pods, and how old that is.
+//! What the gateway knows of the node's pods, and how old that knowledge is.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::{
 use crate::remedy;
 
 const CHECK: &str = "roster";
-/// A watch that ends is begun again within 10 s at most.
+/// A watch that ends is restarted within 10 s.
 const OUTDATED: f64 = 60.0;
 
 pub(super) fn judge(state: &State, metrics: &Metrics) -> Finding {
@@ -27,8 +27,10 @@ pub(super) fn judge(state: &State, metrics: &Metrics) -> Finding {
             Finding::warn(CHECK, format!("{count}, and changes may have been missed for {age}"), cure)
         }
         Some(_) => Finding::pass(CHECK, format!("{count}, up to date, first filled at {synced_at}")),
-        None => {
-            Finding::warn(CHECK, format!("{count}; how old they are is not told"), "see /metrics of the admin side")
-        }
+        None => Finding::warn(
+            CHECK,
+            format!("{count}; the age of the roster is not known"),
+            "See /metrics of the admin listener.",
+        ),
     }
 }

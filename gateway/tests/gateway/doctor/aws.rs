@@ -82,7 +82,7 @@ async fn roles_of_another_account_are_a_warning() {
     let (node, sts) = (node().await, sts("123456789012").await);
     let base = ("credentials.base_role_arn", "arn:aws:iam::210987654321:role/team/");
     let report = judged(&node, &sts.endpoint, &[base]).await;
-    report.expect("base-role", Warn, "roles of account 210987654321, and the gateway is of account 123456789012");
+    report.expect("base-role", Warn, "roles of account 210987654321, and the gateway is in account 123456789012");
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn an_sts_that_is_away_or_ailing_is_told_of_sts() {
         let node = node().await;
         let report = judged(&node, &endpoint, &[]).await;
         report.expect("sts", Fail, part);
-        report.expect("identity", Skip, "see sts");
+        report.expect("identity", Skip, "see the check `sts`");
     }
 }
 
@@ -151,9 +151,9 @@ async fn a_node_without_a_role_has_no_identity_and_no_account() {
     }
     let report = judged(&node, &sts.endpoint, &[]).await;
     report.expect("identity", Fail, "an instance profile");
-    report.expect("base-role", Fail, "set credentials.base_role_arn");
-    report.expect("sts", Skip, "no identity to ask with");
-    report.expect("sts-clock", Skip, "no answer of STS");
+    report.expect("base-role", Fail, "Set `credentials.base_role_arn`");
+    report.expect("sts", Skip, "no identity to ask STS with");
+    report.expect("sts-clock", Skip, "no answer from STS");
 }
 
 #[tokio::test]
@@ -161,7 +161,7 @@ async fn a_region_that_cannot_be_found_is_told_and_asks_nobody() {
     let (node, sts) = (node().await, Server::start(|_| panic!("nobody is to be asked")).await);
     node.set_fault(Fault::Status(500));
     let report = judged(&node, &sts.endpoint, &[]).await;
-    report.expect("identity", Fail, "set credentials.region");
+    report.expect("identity", Fail, "Set `credentials.region`");
     report.expect("sts", Skip, "no identity");
 }
 

@@ -158,8 +158,8 @@ async fn an_api_server_that_is_away_or_ailing_is_one_line_with_its_cure() {
     let failing = |code| Server::start(move |_| failure(code));
     let (unknown, ailing) = (failing(401).await, failing(500).await);
     for (endpoint, part) in [
-        (dead_endpoint().await, "cannot be asked: client error (Connect): tcp connect error: Connection refused"),
-        (unknown.endpoint.clone(), "does not know who asks (401)"),
+        (dead_endpoint().await, "cannot be reached: client error (Connect): tcp connect error: Connection refused"),
+        (unknown.endpoint.clone(), "does not accept the gateway's token (401)"),
         (ailing.endpoint.clone(), "answers with status 500"),
     ] {
         let folder = tempfile::tempdir().unwrap();
@@ -182,7 +182,7 @@ async fn a_review_that_fails_is_not_taken_for_a_right() {
     let folder = tempfile::tempdir().unwrap();
     let report = examined(&folder, &server.endpoint, &[]).await;
     report.expect("api-server", Pass, "answers");
-    report.expect("right-pods", Fail, "whether it may list pods cannot be told");
+    report.expect("right-pods", Fail, "does not say whether it may list pods");
 }
 
 #[tokio::test]

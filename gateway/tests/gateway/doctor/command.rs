@@ -40,7 +40,7 @@ async fn something_that_fails_is_1_with_its_cure_below() {
     let (code, out, err) = run(&folder, &[]).await;
     assert_eq!((code, err.as_str()), (Some(1), ""), "{out}");
     let mut lines = out.lines().skip_while(|line| !line.starts_with("fail  gateway                no gateway answers"));
-    assert!(lines.nth(1).unwrap().starts_with(&format!("{:29}-> run this where", "")), "{out}");
+    assert!(lines.nth(1).unwrap().starts_with(&format!("{:29}-> Run this where", "")), "{out}");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn a_sandbox_that_runs_passes_and_has_nothing_else_to_look_at() {
     report.expect("readiness", Pass, "ready");
     report.expect("roster", Pass, "5 pods, up to date");
     report.expect("credentials", Pass, "held");
-    report.expect("imds-v1", Pass, "nobody");
+    report.expect("imds-v1", Pass, "no request came without");
     for finding in &report.0[6..] {
         assert_eq!((finding.verdict, finding.found.as_str()), (Skip, "sandbox"), "{finding:?}");
     }
@@ -46,7 +46,7 @@ async fn a_gateway_that_waits_for_its_roster_is_not_ready_and_says_so() {
     let feed = Arc::new(Feed::default());
     let _gateway = Setup::default().feed(&feed).set("admin.listen", &admin(&folder)).start().await.unwrap();
     let report = examine(&folder, &[]).await;
-    report.expect("readiness", Fail, "it waits for: roster");
+    report.expect("readiness", Fail, "waits for: roster");
     report.expect("readiness", Fail, "the checks `api-server`");
     report.expect("roster", Fail, "never been filled");
 }
@@ -101,8 +101,8 @@ const FRESH: &str = "metagate_roster_age_seconds 0\n";
 async fn credentials_that_fail_or_run_out_are_told_with_their_cure() {
     for (credentials, verdict, part) in [
         (json!([]), Pass, "0 held"),
-        (json!([key("arn:r", Some(3000), true, None)]), Pass, "1 held; the first one ends in 49m"),
-        (json!([key("arn:r", Some(60), true, None)]), Warn, "below min_remaining"),
+        (json!([key("arn:r", Some(3000), true, None)]), Pass, "1 held; the first expires in 49m"),
+        (json!([key("arn:r", Some(60), true, None)]), Warn, "below credentials.min_remaining"),
         // Nobody wants it any more, so it is not renewed.
         (json!([key("arn:r", Some(60), false, None)]), Pass, "1 held, none that"),
         (json!([key("arn:r", Some(3000), true, Some("throttled"))]), Warn, "throttled: arn:r"),
@@ -190,5 +190,5 @@ async fn an_old_roster_and_another_version_are_warnings() {
 async fn something_else_at_the_admin_address_is_no_gateway() {
     let folder = tempfile::tempdir().unwrap();
     let _admin = Server::on_socket(&folder.path().join("admin.sock"), |_| Reply::Answer(200, "hello".into()));
-    examine(&folder, &[]).await.expect("gateway", Fail, "what answers is no gateway");
+    examine(&folder, &[]).await.expect("gateway", Fail, "what answers is not a gateway");
 }

@@ -29,7 +29,7 @@ async fn each_way_of_answering_has_its_verdict() {
         node.set_fault(fault);
         judged(&node.endpoint()).await.expect("node-imds", verdict, part);
     }
-    judged(&dead_endpoint().await).await.expect("node-imds", Fail, "see whether the node has a metadata service");
+    judged(&dead_endpoint().await).await.expect("node-imds", Fail, "See whether the node has a metadata service");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn a_startup_taint_that_stays_is_a_warning_and_says_what_keeps_it() {
 
     examined(&folder, &tainted.endpoint, &[]).await.expect("startup-taint", Skip, "no kubernetes.startup_taint");
     examined(&folder, &free.endpoint, &keys).await.expect("startup-taint", Pass, "is not on this node");
-    examined(&folder, &tainted.endpoint, &keys).await.expect("startup-taint", Warn, "see gateway for why");
+    examined(&folder, &tainted.endpoint, &keys).await.expect("startup-taint", Warn, "The check `gateway` says why");
     let gateway = Setup::default().set("admin.listen", &admin(&folder)).start().await.unwrap();
     examined(&folder, &tainted.endpoint, &keys).await.expect("startup-taint", Warn, "though the gateway is ready");
     gateway.stop().await;
