@@ -1,4 +1,4 @@
-//! "Why was my pod denied?", answered.
+//! Answers "Why was my pod denied?".
 
 mod asked;
 
@@ -23,7 +23,7 @@ use crate::{
     workload::Workload,
 };
 
-/// What the gateway would decide for one workload, and how it came to it. Holds no secret.
+/// What the gateway would decide for one workload, and why. Contains no secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Explanation {
     /// `namespace/pod`.
@@ -32,44 +32,44 @@ pub struct Explanation {
     pub ips: Vec<String>,
     pub service_account: String,
     pub node: String,
-    /// Labels, annotations and images that plugins read of it: what each is, and what it says.
+    /// Labels, annotations and images that plugins read of it, each with its value.
     pub known: Vec<(String, String)>,
-    /// The role or path that was asked about, if one was.
+    /// The role or path in the question, if there was one.
     pub asked: Option<String>,
     /// Each plugin's answer, in order.
     pub steps: Vec<Answer>,
     /// `granted`, `admitted`, or the label of the refusal, as logs and metrics have it: `no-role`, `denied`, …
     pub outcome: String,
-    /// What a pod's request would be answered with.
+    /// The status of the answer to such a request.
     pub status: u16,
     pub reason: Option<String>,
     /// What was resolved, granted or not.
     pub role_arn: Option<String>,
     pub session_name: Option<String>,
     pub source: Option<String>,
-    /// None while none is held, and nothing was tried.
+    /// None: no credential is held, and no fetch was tried.
     pub credential: Option<CredentialStatus>,
-    /// What to do about it.
+    /// How to get the pod its role or credential.
     pub next_step: Option<NextStep>,
 }
 
-/// The life of the credential that is held for a grant.
+/// The credential for a grant: how long it is valid, and why it is missing.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CredentialStatus {
-    /// None while none is held; CloudTrail shows the same.
+    /// CloudTrail shows the same id. None: no credential is held.
     pub access_key_id: Option<String>,
-    /// RFC 3339, like what follows.
+    /// RFC 3339, like the other moments.
     pub issued: Option<String>,
     pub expires: Option<String>,
     /// Such as `41m`.
     pub remaining: Option<String>,
-    /// When the source is asked again.
+    /// When the keeper asks the source again.
     pub renews: Option<String>,
-    /// Since the last success.
+    /// The last error since the last success.
     pub last_error: Option<String>,
 }
 
-/// What the keeper has for a grant.
+/// What the credential cache and the keeper have for a grant.
 #[derive(Clone, Debug, Default)]
 pub struct CacheEntry {
     pub held: Option<Arc<Credential>>,
@@ -81,12 +81,12 @@ pub struct Answer {
     pub plugin: String,
     pub phase: String,
     pub answer: String,
-    /// Not acted on: audit mode.
+    /// Audit mode: the answer was not acted on.
     pub audited: bool,
     pub microseconds: u64,
 }
 
-/// What to explain.
+/// The question: a pod's own role, another role, or a path.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Question<'a> {
     pub role: Option<&'a str>,
@@ -94,7 +94,7 @@ pub struct Question<'a> {
 }
 
 impl Explanation {
-    /// Works the decision out anew. `cached` finds what is kept for a grant, where anything is.
+    /// Decides anew, without the decision cache. `cached` looks up what is held for a grant.
     pub async fn of(
         policy: &Policy,
         allow: &AllowList,
@@ -133,7 +133,7 @@ impl Explanation {
         explanation
     }
 
-    /// As if whatever was asked were answered.
+    /// As of a request that is answered.
     fn about(workload: &Workload, rules: &Rules) -> Self {
         Self {
             pod: workload.title(),
@@ -233,7 +233,7 @@ impl CredentialStatus {
     }
 }
 
-/// What plugins see of the workload, each pair with where it stands.
+/// What plugins see of the workload: each key with its kind, and its value.
 fn known(workload: &Workload, interest: &Interest) -> Vec<(String, String)> {
     let groups = [
         ("label", &interest.labels, &workload.labels),

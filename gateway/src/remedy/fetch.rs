@@ -1,4 +1,4 @@
-//! Policy has granted a role, and the source gives no credentials for it.
+//! Policy granted a role, but the source issues no credentials for it.
 
 use super::Remedy;
 use crate::{
@@ -7,15 +7,15 @@ use crate::{
     role::CredentialSource,
 };
 
-/// Where the gateway has no token to send.
-const NO_TOKEN: &str = "The gateway could not get a token for the pod's service account. Its log says why, and the check \
-                        `right-tokens` of `metagate doctor` whether it may ask for one.";
+/// The gateway has no token to send.
+const NO_TOKEN: &str = "The gateway could not get a token for the pod's service account. Its log says why; the check \
+                        `right-tokens` of `metagate doctor` says whether it may request one.";
 
-/// Of one failed fetch. The sentence names nothing that its pod does not know.
+/// For one failed fetch. The sentence names nothing that the pod does not know.
 pub fn of_fetch(error: &FetchError, key: &CredentialKey) -> Remedy {
     match error.class {
         FaultClass::AccessDenied => at_the_role(key),
-        // Without AWS's code, AWS was not asked.
+        // No AWS error code: AWS was not asked.
         FaultClass::Token if error.code.is_none() => Remedy::say(NO_TOKEN),
         FaultClass::Token => at_the_role(key),
         FaultClass::Invalid | FaultClass::Identity | FaultClass::Throttled | FaultClass::Unavailable => {
@@ -24,28 +24,31 @@ pub fn of_fetch(error: &FetchError, key: &CredentialKey) -> Remedy {
     }
 }
 
-/// Of the source as a whole, where no more than the kind of its last failure is known.
+/// For the source as a whole, when only the kind of its last failure is known.
 pub fn of_source(kind: FaultClass) -> Remedy {
     let assume = trust_of_gateway();
     Remedy::say(match kind {
         FaultClass::AccessDenied => format!("{assume} For a service account's own role: {}", trust_of_cluster(None)),
         FaultClass::Token => format!("{NO_TOKEN} If AWS rejected the token: {}", trust_of_cluster(None)),
-        FaultClass::Invalid => "AWS rejects the request as invalid. Check the pod's role annotations, and the session tags \
-                                and session policy that plugins add. The gateway's log has AWS's message."
+        FaultClass::Invalid => "AWS rejects the request as invalid. Check the pod's role annotations, and the session \
+                                tags and session policy that plugins add. The gateway's log has AWS's message."
             .to_owned(),
-        FaultClass::Identity => "AWS accepts no identity of the gateway's own. The checks `identity` and `sts-clock` of \
-                                 `metagate doctor` say why."
+        FaultClass::Identity => "AWS does not accept the gateway's own identity, or there is none. The checks \
+                                 `identity` and `sts-clock` of `metagate doctor` say why."
             .to_owned(),
-        FaultClass::Throttled => "STS limits the calls of an account. The gateway retries by itself, less often. If this \
-                                  lasts, lower `credentials.concurrent_fetches` or raise `credentials.session_duration`."
+        FaultClass::Throttled => "STS limits the calls of an account. The gateway retries by itself, less often. If \
+                                  this lasts, lower `credentials.concurrent_fetches` or raise \
+                                  `credentials.session_duration`."
             .to_owned(),
-        FaultClass::Unavailable => "STS does not answer. The gateway retries by itself. If this lasts, the check `sts` of \
-                                    `metagate doctor` says why."
-            .to_owned(),
+        FaultClass::Unavailable => {
+            "STS does not answer. The gateway retries by itself. If this lasts, the check `sts` \
+                                    of `metagate doctor` says why."
+                .to_owned()
+        }
     })
 }
 
-/// Of the gateway's own question who it is. `asked`: there was an identity to ask with.
+/// For the gateway's own GetCallerIdentity. `asked`: the gateway had an identity to ask with.
 pub fn of_own_identity(kind: FaultClass, asked: bool) -> Remedy {
     Remedy::say(match kind {
         FaultClass::Throttled => "STS limits the calls of an account. Run this again later.",
@@ -54,8 +57,8 @@ pub fn of_own_identity(kind: FaultClass, asked: bool) -> Remedy {
         }
         FaultClass::Invalid | FaultClass::Token | FaultClass::Identity | FaultClass::Unavailable => match asked {
             false => {
-                "The node's role needs an instance profile; see also the check `node-imds`. Any other identity needs what \
-                 `credentials.identity` names."
+                "The node's role needs an instance profile; see also the check `node-imds`. Any other identity needs \
+                 what `credentials.identity` names."
             }
             true => {
                 "STS does not accept it. See the check `sts-clock`, and whether its keys or its token are still valid."

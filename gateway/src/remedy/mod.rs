@@ -1,6 +1,6 @@
-//! What mends each failure. Nothing else knows it: `doctor`, the status page, Events and `explain` render what is said here.
+//! How to mend each failure. Only this module knows it: `doctor`, the status page, Events and `explain` render what it says.
 //!
-//! Each match is exhaustive, so that a new kind of failure compiles only once somebody has said here what mends it.
+//! Its matches are exhaustive: a new kind of failure does not compile until this module says how to mend it.
 
 mod fetch;
 mod node;
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub struct Remedy {
     /// Sentences, with commands in backticks.
     pub say: String,
-    /// For a shell, with a word in capitals where only a person knows what belongs there.
+    /// For a shell. A word in capitals is for a person to fill in.
     pub command: Option<String>,
 }
 

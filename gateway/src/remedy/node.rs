@@ -1,4 +1,4 @@
-//! What is wrong with the gateway's place on its node: the roster, what readiness waits for, the redirect.
+//! What the gateway needs on its node: the roster, the node's metadata, the redirect.
 
 use super::Remedy;
 use crate::lifecycle::Part;
@@ -6,8 +6,8 @@ use crate::lifecycle::Part;
 pub fn of_unready(part: Part) -> Remedy {
     Remedy::say(match part {
         Part::Roster => {
-            "Pods are known once the API server has listed them. If this lasts, the checks `api-server` and `right-pods` of \
-             `metagate doctor` say why."
+            "The gateway knows pods once the API server has listed them. If this lasts, the checks `api-server` and \
+             `right-pods` of `metagate doctor` say why."
         }
         Part::NodeMetadata => {
             "The node's own metadata service tells the gateway its account and region. If this lasts, see the check \
@@ -18,23 +18,23 @@ pub fn of_unready(part: Part) -> Remedy {
 
 pub fn of_outdated_roster() -> Remedy {
     Remedy::say(
-        "Known pods are served meanwhile, and new ones wait. The checks `api-server` and `right-pods` of `metagate doctor` \
-         say why.",
+        "Known pods are served meanwhile, and new ones wait. The checks `api-server` and `right-pods` of `metagate \
+         doctor` say why.",
     )
 }
 
 pub fn of_missing_redirect() -> Remedy {
     Remedy::say(
-        "Pods may reach the node's own role. The log of container intercept-watch in the gateway's pod says why; as root on \
-         the node, `metagate intercept install` puts the redirect in place.",
+        "Pods may reach the node's own role. The log of container intercept-watch in the gateway's pod says why; as \
+         root on the node, `metagate intercept install` puts the redirect in place.",
     )
 }
 
-/// The last look at it is too old to say anything of now.
+/// The last check is too old to tell the present state.
 pub fn of_unwatched_redirect() -> Remedy {
     Remedy::say(
-        "See whether container intercept-watch of the gateway's pod runs. As root on the node, `metagate intercept verify` \
-         looks now.",
+        "See whether container intercept-watch of the gateway's pod runs. As root on the node, `metagate intercept \
+         verify` checks now.",
     )
 }
 

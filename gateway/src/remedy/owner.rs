@@ -1,5 +1,5 @@
-//! What the owner of a refused pod can do. Everybody who may read the pod's namespace reads it in an Event: it says no more
-//! than the pod itself is told.
+//! What the owner of a refused pod can do. Everybody who may read the pod's namespace can read it in an Event, so it says no
+//! more than the pod itself is told.
 
 use super::{fetch, plugin};
 use crate::{
@@ -8,13 +8,13 @@ use crate::{
     refusal::Refusal,
 };
 
-/// None where the owner has nothing to mend.
+/// None: the owner has nothing to mend.
 pub fn for_owner(refusal: &Refusal, grant: Option<&Grant>) -> Option<String> {
     match refusal {
         Refusal::Denied(denial) => Some(of_denial(denial)),
         Refusal::PluginFailed(fault) => Some(plugin::see_the_log(&fault.plugin)),
         Refusal::SourceDenied(error) | Refusal::SourceFailed { error, .. } => of_fetch(error, grant),
-        // The request itself is wrong: its text says all.
+        // The request itself is wrong, and the answer says how.
         Refusal::Path(_)
         | Refusal::Header(_)
         | Refusal::Body
@@ -27,11 +27,11 @@ pub fn for_owner(refusal: &Refusal, grant: Option<&Grant>) -> Option<String> {
         | Refusal::Token(_)
         | Refusal::TokenOfAnother
         | Refusal::NoSuchPath => None,
-        // A pod without a role may be meant to have none; who asks for another's is told so.
+        // A pod may be meant to have no role. A pod that asks for another role reads so in the answer.
         Refusal::NoRole | Refusal::OtherRole => None,
-        // Not known to be a pod of anybody's, or told by the roster.
+        // There is no pod to put an Event on; the roster tells of shared addresses.
         Refusal::CallerUnknown | Refusal::CallerAbsent | Refusal::CallerAmbiguous => None,
-        // Passes by itself, or is the operator's to mend.
+        // Passes by itself, or only the operator can mend it.
         Refusal::Overtaken
         | Refusal::Relisting
         | Refusal::BaseUnknown
@@ -41,11 +41,11 @@ pub fn for_owner(refusal: &Refusal, grant: Option<&Grant>) -> Option<String> {
     }
 }
 
-/// What would permit it may tell of other roles: `explain` says that to operators.
+/// What would permit the role may name other roles, so only `explain` says that, to operators.
 fn of_denial(denial: &Denial) -> String {
     match denial.by.as_str() {
-        POLICY => "The gateway's own rules decided it; `metagate explain` shows why.".to_owned(),
-        plugin => format!("Policy plugin {plugin} decided it; `metagate explain` shows why."),
+        POLICY => "The gateway's own rules denied it; `metagate explain` shows why.".to_owned(),
+        plugin => format!("Policy plugin {plugin} denied it; `metagate explain` shows why."),
     }
 }
 
@@ -55,7 +55,7 @@ fn of_fetch(error: &FetchError, grant: Option<&Grant>) -> Option<String> {
             Some(grant) => fetch::of_fetch(error, grant.key()).say,
             None => fetch::of_source(error.class).say,
         }),
-        // Passes by itself, or is the operator's to mend.
+        // Passes by itself, or only the operator can mend it.
         FaultClass::Identity | FaultClass::Throttled | FaultClass::Unavailable => None,
     }
 }

@@ -1,4 +1,4 @@
-//! What a namespace's annotations must say so that the plugin namespace-regex permits a role.
+//! How a namespace's annotations permit a role that the plugin namespace-regex denied.
 
 use super::{Remedy, rejection::setting};
 use crate::{
@@ -27,7 +27,7 @@ impl Permits {
         }
     }
 
-    /// Adds the role to each annotation that is there, as each must allow it; without any, to the dialect's own.
+    /// Adds the role to every present annotation, because each must allow it. Without any, adds the dialect's own.
     pub(super) fn remedy(&self, workload: &Workload, decision: &Decision) -> Remedy {
         let namespace = &workload.namespace;
         let stands = |key: &&String| workload.namespace_annotations.contains_key(key);
@@ -51,7 +51,7 @@ impl Permits {
         Remedy::say(say).with(format!("kubectl annotate namespace {namespace} --overwrite{pairs}"))
     }
 
-    /// The group keeps flags and alternatives of the present expression to itself.
+    /// The group keeps flags and alternatives of the present expression inside it.
     fn expression(&self, workload: &Workload, key: &str, decision: &Decision) -> String {
         let written = decision.steps.iter().find_map(|step| match &step.said {
             // kiam v3 compares the role as the pod wrote it.
@@ -67,7 +67,7 @@ impl Permits {
 
     fn list(&self, workload: &Workload, key: &str, decision: &Decision) -> String {
         let present = workload.namespace_annotations.get(key);
-        // What is no list permits nothing.
+        // A malformed list permits nothing.
         let mut list: Vec<String> = present.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default();
         list.push(match self.dialect.as_str() {
             "kube2iam-regexp" => regex_lite::escape(arn(decision)),

@@ -1,4 +1,4 @@
-//! Policy has refused a pod: what gives it its role.
+//! Policy refused a pod.
 
 use super::{Remedy, node, permit::Permits, plugin};
 use crate::{
@@ -9,23 +9,22 @@ use crate::{
     workload::Workload,
 };
 
-/// For operators: it may tell of other roles of the pod's namespace. None where nothing was refused.
+/// For operators only: it may name other roles of the pod's namespace. None: nothing was refused.
 pub fn of_rejection(workload: &Workload, decision: &Decision, rules: &Rules) -> Option<Remedy> {
     Some(match decision.outcome.rejection()? {
         Rejection::NoRole => {
             let reader = rules.plugins.iter().find(|plugin| is_builtin_named(plugin, "annotations"));
             let key = reader.and_then(|plugin| setting(plugin, "role_key")).unwrap_or("iam.amazonaws.com/role".into());
             let say = format!(
-                "Annotate the pod with {key}, in the template that it is made from, or its service account with \
-                 eks.amazonaws.com/role-arn."
+                "Annotate the pod with {key} in its template, or its service account with eks.amazonaws.com/role-arn."
             );
             Remedy::say(say).with(annotate_pod(workload, &key))
         }
         Rejection::Denied(denial) => of_denial(workload, decision, denial, rules),
         Rejection::Failed(fault) => plugin::of_plugin(&fault.plugin, fault.kind),
-        Rejection::Relisting => Remedy::say(
-            "Wait until the roster is listed again: plugins read more of pods than the roster kept of this one.",
-        ),
+        Rejection::Relisting => {
+            Remedy::say("Wait for the roster's relist: plugins read more about pods than the roster kept of this one.")
+        }
         Rejection::BaseUnknown => node::of_unready(Part::NodeMetadata),
     })
 }
@@ -47,13 +46,13 @@ fn is_builtin_named(plugin: &Plugin, name: &str) -> bool {
     matches!(&plugin.settings().code, PluginCode::Builtin(builtin) if builtin == name)
 }
 
-/// What the plugin's configuration says, where it says it.
+/// The plugin's setting, if its configuration has it.
 pub(super) fn setting(plugin: &Plugin, key: &str) -> Option<String> {
     plugin.settings().config.get(key)?.as_str().map(str::to_owned)
 }
 
 fn annotate_pod(workload: &Workload, key: &str) -> String {
-    // One that is there may be empty, which says that the pod has none.
+    // A present annotation may be empty, which means no role.
     let overwrite = if workload.annotations.contains_key(key) { " --overwrite" } else { "" };
     format!("kubectl --namespace {} annotate pod {}{overwrite} {key}=ROLE", workload.namespace, workload.pod)
 }
