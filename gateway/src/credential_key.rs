@@ -58,8 +58,8 @@ impl CredentialKey {
         self.0.subject.as_deref()
     }
 
-    /// Names the key on a page and in the state, as long as this process lives. Opaque: made with the process's own seed, it
-    /// tells nothing of the external id, tags or policy that it was made from, and nothing is decided by it.
+    /// Names the key on the status page and in the state until the process ends. Opaque: it is made with the process's own
+    /// seed and reveals neither external id nor tags nor policy. Nothing is decided by it.
     pub fn id(&self) -> String {
         format!("{:016x}", self.0.hash)
     }

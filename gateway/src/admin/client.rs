@@ -1,4 +1,4 @@
-//! One small HTTP/1 request at a time: how the command line asks the admin side of a running gateway.
+//! A small HTTP/1 client: the command line asks the admin listener of a running gateway with it.
 
 use std::{error::Error, io};
 
@@ -13,22 +13,22 @@ use tokio::{
 
 use crate::config::AdminListen;
 
-/// No answer of ours is near this.
+/// Far more than any answer of the admin listener.
 const BODY_MAX: usize = 16 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     #[error("no gateway answers at {at}: {source}")]
     NoGateway { at: String, source: io::Error },
-    #[error("what answers is no gateway: {0}")]
+    #[error("what answers is not a gateway: {0}")]
     NoHttp(#[from] hyper::Error),
-    #[error("the answer broke off: {0}")]
+    #[error("the answer ended early: {0}")]
     Body(Box<dyn Error + Send + Sync>),
-    #[error("{0} is no path that can be asked for")]
+    #[error("{0} is not a valid path")]
     Path(String),
 }
 
-/// A GET of `path` from whoever listens at `listen`.
+/// GETs `path` from the admin listener at `listen`.
 pub async fn ask(listen: &AdminListen, path: &str) -> Result<Response<Bytes>, AskError> {
     let no_path = |_| AskError::Path(path.to_owned());
     let request = Request::get(path).header("host", "localhost").body(Empty::new()).map_err(no_path)?;
@@ -44,7 +44,7 @@ pub async fn ask(listen: &AdminListen, path: &str) -> Result<Response<Bytes>, As
     }
 }
 
-/// One request and its answer, on a stream that is used up by it.
+/// Sends one request on `stream` and reads the answer.
 pub async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<Response<Bytes>, AskError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -1,4 +1,4 @@
-//! The admin side's socket: loopback TCP, or a Unix socket that only this user can open.
+//! The admin listener's socket: loopback TCP, or a Unix socket that only this user can open.
 
 use std::{
     fmt, fs, io,
@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::config::AdminListen;
 
-/// After `accept` failed for want of descriptors: trying again at once would only spin.
+/// The pause after `accept` failed, most likely for lack of file descriptors: an immediate retry would spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 pub enum AdminListener {
@@ -28,7 +28,7 @@ impl AdminListener {
         match to {
             AdminListen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             AdminListen::Unix(path) => {
-                // What a killed process left behind would keep the next one from starting. Nothing else is removed.
+                // A killed process leaves its socket file behind, and bind would fail. Nothing else is removed.
                 let refused =
                     UnixStream::connect(path).await.is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
                 if refused && fs::symlink_metadata(path)?.file_type().is_socket() {
@@ -58,7 +58,7 @@ impl AdminListener {
     }
 }
 
-/// Where it listens, as a person would type it.
+/// The address, as a person would type it.
 impl fmt::Display for AdminListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,4 +1,4 @@
-//! Status page, health, metrics, state. Never reachable by pods by default; holds no secret all the same.
+//! The admin listener: status page, health, metrics, state. Pods cannot reach it by default, and it never shows a secret.
 
 mod client;
 mod listen;
@@ -36,7 +36,7 @@ use crate::{
     roster::Entry,
 };
 
-/// What the admin side may look at.
+/// The parts of the gateway that the admin listener shows.
 pub struct Admin {
     gateway: Arc<Gateway>,
     keeper: Arc<KeeperHandle>,
@@ -45,7 +45,7 @@ pub struct Admin {
     started_at: SystemTime,
 }
 
-/// What this gateway is, as configured.
+/// The configuration that the status page shows.
 #[derive(Clone, Debug)]
 pub struct AdminSettings {
     pub node: String,
@@ -74,7 +74,7 @@ impl From<&Config> for AdminSettings {
     }
 }
 
-/// Serves until `stop`; requests under way are finished by then or not at all, as nobody's pod waits for them.
+/// Serves until `stop`, which also drops requests in progress: no pod waits for them.
 pub async fn run(admin: Arc<Admin>, listener: AdminListener, stop: CancellationToken) {
     loop {
         tokio::select! {
@@ -97,7 +97,7 @@ async fn serve(admin: Arc<Admin>, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let admin = Arc::clone(&admin);
         async move { Ok::<_, Infallible>(admin.answer(&request).await) }
     });
-    // A client that goes away is no fault of ours.
+    // A client that disconnects is not an error.
     let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await;
 }
 
@@ -136,7 +136,7 @@ impl Admin {
 
     fn readyz(&self) -> Response<Full<Bytes>> {
         match self.readiness.waits_for().as_slice() {
-            // What was adopted before runs on, and serves.
+            // The configuration before the refused one serves on.
             [] => match &self.gateway.configuration.current().refused {
                 None => text(StatusCode::OK, "ok\n"),
                 Some(refused) => {
@@ -180,7 +180,7 @@ impl Admin {
         json(StatusCode::OK, &self.explanation(&entry, question).await)
     }
 
-    /// The same for a person.
+    /// The same as an HTML page.
     async fn explain_page(&self, form: &ExplainForm) -> Response<Full<Bytes>> {
         let masthead = self.masthead();
         let named = form.pod().and_then(|(namespace, pod)| self.gateway.feed.current().named(namespace, pod).cloned());
@@ -224,7 +224,8 @@ struct ExplainQuery {
     path: Option<String>,
 }
 
-/// A page of a foreign origin can make a browser ask here; it cannot make it name this host. Absent on a socket.
+/// A page of a foreign origin can make a browser send requests here, but cannot make it name this host (DNS rebinding). A
+/// client on a Unix socket may send no Host.
 fn is_local(request: &Request<Incoming>) -> bool {
     let Some(host) = request.headers().get(HOST) else { return true };
     let Ok(authority) = Authority::try_from(host.as_bytes()) else { return false };

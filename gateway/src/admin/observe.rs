@@ -1,4 +1,4 @@
-//! Looking at the gateway: from its parts to what an operator may know.
+//! Makes the state that operators see from the gateway's parts.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -100,7 +100,7 @@ fn source_state(kind: &'static str, health: SourceHealth, now: SystemTime) -> So
     }
 }
 
-/// What a monotonic clock showed, on the wall's.
+/// A moment of the monotonic clock as wall-clock time.
 fn moment(at: Instant, now: SystemTime) -> SystemTime {
     before(now, at.elapsed())
 }

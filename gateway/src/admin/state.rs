@@ -1,4 +1,4 @@
-//! Everything an operator may know of a running gateway: the shape of `/api/v1/state`, and what the status page shows.
+//! Everything that an operator may know about a running gateway: `/api/v1/state`, and what the status page shows.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -22,7 +22,7 @@ pub(super) struct State {
     pub(super) configuration: ConfigurationState,
     pub(super) roster: RosterState,
     pub(super) source: SourceState,
-    /// None where nobody watches the node's redirect.
+    /// None: nobody watches the node's redirect.
     pub(super) redirect: Option<RedirectState>,
     /// By namespace and name.
     pub(super) workloads: Vec<WorkloadState>,
@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) credentials: Vec<CredentialState>,
     pub(super) policy: PolicyState,
     pub(super) plugins: Vec<PluginState>,
-    /// Newest first; the same refusal of the same pod is one of them.
+    /// Newest first. Repeated refusals of one pod are one entry.
     pub(super) refusals: Vec<RefusalState>,
     /// Oldest first.
     pub(super) traffic: Vec<TrafficState>,
@@ -41,7 +41,7 @@ pub(super) struct ConfigurationState {
     #[serde(serialize_with = "moment")]
     pub(super) adopted_at: SystemTime,
     pub(super) generation: u64,
-    /// The last reload, if it was.
+    /// Set if the last reload was refused.
     pub(super) refused: Option<RefusedState>,
 }
 
@@ -58,7 +58,7 @@ pub(super) struct RosterState {
     pub(super) source: &'static str,
     #[serde(serialize_with = "perhaps")]
     pub(super) synced_at: Option<SystemTime>,
-    /// Since when changes may have been missed. None: every change is followed.
+    /// Changes of pods may have been missed since then. None: every watch is current.
     #[serde(serialize_with = "perhaps")]
     pub(super) outdated_since: Option<SystemTime>,
 }
@@ -82,13 +82,13 @@ pub(super) struct SourceFailure {
 
 #[derive(Serialize)]
 pub(super) struct RedirectState {
-    /// As it should be, by somebody's look of the last two minutes.
+    /// The rules are in place, as seen within the last two minutes.
     pub(super) present: bool,
-    /// Nobody has looked in the last two minutes.
+    /// The last look is older than two minutes.
     pub(super) stale: bool,
     pub(super) checked_at: String,
     pub(super) redirected_connections: u64,
-    /// Sentences.
+    /// Each rule as sentences.
     pub(super) foreign_rules: Vec<String>,
     pub(super) error: Option<String>,
 }
@@ -105,13 +105,13 @@ pub(super) struct WorkloadState {
     pub(super) reason: Option<String>,
     #[serde(serialize_with = "perhaps")]
     pub(super) decided_at: Option<SystemTime>,
-    /// Answers of that decision that would have refused, were it not for audit mode.
+    /// Answers in that decision that audit mode did not act on: they would have refused.
     pub(super) audited: Vec<AuditedState>,
     pub(super) role_arn: Option<String>,
     pub(super) session_name: Option<String>,
-    /// The `id` of what the keeper has for its grant, where it has anything.
+    /// The `id` of the credential for its grant. `credentials` has it once the keeper knows the grant.
     pub(super) credential: Option<String>,
-    /// Of the credential that is held for it.
+    /// Of the credential held for it.
     pub(super) access_key_id: Option<String>,
     #[serde(serialize_with = "perhaps")]
     pub(super) credential_issued: Option<SystemTime>,
@@ -128,8 +128,8 @@ pub(super) struct AuditedState {
 
 #[derive(Serialize)]
 pub(super) struct CredentialState {
-    /// Two may have one role and one session name, and differ in tags, session policy, external id or whose token is spent.
-    /// Opaque, and another after a restart.
+    /// Credentials with the same role and session name may differ in session tags, session policy, external id or web
+    /// identity token. Opaque; changes at each restart.
     pub(super) id: String,
     pub(super) role_arn: String,
     pub(super) session_name: String,
@@ -138,13 +138,13 @@ pub(super) struct CredentialState {
     pub(super) expires: Option<SystemTime>,
     #[serde(serialize_with = "perhaps_label")]
     pub(super) last_error: Option<FaultClass>,
-    /// What mends that.
+    /// How to mend that.
     pub(super) remedy: Option<Remedy>,
     #[serde(serialize_with = "perhaps")]
     pub(super) next_fetch: Option<SystemTime>,
 }
 
-/// The gateway's own no, beside the plugins'.
+/// Denials by the gateway's own rules, beside the plugins'.
 #[derive(Serialize)]
 pub(super) struct PolicyState {
     pub(super) mode: &'static str,
@@ -152,25 +152,25 @@ pub(super) struct PolicyState {
     pub(super) audited: BTreeMap<String, u64>,
 }
 
-/// Counts are since the start of the process, for all plugins that had this name.
+/// Counts since the process started, of all plugins that had this name.
 #[derive(Serialize)]
 pub(super) struct PluginState {
     pub(super) name: String,
     /// None: it is built in.
     pub(super) path: Option<String>,
-    /// Of the interface that it was built for, such as `0.1.0`.
+    /// The version of the interface that it was built for, such as `0.1.0`.
     pub(super) interface: String,
     pub(super) sha256: String,
     /// `enforce` or `audit`.
     pub(super) mode: &'static str,
-    /// In which it was asked.
+    /// Decisions in which it was asked.
     pub(super) decisions: u64,
-    /// Its calls' mean and longest time, in microseconds; None before the first.
+    /// The mean and longest time of its calls, in microseconds. None before the first call.
     pub(super) mean_microseconds: Option<u64>,
     pub(super) longest_microseconds: Option<u64>,
-    /// Those that its no ended, by code.
+    /// Decisions that it denied, by code.
     pub(super) denials: BTreeMap<String, u64>,
-    /// Its answers that were not acted on, by code or kind of fault.
+    /// Answers that audit mode did not act on, by code or kind of failure.
     pub(super) audited: BTreeMap<String, u64>,
     pub(super) faults: BTreeMap<&'static str, u64>,
     pub(super) last_fault: Option<FaultState>,
@@ -193,32 +193,32 @@ pub(super) struct FaultState {
 
 #[derive(Serialize)]
 pub(super) struct RefusalState {
-    /// The last time.
+    /// When it last happened.
     #[serde(serialize_with = "moment")]
     pub(super) at: SystemTime,
-    /// How often since it was first remembered.
+    /// How often it happened while this entry has been kept.
     pub(super) times: u64,
-    /// Of the last time; what the pod's owner quotes.
+    /// Of the last request; the pod's owner quotes it.
     pub(super) request_id: String,
     pub(super) peer: String,
-    /// `namespace/pod`; None where nobody is known to have asked.
+    /// `namespace/pod`. None: the caller was not identified.
     pub(super) pod: Option<String>,
     pub(super) route: &'static str,
     pub(super) status: u16,
     /// Such as `denied` or `no-role`.
     pub(super) reason: &'static str,
-    /// What the operator reads.
+    /// For operators.
     pub(super) cause: String,
 }
 
-/// What pods asked within `seconds` from `at` on.
+/// Requests of pods in the `seconds` from `at` on.
 #[derive(Serialize)]
 pub(super) struct TrafficState {
     #[serde(serialize_with = "moment")]
     pub(super) at: SystemTime,
     pub(super) seconds: u64,
     pub(super) requests: u64,
-    /// Credentials answered from what was held.
+    /// Credentials answered from the cache.
     pub(super) hits: u64,
     pub(super) refusals: u64,
 }

@@ -147,8 +147,8 @@ impl Traffic {
         *self.0.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last ten minutes, oldest first. What came since the last sample is the last interval, so that no refusal is told of
-    /// before it is counted.
+    /// The last ten minutes, oldest first. The last interval is the time since the last sample, so that a refusal is counted
+    /// as soon as it is listed.
     pub fn intervals(&self) -> Vec<Interval> {
         let samples = self.0.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.0.totals.sample(Instant::now());

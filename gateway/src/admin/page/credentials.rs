@@ -1,4 +1,4 @@
-//! What the keeper holds, renews and waits for.
+//! Credentials that the keeper holds, renews and waits for.
 
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use crate::{
     clock::rfc3339,
 };
 
-/// More are folded.
+/// A longer table is folded.
 const FOLDED: usize = 10;
 
 pub(super) fn section(state: &State) -> Markup {
@@ -24,10 +24,12 @@ pub(super) fn section(state: &State) -> Markup {
         section #credentials aria-labelledby="credentials-title" {
             h2 #credentials-title { "Credentials" }
             @if credentials.is_empty() {
-                p.none { "None is held or wanted." }
+                p.none { "None is held or needed." }
             } @else if credentials.len() > FOLDED {
                 details data-key="credentials" {
-                    summary { (counted_len(credentials.len(), "credential", "credentials")) ", by role and session name" }
+                    summary {
+                        (counted_len(credentials.len(), "credential", "credentials")) ", by role and session name"
+                    }
                     (table(credentials, state.now))
                 }
             } @else {
@@ -40,7 +42,7 @@ pub(super) fn section(state: &State) -> Markup {
 fn table(credentials: &[CredentialState], now: SystemTime) -> Markup {
     html! {
         table.cards {
-            caption { "One per distinct request to the source, renewed at about half of its life while a pod wants it" }
+            caption { "One per distinct request to the source, renewed at about half of its life while a pod needs it" }
             (columns(&["Role", "Session", "Life", "Next fetch", "Last error"]))
             tbody { @for credential in credentials { (row(credential, now)) } }
         }
@@ -53,7 +55,7 @@ fn row(credential: &CredentialState, now: SystemTime) -> Markup {
             th scope="row" { (Path(&credential.role_arn)) }
             td data-label="Session" {
                 code { (Untrusted(&credential.session_name)) }
-                @if !credential.wanted { small { "no pod wants it now" } }
+                @if !credential.wanted { small { "no pod needs it now" } }
             }
             td data-label="Life" {
                 @match credential.expires {

@@ -1,4 +1,4 @@
-//! Why a pod has what it has: what is known of it, what each plugin answered, and what to do next.
+//! Why a pod has its role or has none: what is known about it, what each plugin answered, and what to do next.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::explain::{Answer, Explanation, NextStep};
 
-/// The life of a credential, from what an explanation tells of it.
+/// An explanation's credential status with its moments parsed.
 struct Held<'a> {
     access_key_id: Option<&'a str>,
     issued: Option<SystemTime>,
@@ -36,7 +36,7 @@ pub(in crate::admin) fn explain(masthead: &Masthead<'_>, form: &ExplainForm, exp
     layout(masthead, &Sheet { title: &title, live: false }, &main)
 }
 
-/// Nobody on this node is called so, or it was not said who is meant.
+/// No pod on this node has that name, or no name was given.
 pub(in crate::admin) fn no_such_pod(masthead: &Masthead<'_>, form: &ExplainForm) -> Markup {
     let title = if form.pod.is_empty() { "Which pod?" } else { "No such pod" };
     let main = html! {
@@ -45,7 +45,7 @@ pub(in crate::admin) fn no_such_pod(masthead: &Masthead<'_>, form: &ExplainForm)
             @if form.pod.is_empty() {
                 p { "Name the pod to explain." }
             } @else if form.pod().is_none() {
-                p { bdi { (Untrusted(&form.pod)) } " is not a pod's name: it is NAMESPACE/NAME." }
+                p { bdi { (Untrusted(&form.pod)) } " is not a pod's name: write NAMESPACE/NAME." }
             } @else {
                 p {
                     "No pod " bdi { strong { (Untrusted(&form.pod)) } } " is known on this node. "
@@ -113,7 +113,7 @@ fn grant(explanation: &Explanation, now: SystemTime) -> Markup {
 }
 
 impl<'a> Held<'a> {
-    /// The one place that knows how an explanation words it.
+    /// None: nothing is held, and no fetch has failed.
     fn of(explanation: &'a Explanation) -> Option<Self> {
         let life = explanation.credential.as_ref()?;
         let moment = |text: &Option<String>| text.as_deref().and_then(|text| humantime::parse_rfc3339(text).ok());
@@ -157,7 +157,7 @@ fn answers(steps: &[Answer]) -> Markup {
                 p.none { "No plugin was asked." }
             } @else {
                 table.cards.answers {
-                    caption { "In the order in which they were asked" }
+                    caption { "In the order in which plugins were asked" }
                     (columns(&["Plugin", "Question", "Answer", "Time"]))
                     tbody { @for (place, step) in (1u32..).zip(steps) { (answer(place, step)) } }
                 }
@@ -183,14 +183,14 @@ fn answer(place: u32, step: &Answer) -> Markup {
 fn known(explanation: &Explanation) -> Markup {
     html! {
         section aria-labelledby="known-title" {
-            h2 #known-title { "The pod, as known" }
+            h2 #known-title { "What is known about the pod" }
             dl {
                 div { dt { "Addresses" } dd { (Untrusted(&explanation.ips.join(" "))) } }
                 div { dt { "Service account" } dd { (Untrusted(&explanation.service_account)) } }
                 div { dt { "UID" } dd { code { (Untrusted(&explanation.uid)) } } }
                 @for (key, value) in &explanation.known { div { dt { (Untrusted(key)) } dd { (Path(value)) } } }
             }
-            p.note { "Of labels and annotations only those that a plugin reads." }
+            p.note { "Only labels and annotations that a plugin reads are listed." }
         }
     }
 }
@@ -198,10 +198,10 @@ fn known(explanation: &Explanation) -> Markup {
 fn ask(form: &ExplainForm) -> Markup {
     html! {
         section aria-labelledby="ask-title" {
-            h2 #ask-title { "Ask about another" }
+            h2 #ask-title { "Explain another pod" }
             form.ask role="search" action="/explain" method="get" aria-labelledby="ask-title" {
                 (field("pod", "Pod", "NAMESPACE/NAME", Some(&form.pod)))
-                (field("role", "Role, if not its own", "name or ARN", form.role.as_deref()))
+                (field("role", "Role, if not the pod's own", "name or ARN", form.role.as_deref()))
                 (field("path", "Or a path", "meta-data/placement/region", form.path.as_deref()))
                 button type="submit" { "Explain" }
             }

@@ -1,4 +1,4 @@
-//! What the gateway stands on: who runs here, where credentials come from, how pods come to it, what it was told.
+//! The gateway's inputs: the roster, the source of credentials, the redirect of pods, the configuration.
 
 use std::time::SystemTime;
 
@@ -30,7 +30,7 @@ pub(super) fn section(state: &State) -> Markup {
     }
 }
 
-/// A part, how it is, and what is known of it.
+/// One part: its title, its state and its facts.
 fn part(title: &str, tone: Tone, words: &str, facts: &[(&str, Markup)]) -> Markup {
     html! {
         article {
@@ -84,20 +84,20 @@ fn redirect(redirect: Option<&RedirectState>, now: SystemTime) -> Markup {
             "Redirect",
             Tone::Plain,
             "not watched",
-            &[("Meaning", html! { "nobody looks at this node's rules" })],
+            &[("Meaning", html! { "no watcher checks this node's rules" })],
         );
     };
     let (tone, words) = match redirect.present {
         false => (Tone::Fault, "missing"),
-        true if redirect.error.is_some() || !redirect.foreign_rules.is_empty() => (Tone::Fault, "in doubt"),
+        true if redirect.error.is_some() || !redirect.foreign_rules.is_empty() => (Tone::Fault, "needs attention"),
         true => (Tone::Good, "in place"),
     };
     let connections = counted(redirect.redirected_connections, "connection", "connections");
     let mut facts = vec![
-        ("Looked at", html! { time title=(redirect.checked_at) { (Untrusted(&ago_text(now, &redirect.checked_at))) } }),
+        ("Checked", html! { time title=(redirect.checked_at) { (Untrusted(&ago_text(now, &redirect.checked_at))) } }),
         ("Redirected", html! { (connections) }),
     ];
-    facts.extend(redirect.foreign_rules.iter().map(|rule| ("Rule of others", html! { (Untrusted(rule)) })));
+    facts.extend(redirect.foreign_rules.iter().map(|rule| ("Other program's rule", html! { (Untrusted(rule)) })));
     facts.extend(redirect.error.iter().map(|error| ("Error", html! { (Untrusted(error)) })));
     part("Redirect", tone, words, &facts)
 }

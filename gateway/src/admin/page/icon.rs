@@ -1,19 +1,19 @@
-//! Shapes that say the same as the words beside them, for those who look for one state among a hundred: each has an
-//! outline of its own, so that none needs its colour.
+//! Icons that repeat the words beside them, so that one state is found among a hundred. Each has its own outline: none
+//! depends on its colour.
 
 use maud::{Markup, html};
 
-/// What kind of news something is. The style has a colour for each, this file a shape.
+/// Good or bad news. The style sheet has a colour for each, this file a shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tone {
     Good,
-    /// Refused, as policy wants it.
+    /// Refused by policy, as intended.
     No,
-    /// Does not work.
+    /// Broken.
     Fault,
     /// Not yet.
     Wait,
-    /// Nothing to do or say.
+    /// Neither good nor bad.
     Plain,
 }
 
@@ -29,7 +29,7 @@ impl Tone {
         }
     }
 
-    /// Class of the style, and shape.
+    /// The CSS class, and the name of the shape.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -57,7 +57,7 @@ impl Tone {
     }
 }
 
-/// Words with their shape.
+/// Words with their icon.
 pub(super) fn badge(tone: Tone, words: &str) -> Markup {
     html! { span.tone.(tone.name()) { (icon(tone)) (words) } }
 }
@@ -66,7 +66,7 @@ pub(super) fn icon(tone: Tone) -> Markup {
     html! { svg.icon aria-hidden="true" { use href={ "#i-" (tone.name()) } {} } }
 }
 
-/// Each shape once a page.
+/// All shapes, once per page.
 pub(super) fn sprite() -> Markup {
     let tones = [Tone::Good, Tone::No, Tone::Fault, Tone::Wait, Tone::Plain];
     html! {

@@ -1,4 +1,4 @@
-//! How much of its life a credential has left, as a bar and in words.
+//! The remaining life of a credential, as a bar and in words.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,14 +9,14 @@ use super::{
     words::{ago, span},
 };
 
-/// Below this an SDK insists on a new one before it signs anything (botocore's mandatory refresh).
+/// With less life left, an SDK signs nothing before it has a new credential (botocore's mandatory refresh).
 const MANDATORY: Duration = Duration::from_secs(10 * 60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Life {
     Runs {
         left: Duration,
-        /// From issue to expiry; None where the issue is not known, or lies after the expiry.
+        /// From issue to expiry. None: the issue is not known, or is after the expiry.
         whole: Option<Duration>,
     },
     Expired {
@@ -28,25 +28,25 @@ impl Life {
     pub(super) fn of(issued: Option<SystemTime>, expires: SystemTime, now: SystemTime) -> Self {
         let whole = issued.and_then(|issued| expires.duration_since(issued).ok()).filter(|whole| !whole.is_zero());
         match expires.duration_since(now) {
-            // Issued in the future, by our clock: no more is left than there was.
+            // Issued in the future by our clock: no more is left than the whole.
             Ok(left) if !left.is_zero() => Self::Runs { left: whole.map_or(left, |whole| left.min(whole)), whole },
             _ => Self::Expired { at: expires },
         }
     }
 
-    /// Of a hundred; None where the whole is not known.
+    /// Percent. None: the whole life is not known.
     pub(super) fn share(self) -> Option<u8> {
         match self {
             Self::Expired { .. } => Some(0),
             Self::Runs { left, whole } => {
                 let percent = left.as_secs_f64() / whole?.as_secs_f64() * 100.0;
-                // Saturates; and what still runs is seen.
+                // The cast saturates. A credential that is still valid shows at least 1%.
                 Some((percent.round() as u8).clamp(1, 100))
             }
         }
     }
 
-    /// Whether it should have been renewed long ago: that is tried from half of its life on.
+    /// Whether it should have been renewed long ago: renewal starts at half of its life.
     pub(super) fn is_near_its_end(self) -> bool {
         match self {
             Self::Expired { .. } => true,
@@ -63,7 +63,7 @@ impl Life {
     }
 }
 
-/// The words say it all; the bar is for the eye.
+/// The bar repeats the words.
 pub(super) fn bar(life: Life, now: SystemTime) -> Markup {
     let tone = match life {
         Life::Expired { .. } => Tone::No,

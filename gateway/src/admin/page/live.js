@@ -1,5 +1,5 @@
-// Fetches the page anew every few seconds and mends what is shown to be the same: what has focus, what is typed, unfolded or
-// scrolled stays as it is. Without this the page is a page.
+// Fetches the page every few seconds and updates what is shown in place: focus, typed text, unfolded parts and the scroll
+// position stay. The page works without this script.
 "use strict";
 (() => {
   const EVERY = 5000;
@@ -16,7 +16,7 @@
   const key = (node) => (node.nodeType === Node.ELEMENT_NODE ? node.dataset.key || node.id : "") || "";
   const alike = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && key(a) === key(b);
 
-  // What a person has changed is not taken back.
+  // What a person has changed stays.
   const theirs = (element, name) =>
     (element.nodeName === "DETAILS" && name === "open") || (element.nodeName === "INPUT" && name === "value");
 
@@ -36,10 +36,10 @@
     let next = old.firstChild;
     for (const wanted of [...fresh.childNodes]) {
       let match = next;
-      // Something with a name is looked for among what follows; anything else is what stands at its place.
+      // A node with a key is looked for among the following nodes; any other node matches by position.
       if (key(wanted)) while (match && !alike(match, wanted)) match = match.nextSibling;
       if (match && alike(match, wanted)) {
-        // What stands between is gone in the fresh page, or comes later in it and is made anew there.
+        // Nodes in between are gone in the fresh page, or come later in it and are created there.
         while (next && next !== match) { const gone = next; next = next.nextSibling; gone.remove(); }
         mend(match, wanted);
         next = match.nextSibling;
@@ -63,7 +63,7 @@
     const response = await fetch(location.pathname + location.search, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
     if (!response.ok) throw new Error(`status ${response.status}`);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    // Another version has other files.
+    // Another version has other scripts and styles.
     if (page.body.dataset.version !== document.body.dataset.version) return location.reload();
     if (paused || document.hidden || selects()) return;
     for (const id of ["facts", "live-at", "main"]) {

@@ -1,8 +1,8 @@
-//! The status page: what an operator sees of a running gateway in a browser. Each answer is whole, and read without a
-//! script; `live.js` only fetches it again and again.
+//! The status page of a running gateway. Each answer is a whole page that needs no script; `live.js` only fetches it
+//! repeatedly.
 //!
-//! What comes of cluster objects is text to maud, which escapes it; nothing here is said to be markup already. A page
-//! asks for two files, both the gateway's own, and [`CONTENT_SECURITY_POLICY`] has the browser refuse any other.
+//! Text from cluster objects is escaped by maud; nothing here is passed as ready markup. A page loads two files, both the
+//! gateway's own, and [`CONTENT_SECURITY_POLICY`] makes the browser refuse any other.
 
 mod credentials;
 mod explain;
@@ -35,7 +35,7 @@ use self::{
 use super::state::State;
 use crate::clock::rfc3339;
 
-/// Of every page: what the browser may load and where a form may go, which is here.
+/// For every page: the browser loads from this gateway only, and sends forms to it only.
 pub(super) const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     connect-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -44,11 +44,11 @@ pub(super) const STYLE: &str = include_str!("style.css");
 /// `/status.js`, as text/javascript.
 pub(super) const SCRIPT: &str = include_str!("live.js");
 
-/// A gate, drawn in the address itself: a browser asks for an icon, and this one needs no answer.
+/// A gate, as a data URL: the browser needs no request for its icon.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
     %3Cpath fill='%233b6ea5' d='M1 3h14v2h-1v9h-3V8a3 3 0 0 0-6 0v6H2V5H1z'/%3E%3C/svg%3E";
 
-/// Which gateway it is that speaks, for the head of every page.
+/// Which gateway this is, for the head of every page.
 pub(super) struct Masthead<'a> {
     pub(super) version: &'a str,
     pub(super) node: &'a str,
@@ -61,11 +61,11 @@ pub(super) struct Masthead<'a> {
 /// What a page is about, besides its contents.
 struct Sheet<'a> {
     title: &'a str,
-    /// Whether it is fetched again by itself.
+    /// Whether the script refreshes it.
     live: bool,
 }
 
-/// `/`: the gateway at one look, then part by part.
+/// `/`: a summary of the gateway, then each part.
 pub(super) fn status(state: &State, filter: &Filter) -> Markup {
     let verdict = Verdict::of(state);
     let title = format!("{} – {}", verdict.headline(), state.node);
@@ -131,7 +131,7 @@ fn header(masthead: &Masthead<'_>, live: bool) -> Markup {
     }
 }
 
-/// What is shown, and how old it is. The script says here whether it goes on; aloud only when that changes.
+/// The age of what is shown. The script writes here whether it still refreshes; screen readers hear only changes of that.
 fn indicator(now: SystemTime) -> Markup {
     html! {
         div #live {
@@ -160,16 +160,16 @@ fn footer() -> Markup {
                 li { a href="/readyz" { "Readiness" } }
             }
         }
-        p { "Nothing here is a secret. Times are UTC; hold the pointer on one to read it in full." }
+        p { "This page shows no secrets. Times are UTC; hover over one to see it in full." }
     }
 }
 
-/// The head of a table.
+/// The header row of a table.
 fn columns(titles: &[&str]) -> Markup {
     html! { thead { tr { @for title in titles { th scope="col" { (title) } } } } }
 }
 
-/// A moment in words that a person compares, with the moment itself for those who need it.
+/// A moment relative to now, with the exact moment as its title.
 fn when(now: SystemTime, at: SystemTime) -> Markup {
     html! { time datetime=(rfc3339(at)) title=(rfc3339(at)) { (ago(now, at)) } }
 }

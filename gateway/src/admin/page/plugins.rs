@@ -1,4 +1,4 @@
-//! What decides: plugins in the order in which they are asked, then the gateway's own rules.
+//! What decides: the plugins in the order in which they are asked, then the gateway's own rules.
 
 use std::{collections::BTreeMap, time::SystemTime};
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::admin::state::{FaultState, PluginState, PolicyState, State};
 
-/// As much of a digest as tells two files apart.
+/// Characters of a digest that are enough to tell two files apart.
 const DIGEST: usize = 12;
 
 pub(super) fn section(state: &State) -> Markup {
@@ -19,9 +19,9 @@ pub(super) fn section(state: &State) -> Markup {
         section #plugins aria-labelledby="plugins-title" {
             h2 #plugins-title { "Plugins" }
             @if state.plugins.is_empty() {
-                p.none { "None is configured: no pod has a role." }
+                p.none { "No plugin is configured, so no pod has a role." }
             } @else {
-                p { "In the order in which they are asked. Counts are since the start." }
+                p { "In the order in which they are asked. Counts are since the gateway started." }
                 ol.parts {
                     @for (place, plugin) in (1..).zip(&state.plugins) { li { (part(place, plugin, state.now)) } }
                 }
@@ -113,7 +113,7 @@ fn reads(plugin: &PluginState) -> Markup {
     ];
     let some: Vec<_> = groups.into_iter().filter(|(_, keys)| !keys.is_empty()).collect();
     html! {
-        @if some.is_empty() { p { "Nothing but the pod's namespace, name and service account." } }
+        @if some.is_empty() { p { "Only the pod's namespace, name and service account." } }
         @else {
             dl {
                 @for (title, keys) in some {
@@ -124,12 +124,12 @@ fn reads(plugin: &PluginState) -> Markup {
     }
 }
 
-/// The gateway's own no.
+/// Denials by the gateway's own rules.
 fn policy(policy: &PolicyState) -> Markup {
     html! {
         article.policy {
             h3 { "The gateway's own rules " (mode(policy.mode)) }
-            p { "What no plugin answers for: a role that nobody allows, an annotation that names none." }
+            p { "They deny a role that no plugin allows, and an annotation that names no valid role." }
             dl {
                 (tally("Denials", &policy.denials, Tone::No))
                 (tally("Would have refused", &policy.audited, Tone::Plain))

@@ -1,22 +1,22 @@
-//! What the address of a page asks for. A browser sends each field of a form, whether it was filled in or not.
+//! The queries of pages. A browser sends every field of a form, filled in or not.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use crate::admin::state::{RefusalState, WorkloadState};
 
-/// RFC 3986's unreserved characters, and the slash, which a query may hold.
+/// RFC 3986's unreserved characters, and the slash, which a query may contain.
 const LITERAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// `?pod=`: part of a pod's namespace and name, or an address of it. Empty: all.
+/// `?pod=`: part of a pod's namespace and name, or one of its addresses. Empty: all pods.
 #[derive(Default)]
 pub(in crate::admin) struct Filter {
     pub(super) pod: String,
-    /// As it is compared: names of Kubernetes are lower case.
+    /// In lower case, as Kubernetes' names are.
     wanted: String,
 }
 
-/// `?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]`: what to explain. An empty field was not asked about.
+/// `?pod=NAMESPACE/NAME[&role=ROLE][&path=PATH]`: what to explain. An empty field counts as absent.
 #[derive(Default)]
 pub(in crate::admin) struct ExplainForm {
     pub(in crate::admin) pod: String,
@@ -65,20 +65,20 @@ impl ExplainForm {
         Self { pod: pod.trim().to_owned(), role: filled(role), path: filled(path) }
     }
 
-    /// As the address has it.
+    /// Namespace and name. None: `pod` is not NAMESPACE/NAME.
     pub(in crate::admin) fn pod(&self) -> Option<(&str, &str)> {
         self.pod.split_once('/').filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
     }
 }
 
 impl Fields {
-    /// A query that cannot be read asks for nothing.
+    /// A malformed query counts as empty.
     fn parse(query: &str) -> Self {
         serde_urlencoded::from_str(query).unwrap_or_default()
     }
 }
 
-/// Where it is said why a pod has what it has.
+/// The address of the pod's explanation.
 pub(super) fn explain_link(pod: &str) -> String {
     format!("/explain?pod={}", utf8_percent_encode(pod, LITERAL))
 }

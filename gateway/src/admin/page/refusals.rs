@@ -1,4 +1,4 @@
-//! What was refused lately, and to whom.
+//! Recent refusals.
 
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::admin::state::{RefusalState, State};
 
-/// As many as a person reads; `/api/v1/state` has the rest.
+/// As many as a person reads; `/api/v1/state` has all of them.
 const SHOWN: usize = 50;
 
 pub(super) fn section(state: &State, filter: &Filter) -> Markup {
@@ -23,16 +23,16 @@ pub(super) fn section(state: &State, filter: &Filter) -> Markup {
         section #refusals aria-labelledby="refusals-title" {
             h2 #refusals-title { "Recent refusals" }
             @if refusals.is_empty() {
-                p.none { @if filter.is_empty() { "None since the start." } @else { "None of what matches." } }
+                p.none { @if filter.is_empty() { "None since the gateway started." } @else { "No refusal matches." } }
             } @else {
                 table.cards {
-                    caption { "Newest first; the same refusal of the same pod stands once" }
+                    caption { "Newest first; repeated refusals of a pod are one row" }
                     (columns(&["Pod", "Refused", "Asked for", "Last", "Request"]))
                     tbody { @for refusal in refusals.iter().take(SHOWN) { (row(refusal, state.now)) } }
                 }
                 @if left_out > 0 {
                     p {
-                        (counted_len(left_out, "older one is", "older ones are")) " left out: filter by pod, or read "
+                        (counted_len(left_out, "older one is", "older ones are")) " not shown: filter by pod, or read "
                         a href="/api/v1/state" { "the state" } "."
                     }
                 }
@@ -42,14 +42,14 @@ pub(super) fn section(state: &State, filter: &Filter) -> Markup {
 }
 
 fn row(refusal: &RefusalState, now: SystemTime) -> Markup {
-    // No is the gateway's answer; a 503 is that it had none.
+    // A 4xx is the gateway's answer; a 5xx means that it had none.
     let tone = if refusal.status >= 500 { Tone::Fault } else { Tone::No };
     html! {
         tr data-key={ (refusal.pod.as_deref().unwrap_or(&refusal.peer)) " " (refusal.route) " " (refusal.cause) } {
             th scope="row" {
                 @match &refusal.pod {
                     Some(pod) => { bdi { a href=(explain_link(pod)) { (Untrusted(pod)) } } }
-                    None => { "nobody known" }
+                    None => { "unknown caller" }
                 }
                 small { (Untrusted(&refusal.peer)) }
             }

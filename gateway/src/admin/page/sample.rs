@@ -1,4 +1,4 @@
-//! States that a page is tried on: the sandbox's, none, many, troubled and hostile ones.
+//! States that the page is tested with: empty, the sandbox's, a full node's, a troubled and a hostile one.
 
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use crate::{
     remedy,
 };
 
-/// What a hostile object would say where it can say anything.
+/// Text that a hostile object may contain.
 pub(in crate::admin) const HOSTILE: [&str; 6] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(2)>",
@@ -63,7 +63,7 @@ pub(in crate::admin) fn empty() -> State {
     }
 }
 
-/// As the sandbox's: granted by its own annotation, by its service account's, and denied.
+/// Like the sandbox: one pod granted by its annotation, one by its service account's, one denied.
 pub(in crate::admin) fn sandbox() -> State {
     let denied = "namespace-regex said role-not-permitted: namespace guests does not permit \
                   arn:aws:iam::123456789012:role/payments-checkout";
@@ -118,7 +118,7 @@ pub(in crate::admin) fn sandbox() -> State {
     }
 }
 
-/// A full node: as many pods as a kubelet runs unless told otherwise.
+/// A full node: kubelet runs 110 pods by default.
 pub(in crate::admin) fn many(pods: usize) -> State {
     let mut state = sandbox();
     state.workloads = (0..pods).map(one_of_many).collect();
@@ -221,7 +221,7 @@ pub(in crate::admin) fn troubled() -> State {
     state
 }
 
-/// Markup, text that turns around, and names as long as Kubernetes lets them be, wherever text can be.
+/// Markup, text that changes direction, and names of the greatest length, wherever text can be.
 pub(in crate::admin) fn hostile() -> State {
     let mut state = troubled();
     let long = "w".repeat(253);
@@ -351,7 +351,7 @@ fn refusal(ago: u64, times: u64, pod: Option<&str>, reason: &'static str, cause:
     }
 }
 
-/// Ten minutes that come and go.
+/// Ten minutes of changing load.
 fn traffic() -> Vec<TrafficState> {
     let sample = |n: u64| {
         let requests = 40 + (n * n * 7 + n * 13) % 23 + if (60..75).contains(&n) { 60 } else { 0 };
@@ -449,7 +449,7 @@ pub(in crate::admin) fn failed_explanation() -> Explanation {
     }
 }
 
-/// Whatever a plugin or an object may have said.
+/// With hostile text from plugins and objects.
 pub(in crate::admin) fn hostile_explanation() -> Explanation {
     let all = HOSTILE.join(" ");
     Explanation {

@@ -1,4 +1,4 @@
-//! What holds of every page.
+//! What holds for every page.
 
 use maud::Markup;
 
@@ -34,13 +34,13 @@ fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// Values of an attribute, as written.
+/// The values of an attribute, as written.
 fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
     let start = format!(" {attribute}=\"");
     page.split(start.as_str()).skip(1).filter_map(|rest| rest.split('"').next()).collect()
 }
 
-/// Names of the elements that open.
+/// The names of opening elements.
 fn elements(page: &str) -> Vec<&str> {
     let names = page.split('<').skip(1).filter(|rest| !rest.starts_with(['/', '!']));
     names.map(|rest| rest.split([' ', '>']).next().unwrap_or_default()).collect()
@@ -152,7 +152,7 @@ fn a_filter_keeps_what_it_names_and_escapes_itself() {
     assert_eq!(rows(&shown("payments/")), 2);
     assert_eq!(rows(&shown("CHECKOUT")), 1);
     assert_eq!(rows(&shown("10.0.3.4")), 3);
-    assert!(shown("checkout").contains("None of what matches.") && shown("checkout").contains("1 of 3 pods"));
+    assert!(shown("checkout").contains("No refusal matches.") && shown("checkout").contains("1 of 3 pods"));
     assert!(shown("nobody").contains("No pod of this node matches."));
     let page = shown("\"><script>alert(1)</script>");
     assert!(page.contains("value=\"&quot;&gt;&lt;script&gt;alert(1)&lt;/script&gt;\""), "{page}");
@@ -184,8 +184,8 @@ fn each_problem_is_a_sentence_with_what_to_do() {
         "The source of credentials (sts) failed 20 s ago: unavailable; it last answered 15 min ago.",
         "Plugin team-role failed 31 s ago: trapped:",
         "1 credential that a pod uses has expired: unavailable.",
-        "1 credential that a pod wants cannot be had: access-denied.",
-        "In audit mode, so that their refusals are not acted on: change-freeze.",
+        "1 credential that a pod needs cannot be fetched: access-denied.",
+        "These plugins are in audit mode, and their denials are not acted on: change-freeze.",
     ] {
         assert!(page.contains(sentence), "{sentence}");
     }

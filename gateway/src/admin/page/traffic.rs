@@ -1,5 +1,5 @@
-//! What pods asked in the last ten minutes, as a plot, a sentence and a table. The three lines differ in form, not only
-//! in colour, and words stand outside of the drawing, which is stretched to the width there is.
+//! Requests of pods in the last ten minutes, as a plot, a sentence and a table. The three lines differ in form, not only in
+//! colour. Words are outside of the drawing, which is stretched to the available width.
 
 use std::{
     fmt::Write as _,
@@ -16,7 +16,7 @@ use crate::admin::state::TrafficState;
 
 const MINUTES: u64 = 10;
 const WINDOW: Duration = Duration::from_secs(MINUTES * 60);
-/// Of the drawing, in units of its own.
+/// The size of the drawing, in its own units.
 const WIDTH: f64 = 1200.0;
 const HEIGHT: f64 = 200.0;
 
@@ -27,7 +27,7 @@ struct Count {
     refusals: u64,
 }
 
-/// One interval's place on the axis, and what came each second.
+/// One interval's place on the axis, and its rates per second.
 #[derive(Debug, PartialEq)]
 struct Step {
     from: f64,
@@ -38,10 +38,10 @@ struct Step {
 }
 
 struct Plot {
-    /// What is known is of this time, such as `the last 10 minutes`. None: nothing is known.
+    /// The time that was counted, such as `the last 10 minutes`. None: nothing is counted yet.
     period: Option<String>,
     steps: Vec<Step>,
-    /// Of the axis: requests a second.
+    /// The top of the axis, in requests per second.
     top: f64,
     peak: f64,
     total: Count,
@@ -57,7 +57,7 @@ pub(super) fn section(traffic: &[TrafficState], started_at: SystemTime, now: Sys
             p { (plot.summary()) }
             @if !plot.steps.is_empty() {
                 figure {
-                    figcaption { "Requests a second" (legend()) }
+                    figcaption { "Requests per second" (legend()) }
                     div.plot {
                         ul.axis-y aria-hidden="true" {
                             @for share in [1.0, 0.5, 0.0] { li { (rate(plot.top * share)) } }
@@ -76,7 +76,7 @@ impl Plot {
     fn of(traffic: &[TrafficState], started_at: SystemTime, now: SystemTime) -> Self {
         let period = match now.duration_since(started_at) {
             Ok(up) if up >= WINDOW => format!("the last {MINUTES} minutes"),
-            _ => format!("the {} since the start", span_between(started_at, now)),
+            _ => format!("the {} since the gateway started", span_between(started_at, now)),
         };
         let mut plot = Self {
             period: (!traffic.is_empty()).then_some(period),
@@ -88,7 +88,7 @@ impl Plot {
         };
         for sample in traffic {
             let count = Count { requests: sample.requests, hits: sample.hits, refusals: sample.refusals };
-            // An end that our clock has not reached is now.
+            // An end in the future counts as now.
             let age = sample
                 .at
                 .checked_add(Duration::from_secs(sample.seconds))
@@ -113,12 +113,12 @@ impl Plot {
             return "Nothing is counted yet: the first sample comes some seconds after the start.".to_owned();
         };
         if requests == 0 {
-            return format!("No pod has asked in {period}.");
+            return format!("No request came in {period}.");
         }
-        // Of what came within less than a second there is no rate.
-        let peak = if self.peak > 0.0 { format!(", at most {} a second", rate(self.peak)) } else { String::new() };
+        // An interval of less than a second has no rate.
+        let peak = if self.peak > 0.0 { format!(", at most {} per second", rate(self.peak)) } else { String::new() };
         format!(
-            "In {period} {}{peak}; {} answered with a credential that was held, {} refused.",
+            "{} in {period}{peak}: {} answered from the credential cache, {} refused.",
             counted(requests, "request", "requests"),
             number(hits),
             number(refusals),
@@ -149,7 +149,7 @@ impl Step {
     }
 }
 
-/// To a number that people read off an axis, and whose half they do too.
+/// Up to a number that is easily read off an axis, as is its half.
 fn round_up(top: f64) -> f64 {
     let power = 10f64.powf(top.log10().floor());
     [1.0, 2.0, 3.0, 4.0, 6.0, 8.0].map(|n| n * power).into_iter().find(|round| *round >= top).unwrap_or(10.0 * power)
@@ -166,7 +166,7 @@ fn rate(each_second: f64) -> String {
 fn drawing(plot: &Plot) -> Markup {
     html! {
         svg viewBox="0 0 1200 200" preserveAspectRatio="none" role="img" aria-labelledby="plot-title plot-desc" {
-            title #plot-title { "Requests, hits and refusals a second" }
+            title #plot-title { "Requests, hits and refusals per second" }
             desc #plot-desc { (plot.summary()) }
             path.grid d="M0 0H1200M0 100H1200M0 200H1200" {}
             path.area d=(closed(&plot.steps, plot.top, |step| step.requests)) {}
@@ -181,7 +181,7 @@ fn height(value: f64, top: f64) -> f64 {
     (HEIGHT * (1.0 - value / top)).clamp(0.0, HEIGHT).round()
 }
 
-/// A line of steps: one sample is one, and nothing is made up between two.
+/// A line of steps, one per sample; gaps between samples stay gaps.
 fn line(steps: &[Step], top: f64, value: impl Fn(&Step) -> f64) -> String {
     let (mut path, mut last) = (String::new(), None);
     for step in steps {
@@ -197,7 +197,7 @@ fn line(steps: &[Step], top: f64, value: impl Fn(&Step) -> f64) -> String {
     path
 }
 
-/// Down to the axis, one column for each sample that is above it.
+/// One column per sample above zero, closed down to the axis.
 fn closed(steps: &[Step], top: f64, value: impl Fn(&Step) -> f64) -> String {
     let mut path = String::new();
     for step in steps.iter().filter(|step| value(step) > 0.0) {
@@ -211,7 +211,7 @@ fn legend() -> Markup {
         ul.legend {
             @for (class, path, words) in [
                 ("requests", "M0 4H28", "requests"),
-                ("hits", "M0 6H28", "hits: a held credential answered"),
+                ("hits", "M0 6H28", "hits: answered from the credential cache"),
                 ("refusals", "M4 12V3H9V12ZM13 12V6H18V12ZM22 12V1H27V12Z", "refusals"),
             ] {
                 li { svg viewBox="0 0 28 12" aria-hidden="true" { path.(class) d=(path) {} } (words) }
@@ -266,14 +266,18 @@ mod tests {
     fn what_came_within_less_than_a_second_is_counted_and_has_no_rate() {
         let plot = of(&[sample(300, 5, 20), sample(0, 0, 10)]);
         assert_eq!((plot.total.requests, plot.total.refusals, plot.steps.len()), (30, 3, 1));
-        assert!(of(&[sample(0, 0, 10)]).summary().contains("10 requests; 5 answered"));
+        assert!(of(&[sample(0, 0, 10)]).summary().contains("10 requests in the last 10 minutes: 5 answered"));
     }
 
     #[test]
     fn a_gateway_that_just_started_claims_no_ten_minutes() {
         let plot = |requests| Plot::of(&[sample(5, 5, requests)], now() - Duration::from_secs(41), now());
-        assert_eq!(plot(0).summary(), "No pod has asked in the 41 s since the start.");
-        assert!(plot(10).summary().starts_with("In the 41 s since the start 10 requests, at most 2.0 a second;"));
+        assert_eq!(plot(0).summary(), "No request came in the 41 s since the gateway started.");
+        assert!(
+            plot(10)
+                .summary()
+                .starts_with("10 requests in the 41 s since the gateway started, at most 2.0 per second: ")
+        );
     }
 
     #[test]
@@ -295,7 +299,7 @@ mod tests {
     fn a_quiet_time_is_one_line_on_the_axis() {
         let quiet: Vec<_> = (1..=120).rev().map(|n| sample(n * 5, 5, 0)).collect();
         let plot = of(&quiet);
-        assert_eq!((plot.top, plot.summary().as_str()), (1.0, "No pod has asked in the last 10 minutes."));
+        assert_eq!((plot.top, plot.summary().as_str()), (1.0, "No request came in the last 10 minutes."));
         let drawn = line(&plot.steps, plot.top, |step| step.requests);
         assert!(drawn.starts_with("M0 200H10H20") && !drawn.contains('V'), "{drawn}");
         assert_eq!(closed(&plot.steps, plot.top, |step| step.refusals), "");

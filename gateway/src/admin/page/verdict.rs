@@ -1,4 +1,4 @@
-//! The gateway at one look: ready or not, what is wrong in plain sentences, and what to do about each.
+//! The summary: ready or not, and each problem with what to do about it.
 
 use std::{
     collections::BTreeSet,
@@ -18,8 +18,8 @@ use crate::{
     remedy,
 };
 
-/// A plugin's failure is news for as long as the plot goes back.
-const NEWS: Duration = Duration::from_secs(10 * 60);
+/// How long a plugin's failure counts as a problem: as far as the plot goes back.
+const RECENT: Duration = Duration::from_secs(10 * 60);
 
 pub(super) struct Verdict {
     waits: bool,
@@ -72,7 +72,7 @@ pub(super) fn section(verdict: &Verdict, state: &State) -> Markup {
         section #verdict.verdict.(verdict.tone().name()) {
             h1 { (icon(verdict.tone())) (verdict.headline()) }
             @if verdict.problems.is_empty() {
-                p { "Every change of pods is followed, and the last reload was adopted." }
+                p { "Changes of pods are followed, and the last reload was adopted." }
             } @else {
                 ul.problems { @for problem in &verdict.problems { (item(problem)) } }
             }
@@ -91,7 +91,7 @@ fn item(problem: &Problem) -> Markup {
     }
 }
 
-/// How pods fare, the worst first.
+/// Pods by outcome, the worst first.
 fn counts(state: &State) -> Markup {
     let of = |tone: Tone, words: &'static str| {
         let workloads = &state.workloads;
@@ -127,7 +127,8 @@ fn reload(state: &State) -> Option<Problem> {
     let refused = state.configuration.refused.as_ref()?;
     Some(problem(
         format!("The last reload was refused {}: {}", ago(state.now, refused.at), refused.error),
-        "What was adopted before runs on. Mend what is named or put it back; it is read again by itself.",
+        "The configuration before it stays in force. Correct what the error names, or undo the change; the gateway \
+         reloads by itself.",
     ))
 }
 
@@ -149,7 +150,7 @@ fn redirect(redirect: &RedirectState, now: SystemTime) -> Vec<Problem> {
         problems.push(problem("The node's redirect is not in place.".to_owned(), remedy::of_missing_redirect().say));
     }
     problems.extend(redirect.error.iter().map(|error| {
-        problem(format!("The look at the node's redirect failed: {error}"), "See the log of `metagate intercept`.")
+        problem(format!("The check of the node's redirect failed: {error}"), "See the log of `metagate intercept`.")
     }));
     problems.extend(redirect.foreign_rules.iter().map(|rule| {
         problem(format!("Another program redirects the metadata service too: {rule}"), remedy::of_foreign_rule().say)
@@ -157,7 +158,7 @@ fn redirect(redirect: &RedirectState, now: SystemTime) -> Vec<Problem> {
     problems
 }
 
-/// Whether the source's last word was a failure.
+/// Whether the source's last answer was a failure.
 pub(super) fn is_failing(source: &SourceState) -> bool {
     let failed = source.last_failure.as_ref().map(|failure| failure.at);
     failed.is_some_and(|failed| source.last_success.is_none_or(|succeeded| failed > succeeded))
@@ -167,7 +168,7 @@ fn source(source: &SourceState, now: SystemTime) -> Option<Problem> {
     let failure = source.last_failure.as_ref().filter(|_| is_failing(source))?;
     let before = match source.last_success {
         Some(at) => format!("it last answered {}", ago(now, at)),
-        None => "it has not answered since the start".to_owned(),
+        None => "it has not answered since the gateway started".to_owned(),
     };
     Some(problem(
         format!(
@@ -182,7 +183,7 @@ fn source(source: &SourceState, now: SystemTime) -> Option<Problem> {
 
 fn plugin(plugin: &PluginState, now: SystemTime) -> Option<Problem> {
     let fault = plugin.last_fault.as_ref()?;
-    if now.duration_since(fault.at).is_ok_and(|past| past > NEWS) {
+    if now.duration_since(fault.at).is_ok_and(|past| past > RECENT) {
         return None;
     }
     let remedy = remedy::of_plugin(&plugin.name, fault.kind).say;
@@ -206,7 +207,7 @@ fn credentials(credentials: &[CredentialState], now: SystemTime) -> Vec<Problem>
     let say = [
         (expired, "credential that a pod uses has expired", "credentials that pods use have expired"),
         (near, "credential is near its end and not renewed yet", "credentials are near their end and not renewed yet"),
-        (missing, "credential that a pod wants cannot be had", "credentials that pods want cannot be had"),
+        (missing, "credential that a pod needs cannot be fetched", "credentials that pods need cannot be fetched"),
     ];
     let some = say.into_iter().filter(|(these, ..)| !these.is_empty());
     some.map(|(these, one, more)| {
@@ -215,7 +216,7 @@ fn credentials(credentials: &[CredentialState], now: SystemTime) -> Vec<Problem>
         let say = counted_len(these.len(), one, more);
         let say = if why.is_empty() { format!("{say}.") } else { format!("{say}: {}.", why.join(", ")) };
         match sorted(these.iter().filter_map(|it| Some(it.remedy.as_ref()?.say.as_str())).collect()).as_slice() {
-            [] => problem(say, "It is asked for again by itself; see the table of credentials."),
+            [] => problem(say, "The gateway retries by itself; see the table of credentials."),
             [cure] => problem(say, cure.as_str()),
             _ => problem(say, "See each in the table of credentials."),
         }
@@ -226,10 +227,12 @@ fn credentials(credentials: &[CredentialState], now: SystemTime) -> Vec<Problem>
 fn audit(state: &State) -> Option<Problem> {
     let audited: Vec<_> = state.plugins.iter().filter(|it| it.mode == "audit").map(|it| it.name.as_str()).collect();
     let say = match (state.policy.mode, audited.as_slice()) {
-        ("audit", _) => "Policy is in audit mode: what it would refuse is granted.".to_owned(),
+        ("audit", _) => "Policy is in audit mode: it grants what it would refuse.".to_owned(),
         (_, []) => return None,
-        (_, names) => format!("In audit mode, so that their refusals are not acted on: {}.", names.join(", ")),
+        (_, names) => {
+            format!("These plugins are in audit mode, and their denials are not acted on: {}.", names.join(", "))
+        }
     };
-    let cure = "See what would have been refused below, then enforce it.".to_owned();
+    let cure = "See below what would have been refused, then enforce it.".to_owned();
     Some(Problem { tone: Tone::Plain, say, cure })
 }

@@ -1,4 +1,4 @@
-//! Numbers, times and foreign text as a person reads them.
+//! Numbers, times and untrusted text for a person to read.
 
 use std::{
     fmt::Write as _,
@@ -13,8 +13,8 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Text that somebody else wrote. Characters that are not seen, or that turn what follows them around, are spelled out,
-/// so that no name looks like another; the rest is escaped.
+/// Text that others wrote. Invisible characters and those that change the direction of text are written as escapes, so that
+/// no name looks like another; maud escapes the rest.
 pub(super) struct Untrusted<'a>(pub(super) &'a str);
 
 impl Render for Untrusted<'_> {
@@ -34,7 +34,7 @@ impl Render for Untrusted<'_> {
     }
 }
 
-/// An ARN or a path of somebody else, which may be broken behind a slash.
+/// An untrusted ARN or path, which may wrap after a slash.
 pub(super) struct Path<'a>(pub(super) &'a str);
 
 impl Render for Path<'_> {
@@ -44,13 +44,17 @@ impl Render for Path<'_> {
     }
 }
 
-/// A sentence of ours, with commands in backticks.
+/// A sentence of the gateway, with commands in backticks.
 pub(super) struct Sentence<'a>(pub(super) &'a str);
 
 impl Render for Sentence<'_> {
     fn render(&self) -> Markup {
         let parts = self.0.split('`').enumerate();
-        html! { @for (place, part) in parts { @if place % 2 == 0 { (Untrusted(part)) } @else { code { (Untrusted(part)) } } } }
+        html! {
+            @for (place, part) in parts {
+                @if place % 2 == 0 { (Untrusted(part)) } @else { code { (Untrusted(part)) } }
+            }
+        }
     }
 }
 
@@ -62,7 +66,7 @@ fn is_unseen(c: char) -> bool {
     (c.is_control() && !breaks) || formats
 }
 
-/// A length of time to two places at most: `41 s`, `41 min`, `3 h 5 min`, `12 days`.
+/// A duration in at most two units: `41 s`, `41 min`, `3 h 5 min`, `12 days`.
 pub(super) fn span(length: Duration) -> String {
     match length.as_secs() {
         seconds @ ..MINUTE => format!("{seconds} s"),
@@ -79,7 +83,7 @@ pub(super) fn span_between(from: SystemTime, to: SystemTime) -> String {
     span(to.duration_since(from).unwrap_or_default())
 }
 
-/// What clocks disagree about is `now`: nothing that happened is in the future.
+/// A past event in the future, where clocks disagree, is `now`.
 pub(super) fn ago(now: SystemTime, at: SystemTime) -> String {
     match now.duration_since(at) {
         Ok(past) if past.as_secs() > 0 => format!("{} ago", span(past)),
@@ -87,7 +91,7 @@ pub(super) fn ago(now: SystemTime, at: SystemTime) -> String {
     }
 }
 
-/// Of a moment that is told as RFC 3339; what is none stands as it is.
+/// The same for RFC 3339 text; any other text is returned unchanged.
 pub(super) fn ago_text(now: SystemTime, at: &str) -> String {
     humantime::parse_rfc3339(at).map_or_else(|_| at.to_owned(), |at| ago(now, at))
 }

@@ -1,4 +1,4 @@
-//! Pods, what was decided for each, and the credential that is held for it.
+//! Pods, the decision for each, and its credential.
 
 use std::{collections::HashMap, time::SystemTime};
 
@@ -14,7 +14,6 @@ use super::{
 };
 use crate::admin::state::{CredentialState, State, WorkloadState};
 
-/// What the keeper has, by id.
 type CredentialsById<'a> = HashMap<&'a str, &'a CredentialState>;
 
 pub(super) fn section(state: &State, filter: &Filter) -> Markup {
@@ -106,7 +105,7 @@ fn credential(workload: &WorkloadState, credentials: &CredentialsById<'_>, now: 
         @if let Some(id) = &workload.access_key_id { small { code { (Untrusted(id)) } } }
         @if let Some((credential, error)) = failing {
             a href={ "#credential-" (credential.id) } { (badge(Tone::Fault, error.label())) }
-            @if let Some(next) = credential.next_fetch { small { "asked again " (until(now, next)) } }
+            @if let Some(next) = credential.next_fetch { small { "retried " (until(now, next)) } }
         }
     }
 }

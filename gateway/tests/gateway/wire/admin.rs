@@ -97,7 +97,7 @@ async fn a_refusal_is_counted_in_the_traffic_of_the_very_page_that_lists_it() {
     let (_, traffic) = page.split_once("id=\"traffic-title\"").unwrap();
     let (traffic, _) = traffic.split_once("</section>").unwrap();
     assert!(traffic.contains("1 request") && traffic.contains("1 refused"), "{traffic}");
-    for claim in ["No pod has asked", "Nothing is counted", "last 10 minutes"] {
+    for claim in ["No request came", "Nothing is counted", "last 10 minutes"] {
         assert!(!traffic.contains(claim), "{claim}, seconds after the start: {traffic}");
     }
 }
