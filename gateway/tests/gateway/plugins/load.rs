@@ -93,7 +93,7 @@ async fn a_file_with_another_digest_than_pinned_is_refused() {
 #[tokio::test]
 async fn an_unknown_builtin_is_refused_with_the_known_ones() {
     let code = PluginCode::Builtin("office-hours".into());
-    refused_code(code, &["office-hours", "annotations, namespace-regex, irsa-fallback"]).await;
+    refused_code(code, &["office-hours", "annotations, irsa-fallback, namespace-regex"]).await;
 }
 
 #[tokio::test]

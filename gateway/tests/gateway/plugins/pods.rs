@@ -1,6 +1,5 @@
 //! Pods that tell each guest what to do.
 
-use std::sync::Arc;
 
 use metagate::roster::Entry;
 use metagate::{

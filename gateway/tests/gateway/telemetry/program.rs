@@ -188,7 +188,8 @@ async fn a_request_with_another_pods_token_is_recorded_as_nobodys() {
     .await;
     let log = in_time("end", program.ended()).await;
     let decisions = decisions(&log);
-    let refused = decisions.iter().find(|record| record["outcome"] == "token-of-another").unwrap();
+    let refused = decisions.iter().find(|record| record["outcome"] == "token-of-another");
+    let refused = refused.unwrap_or_else(|| panic!("{log:#?}"));
     for field in ["namespace", "pod", "uid", "role", "by"] {
         assert!(refused[field].is_null(), "{field}: {refused}");
     }
