@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context, Result, anyhow};
 use metagate::{
     config::{self, Mode, PluginCode},
-    plugin::{Compiled, Host, Plugin, ShownRole, ShownSource, ShownWorkload, Verdict},
+    plugin::{Compiled, Host, Plugin, RoleView, SourceView, Verdict, WorkloadView},
 };
 use metagate_bench::threads::runtime;
 use metagate_plugin_artifacts::EXAMPLE_TRUSTED_ADMIN;
@@ -130,8 +130,8 @@ fn settings(file: &Path) -> config::Plugin {
     }
 }
 
-fn workload() -> ShownWorkload {
-    ShownWorkload {
+fn workload() -> WorkloadView {
+    WorkloadView {
         namespace: "payments".to_owned(),
         pod: "checkout-0".to_owned(),
         uid: "2f1c4f0e-6c0e-4d5b-9f5e-0c7d8a1b2c3d".to_owned(),
@@ -147,10 +147,10 @@ fn workload() -> ShownWorkload {
     }
 }
 
-fn role() -> ShownRole {
-    ShownRole {
+fn role() -> RoleView {
+    RoleView {
         arn: "arn:aws:iam::123456789012:role/admin/dba".to_owned(),
-        source: ShownSource::AssumeRole,
+        source: SourceView::AssumeRole,
         session_name: Some("payments.checkout-0".to_owned()),
         external_id: None,
         duration_seconds: Some(3600),

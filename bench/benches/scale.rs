@@ -10,7 +10,7 @@ use metagate_bench::{
     grants,
     plot::{Axis, Curve, Plot},
     scale::{
-        keeper::Keeping,
+        keeper::KeeperCost,
         roster::{BURST, Costs},
     },
 };
@@ -134,7 +134,7 @@ fn keepers(report: &mut Report) -> Result<()> {
     let mut all = Vec::new();
     for count in ROLES {
         progress(format_args!("{count} roles for a day"));
-        let keeping = Keeping::measure(grants.get(..count).context("too few grants")?)?;
+        let keeping = KeeperCost::measure(grants.get(..count).context("too few grants")?)?;
         let (renewals, of_one) = keeping.peaks_of_renewal();
         report.line(format_args!(
             "{:>5}  {:>12.2}  {:>12}  {:>16}  {:>34}  {:>27.1}, {:<8.1}  {:>13}  {:>9.1}",
@@ -153,8 +153,8 @@ fn keepers(report: &mut Report) -> Result<()> {
     draw_keepers(report, &all)
 }
 
-fn draw_keepers(report: &Report, all: &[Keeping]) -> Result<()> {
-    let of = |figure: fn(&Keeping) -> u32| -> Vec<(f64, f64)> {
+fn draw_keepers(report: &Report, all: &[KeeperCost]) -> Result<()> {
+    let of = |figure: fn(&KeeperCost) -> u32| -> Vec<(f64, f64)> {
         all.iter().map(|keeping| (keeping.roles as f64, f64::from(figure(keeping)))).collect()
     };
     let minutes = |seconds: &[u32]| -> Vec<(f64, f64)> {
@@ -167,7 +167,7 @@ fn draw_keepers(report: &Report, all: &[Keeping]) -> Result<()> {
             x: Axis::log("distinct roles", 0.8..1_300.0),
             y: Axis::log("calls a second", 0.8..2_000.0),
             curves: vec![
-                Curve::measured("cold start: all fetched at once", of(Keeping::peak_of_start)),
+                Curve::measured("cold start: all fetched at once", of(KeeperCost::peak_of_start)),
                 Curve::measured("renewals half an hour later", of(|keeping| keeping.peaks_of_renewal().0)),
                 Curve::measured("renewals, all issued in the same second", of(|keeping| keeping.peaks_of_renewal().1)),
             ],

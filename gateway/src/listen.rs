@@ -9,12 +9,12 @@ use tokio::{
 
 use crate::{
     caller::Origin,
-    limits::{Place, Room},
+    limits::{ConnectionLimiter, ConnectionPermit},
     workload::Uid,
 };
 
 /// After `accept` failed for want of descriptors or memory: trying again at once would only spin.
-const BREATH: Duration = Duration::from_millis(50);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 1024;
@@ -42,19 +42,19 @@ impl Listener {
     }
 
     /// The next connection that there is room for. One that is over its address's share is closed unanswered.
-    pub async fn accept(&self, room: &Room) -> (TcpStream, Origin, Place) {
+    pub async fn accept(&self, limiter: &ConnectionLimiter) -> (TcpStream, Origin, ConnectionPermit) {
         loop {
             // Before accepting: those who must wait do so in the kernel's queue. Never closed, so a permit always comes.
-            let Ok(permit) = Arc::clone(&room.places).acquire_owned().await else { continue };
+            let Ok(permit) = Arc::clone(&limiter.permits).acquire_owned().await else { continue };
             match self.socket.accept().await {
                 Ok((stream, peer)) => {
-                    if let Some(accepted) = self.admit(stream, peer, room, permit) {
+                    if let Some(accepted) = self.admit(stream, peer, limiter, permit) {
                         return accepted;
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }
@@ -64,13 +64,13 @@ impl Listener {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
-        room: &Room,
+        limiter: &ConnectionLimiter,
         permit: OwnedSemaphorePermit,
-    ) -> Option<(TcpStream, Origin, Place)> {
+    ) -> Option<(TcpStream, Origin, ConnectionPermit)> {
         let connected_to = stream.local_addr().ok()?;
         let origin = Origin { peer, connected_to, listener_of: self.owner.clone() };
-        let place = room.place(permit, origin.address())?;
-        Some((stream, origin, place))
+        let permit = limiter.permit(permit, origin.address())?;
+        Some((stream, origin, permit))
     }
 }
 
@@ -83,8 +83,8 @@ mod tests {
     async fn an_accepted_connection_waits_for_no_full_segment() {
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), None).unwrap();
         let client = TcpStream::connect(listener.address().unwrap());
-        let room = Room::new(Limits { connections: 1, connections_each: 1, requests_each: None });
-        let (client, (stream, ..)) = tokio::join!(client, listener.accept(&room));
+        let limiter = ConnectionLimiter::new(Limits { connections: 1, connections_each: 1, requests_each: None });
+        let (client, (stream, ..)) = tokio::join!(client, listener.accept(&limiter));
         assert!(client.is_ok() && stream.nodelay().unwrap());
     }
 }

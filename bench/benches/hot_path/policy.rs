@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, BenchmarkGroup, Criterion, measurement::WallTime};
 use metagate::roster::Entry;
 use metagate::{
-    plugin::{Host, Plugin, Resolution, ShownRole, ShownWorkload, Verdict, shown_role, shown_workload},
+    plugin::{Host, Plugin, Resolution, RoleView, Verdict, WorkloadView, role_view, workload_view},
     policy::Outcome,
 };
 use metagate_bench::{Node, node::undecided};
@@ -49,8 +49,8 @@ fn parts(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime, node: &Nod
     let policy = &node.gateway().policy;
     let rules = policy.rules();
     let grant = &node.grant;
-    let role = shown_role(grant.role(), "a-role", rules.defaults.base.as_ref().map(|base| base.as_str()));
-    let show = |plugin: &Plugin| shown_workload(&node.entry.workload, plugin.interest(), None).unwrap();
+    let role = role_view(grant.role(), "a-role", rules.defaults.base.as_ref().map(|base| base.as_str()));
+    let show = |plugin: &Plugin| workload_view(&node.entry.workload, plugin.interest(), None).unwrap();
     group.bench_function("shown to three plugins", |bencher| {
         bencher.iter(|| rules.plugins.iter().for_each(|plugin| drop(black_box(show(plugin)))));
     });
@@ -66,7 +66,7 @@ fn parts(group: &mut BenchmarkGroup<'_, WallTime>, runtime: &Runtime, node: &Nod
     }
 }
 
-async fn follow(host: &Host, seats: &[(&Plugin, ShownWorkload)], role: &ShownRole, until: Until) {
+async fn follow(host: &Host, seats: &[(&Plugin, WorkloadView)], role: &RoleView, until: Until) {
     let mut instances = Vec::with_capacity(seats.len());
     for (number, (plugin, shown)) in seats.iter().enumerate() {
         let mut instance = plugin.instance(host).await.unwrap();

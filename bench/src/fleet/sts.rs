@@ -10,7 +10,7 @@ use std::{
 
 use metagate::{
     clock::Clock,
-    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential::{Credential, Fetch, FetchError, FetchErrorKind, Secret, Source},
     credential_key::CredentialKey,
 };
 use tokio::time::{Instant, sleep};
@@ -125,7 +125,7 @@ impl Sts {
             sleep(seconds(rand::random_range(0.0..1.0) * FIRST_PAUSE * f64::from(1 << retries))).await;
         }
         let (code, detail) = (Some("Throttling".to_owned()), "Rate exceeded".to_owned());
-        Err(FetchError { class: FaultClass::Throttled, code, detail })
+        Err(FetchError { class: FetchErrorKind::Throttled, code, detail })
     }
 
     fn issue(&self, key: &CredentialKey) -> Credential {

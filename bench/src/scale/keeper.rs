@@ -26,7 +26,7 @@ const COLD_START: Duration = Duration::from_secs(60);
 const KEEPS: usize = 201;
 
 /// Of a thousand roles and fewer.
-pub struct Keeping {
+pub struct KeeperCost {
     pub roles: usize,
     /// Source calls in each second since the start.
     pub seconds: Vec<u32>,
@@ -43,7 +43,7 @@ pub struct Keeping {
     pub each_keep: Duration,
 }
 
-impl Keeping {
+impl KeeperCost {
     pub fn measure(grants: &[Arc<Grant>]) -> Result<Self> {
         let (first, one) = (Run::of(grants, false)?, Run::of(grants, true)?);
         // The two are alike at the start.

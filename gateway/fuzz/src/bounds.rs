@@ -3,8 +3,8 @@
 
 use metagate::{
     interest::{Interest, Keys},
-    plugin::{Denied, Fault, LoadError, RoleAnswer},
-    policy::{Decision, Outcome, Rejection, Said},
+    plugin::{Denied, LoadError, PluginError, RoleAnswer},
+    policy::{Decision, Outcome, PluginAnswer, Rejection},
     refusal::Refusal,
     role::{CredentialSource, Role},
 };
@@ -41,11 +41,11 @@ pub(crate) fn answer(answer: &RoleAnswer) {
 
 pub(crate) fn decision(decision: &Decision) {
     for step in &decision.steps {
-        match &step.said {
-            Said::Role(written) => printed(written, PRINTED_MAX),
-            Said::Deny(said) => denied(said),
-            Said::Fault(found) => fault(found),
-            Said::Abstain | Said::Allow => (),
+        match &step.answer {
+            PluginAnswer::Role(written) => printed(written, PRINTED_MAX),
+            PluginAnswer::Deny(said) => denied(said),
+            PluginAnswer::Failed(found) => fault(found),
+            PluginAnswer::Abstain | PluginAnswer::Allow => (),
         }
     }
     match &decision.outcome {
@@ -70,7 +70,7 @@ fn denied(denied: &Denied) {
     printed(&denied.reason, 1024);
 }
 
-fn fault(fault: &Fault) {
+fn fault(fault: &PluginError) {
     printed(&fault.detail, PRINTED_MAX);
 }
 

@@ -7,8 +7,8 @@ use metagate::{
     clock::Clock,
     config::{self, Mode, PluginCode},
     pairs::Pairs,
-    plugin::{Host, LoadError, Plugin, Resolution, ShownWorkload},
-    policy::{Decision, Defaults, Outcome, Policy, Rejection, Rules, Said},
+    plugin::{Host, LoadError, Plugin, Resolution, WorkloadView},
+    policy::{Decision, Defaults, Outcome, PluginAnswer, Policy, Rejection, Rules},
     refusal::Refusal,
     workload::{Uid, Workload},
 };
@@ -100,8 +100,10 @@ impl Trial {
         let before = policy(&self.host, vec![plugin], Some(ANNOTATED));
         let default = before.explain(Entry::from(pod()).principal(), None).await;
         bounds::decision(&default);
-        let allowed = |decision: &Decision| decision.steps.iter().any(|step| matches!(step.said, Said::Allow));
-        let named = |decision: &Decision| decision.steps.iter().any(|step| matches!(step.said, Said::Role(_)));
+        let allowed =
+            |decision: &Decision| decision.steps.iter().any(|step| matches!(step.answer, PluginAnswer::Allow));
+        let named =
+            |decision: &Decision| decision.steps.iter().any(|step| matches!(step.answer, PluginAnswer::Role(_)));
         if let Outcome::Granted(grant) = &decision.outcome {
             assert!(allowed(&decision), "nobody allowed it: {decision:?}");
             assert_eq!(grant.role().arn.as_str(), format!("{BASE}{ANNOTATED}"));
@@ -178,8 +180,8 @@ fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Pairs {
 }
 
 /// As a plugin sees a pod that it reads no metadata of.
-fn shown() -> ShownWorkload {
-    ShownWorkload {
+fn shown() -> WorkloadView {
+    WorkloadView {
         namespace: "payments".into(),
         pod: "checkout-0".into(),
         uid: "f00d".into(),

@@ -13,7 +13,7 @@ use crate::{
     config::{Mode, PluginCode},
     credential::KeyState,
     intercept::Status,
-    lifecycle::{Adopted, Refused},
+    lifecycle::{Adopted, RejectedReload},
     plugin::{Plugin, digest_hex},
     policy::{POLICY, Step, Tallied},
     refusal::Refusal,
@@ -155,13 +155,13 @@ impl From<KeyState> for CredentialState {
 
 impl From<&Step> for AuditedState {
     fn from(step: &Step) -> Self {
-        Self { plugin: step.plugin.to_string(), phase: step.phase.label(), answer: step.said.text() }
+        Self { plugin: step.plugin.to_string(), phase: step.phase.label(), answer: step.answer.text() }
     }
 }
 
 impl From<&Adopted> for ConfigurationState {
     fn from(adopted: &Adopted) -> Self {
-        let refused = |refused: &Refused| RefusedState { at: refused.at, error: refused.error.clone() };
+        let refused = |refused: &RejectedReload| RefusedState { at: refused.at, error: refused.error.clone() };
         Self { adopted_at: adopted.at, generation: adopted.generation, refused: adopted.refused.as_ref().map(refused) }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::{clock::rfc3339, credential::FaultClass, lifecycle::Part, plugin::FaultKind, remedy::Remedy};
+use crate::{clock::rfc3339, credential::FetchErrorKind, lifecycle::Part, plugin::PluginErrorKind, remedy::Remedy};
 
 #[derive(Serialize)]
 pub(super) struct State {
@@ -77,7 +77,7 @@ pub(super) struct SourceFailure {
     #[serde(serialize_with = "moment")]
     pub(super) at: SystemTime,
     #[serde(serialize_with = "label")]
-    pub(super) class: FaultClass,
+    pub(super) class: FetchErrorKind,
 }
 
 #[derive(Serialize)]
@@ -137,7 +137,7 @@ pub(super) struct CredentialState {
     #[serde(serialize_with = "perhaps")]
     pub(super) expires: Option<SystemTime>,
     #[serde(serialize_with = "perhaps_label")]
-    pub(super) last_error: Option<FaultClass>,
+    pub(super) last_error: Option<FetchErrorKind>,
     /// How to mend that.
     pub(super) remedy: Option<Remedy>,
     #[serde(serialize_with = "perhaps")]
@@ -187,7 +187,7 @@ pub(super) struct FaultState {
     #[serde(serialize_with = "moment")]
     pub(super) at: SystemTime,
     #[serde(serialize_with = "kind")]
-    pub(super) kind: FaultKind,
+    pub(super) kind: PluginErrorKind,
     pub(super) text: String,
 }
 
@@ -234,18 +234,18 @@ fn perhaps<S: Serializer>(at: &Option<SystemTime>, serializer: S) -> Result<S::O
     }
 }
 
-fn label<S: Serializer>(class: &FaultClass, serializer: S) -> Result<S::Ok, S::Error> {
+fn label<S: Serializer>(class: &FetchErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(class.label())
 }
 
-fn perhaps_label<S: Serializer>(class: &Option<FaultClass>, serializer: S) -> Result<S::Ok, S::Error> {
+fn perhaps_label<S: Serializer>(class: &Option<FetchErrorKind>, serializer: S) -> Result<S::Ok, S::Error> {
     match class {
         Some(class) => label(class, serializer),
         None => serializer.serialize_none(),
     }
 }
 
-fn kind<S: Serializer>(kind: &FaultKind, serializer: S) -> Result<S::Ok, S::Error> {
+fn kind<S: Serializer>(kind: &PluginErrorKind, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(kind.label())
 }
 

@@ -19,7 +19,7 @@ use crate::{
     handle::Gateway,
     kubernetes::events::EventSender,
     lifecycle::{Configuration, Part, Readiness},
-    limits::{Limits, Room},
+    limits::{ConnectionLimiter, Limits},
     listen::Listener,
     plugin::{self, Host, Plugin},
     policy::{Decision, Defaults, Policy, Rules},
@@ -81,12 +81,12 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         redirect_status: config.intercept.status_file.clone(),
         clock,
     });
-    let room = Room::new(Limits {
+    let limiter = ConnectionLimiter::new(Limits {
         connections: config.pods.max_connections,
         connections_each: config.pods.max_connections_per_pod,
         requests_each: config.pods.max_requests_per_second_per_pod,
     });
-    gauges::watch(&gateway, &readiness, &room);
+    gauges::watch(&gateway, &readiness, &limiter);
     Ok(App {
         gateway,
         keeper: Arc::new(keeper),
@@ -94,7 +94,7 @@ pub async fn build(config: &Config, parts: Parts) -> Result<App, StartError> {
         listeners,
         admin,
         timeouts: Timeouts { header: config.pods.header_timeout, idle: config.pods.idle_timeout },
-        room,
+        limiter,
         roster,
         kubernetes,
         discovery,

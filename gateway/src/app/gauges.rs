@@ -7,9 +7,9 @@ use std::{
 
 use opentelemetry::{KeyValue, metrics::Meter};
 
-use crate::{handle::Gateway, intercept::Status, lifecycle::Readiness, limits::Room, roster::Feed};
+use crate::{handle::Gateway, intercept::Status, lifecycle::Readiness, limits::ConnectionLimiter, roster::Feed};
 
-pub(super) fn watch(gateway: &Arc<Gateway>, readiness: &Readiness, room: &Room) {
+pub(super) fn watch(gateway: &Arc<Gateway>, readiness: &Readiness, limiter: &ConnectionLimiter) {
     let meter = gateway.telemetry.metrics().meter();
     let version = [KeyValue::new("version", env!("CARGO_PKG_VERSION"))];
     let build = meter.u64_observable_gauge("metagate.build").with_description("1, with what this is.");
@@ -19,7 +19,7 @@ pub(super) fn watch(gateway: &Arc<Gateway>, readiness: &Readiness, room: &Room) 
         Some(f64::from(u8::from(readiness.waits_for().is_empty())))
     });
     of_gateway(&meter, gateway);
-    of_room(&meter, room);
+    of_room(&meter, limiter);
 }
 
 fn of_gateway(meter: &Meter, gateway: &Arc<Gateway>) {
@@ -104,21 +104,21 @@ fn of_redirect(meter: &Meter, gateway: &Arc<Gateway>) {
     );
 }
 
-fn of_room(meter: &Meter, room: &Room) {
-    let open = room.clone();
+fn of_room(meter: &Meter, limiter: &ConnectionLimiter) {
+    let open = limiter.clone();
     gauge(meter, "metagate.connections.open", "{connection}", "Connections of pods.", move || Some(open.open() as f64));
-    let turned_away = room.clone();
+    let rejected = limiter.clone();
     meter
         .u64_observable_counter("metagate.connections.turned_away")
         .with_description("Connections closed unanswered: their pod has its share already.")
-        .with_callback(move |observer| observer.observe(turned_away.turned_away(), &[]))
+        .with_callback(move |observer| observer.observe(rejected.rejected(), &[]))
         .build();
-    let slowed = room.clone();
+    let delayed = limiter.clone();
     meter
         .u64_observable_counter("metagate.requests.slowed")
         .with_unit("{request}")
         .with_description("Requests that waited: their pod asks too often.")
-        .with_callback(move |observer| observer.observe(slowed.slowed(), &[]))
+        .with_callback(move |observer| observer.observe(delayed.delayed(), &[]))
         .build();
 }
 

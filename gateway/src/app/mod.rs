@@ -29,7 +29,7 @@ use crate::{
     handle::Gateway,
     key_file::KeyFileError,
     lifecycle::{Readiness, Waiting},
-    limits::Room,
+    limits::ConnectionLimiter,
     listen::Listener,
     plugin::{CompiledError, HostError, LoadError},
     prefetch,
@@ -49,7 +49,7 @@ pub struct App {
     listeners: Vec<Listener>,
     admin: AdminListener,
     timeouts: Timeouts,
-    room: Room,
+    limiter: ConnectionLimiter,
     roster: Feeder,
     kubernetes: Option<Kubernetes>,
     discovery: Option<(Waiting, Discovery)>,
@@ -128,7 +128,7 @@ impl App {
             listeners,
             admin,
             timeouts,
-            room,
+            limiter,
             roster,
             kubernetes,
             discovery,
@@ -166,7 +166,7 @@ impl App {
         let serving = Arc::new(Serving { gateway: Arc::clone(&gateway), timeouts, drain: drain.clone() });
         let mut accepting = JoinSet::new();
         for listener in listeners {
-            accepting.spawn(accept(Arc::clone(&serving), listener, room.clone(), connections.clone(), stop.clone()));
+            accepting.spawn(accept(Arc::clone(&serving), listener, limiter.clone(), connections.clone(), stop.clone()));
         }
         until_stopped(&mut parts, &stop).await;
         drain.begin();
@@ -200,14 +200,14 @@ async fn until_stopped(parts: &mut JoinSet<()>, stop: &CancellationToken) {
 async fn accept(
     serving: Arc<Serving>,
     listener: Listener,
-    room: Room,
+    limiter: ConnectionLimiter,
     connections: TaskTracker,
     stop: CancellationToken,
 ) {
     loop {
         let (stream, origin, place) = tokio::select! {
             () = stop.cancelled() => return,
-            accepted = listener.accept(&room) => accepted,
+            accepted = listener.accept(&limiter) => accepted,
         };
         connections.spawn(connection::serve(Arc::clone(&serving), stream, origin, place));
     }

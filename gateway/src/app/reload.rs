@@ -17,7 +17,7 @@ use super::{StartError, build};
 use crate::{
     config::{self, Config, Diagnostics, Effective, Loaded, PluginCode, Sources},
     handle::Gateway,
-    lifecycle::{Followed, FollowedFiles, Refused},
+    lifecycle::{Followed, FollowedFiles, RejectedReload},
     plugin::{Plugin, signature_beside},
     policy::{Policy, Rules},
     role::BaseArn,
@@ -239,7 +239,7 @@ fn tell(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<R
         Err(error) => {
             let error = error.to_string();
             tracing::error!(files, "{what} not reloaded, the last good one stays\n{error}");
-            gateway.configuration.refuse(Refused { at: now, error });
+            gateway.configuration.refuse(RejectedReload { at: now, error });
         }
     }
     gateway.telemetry.metrics().reload(label, accepted);

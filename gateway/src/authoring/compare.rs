@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{cases::BASE, expect::Expected};
 use crate::{
     pairs::Pairs,
-    plugin::{Denied, Fault, FaultKind, RoleAnswer, printable},
+    plugin::{Denied, PluginError, PluginErrorKind, RoleAnswer, printable},
     role::{BaseArn, CredentialSource},
 };
 
@@ -19,7 +19,7 @@ pub(super) enum Got {
     Allow,
     Deny(Denied),
     Role(Box<RoleAnswer>),
-    Fails(Fault),
+    Fails(PluginError),
     /// Nothing that the gateway would act on.
     Unusable(String),
 }
@@ -37,7 +37,9 @@ pub(super) fn differences(expected: &Expected, got: &Got) -> Vec<Difference> {
     match (expected, got) {
         (Expected::Ready, Got::Ready) | (Expected::Abstain, Got::Abstain) | (Expected::Allow, Got::Allow) => Vec::new(),
         (Expected::Fails(kind), Got::Fails(fault)) if *kind == fault.kind => Vec::new(),
-        (Expected::Error(part), Got::Fails(fault)) if fault.kind == FaultKind::Error && fault.detail.contains(part) => {
+        (Expected::Error(part), Got::Fails(fault))
+            if fault.kind == PluginErrorKind::Error && fault.detail.contains(part) =>
+        {
             Vec::new()
         }
         (Expected::Error(part), Got::Unusable(message)) if message.contains(part) => Vec::new(),

@@ -5,7 +5,7 @@ use figment::value::{Dict, Value};
 use super::{cases::Parser, question::Phase, raw};
 use crate::{
     config::{Key, any_of, nearest, quote},
-    plugin::{FaultKind, RoleAnswer},
+    plugin::{PluginErrorKind, RoleAnswer},
     role::CredentialSource,
 };
 
@@ -23,7 +23,7 @@ pub enum Expected {
     },
     /// Compared whole: what is not named must be absent.
     Role(Box<RoleAnswer>),
-    Fails(FaultKind),
+    Fails(PluginErrorKind),
 }
 
 /// What can be expected of a phase, and by which keys tables of it are told apart.
@@ -120,14 +120,14 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn fault_kind(&mut self, key: &Key, written: &str) -> Option<FaultKind> {
+    fn fault_kind(&mut self, key: &Key, written: &str) -> Option<PluginErrorKind> {
         // The gateway's own shortage is nothing that a case could bring about.
-        let known = || FaultKind::ALL.into_iter().filter(|kind| *kind != FaultKind::Exhausted);
+        let known = || PluginErrorKind::ALL.into_iter().filter(|kind| *kind != PluginErrorKind::Exhausted);
         let kind = known().find(|kind| kind.label() == written);
         if kind.is_none() {
-            let near = nearest(written, known().map(FaultKind::label));
+            let near = nearest(written, known().map(PluginErrorKind::label));
             let help = near.map(|near| format!("did you mean \"{near}\"?")).unwrap_or_default();
-            let problem = format!("expected {}, found {}", any_of(known().map(FaultKind::label)), quote(written));
+            let problem = format!("expected {}, found {}", any_of(known().map(PluginErrorKind::label)), quote(written));
             self.collector.refuse(key, problem, help);
         }
         kind

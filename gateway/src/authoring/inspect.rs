@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::{self, PluginCode},
     interest::Interest,
-    plugin::{Access, Compiled, FILE_MAX, FaultKind, Host, LoadError, Plugin, digest_hex},
+    plugin::{Access, Compiled, FILE_MAX, Host, LoadError, Plugin, PluginErrorKind, digest_hex},
 };
 
 #[derive(Clone, Debug, Serialize)]
@@ -138,7 +138,7 @@ impl Inspection {
         match looked {
             Ok(()) => {}
             Err(_) if self.kind == Kind::Module => self.refused = Some(WRAP_IT.to_owned()),
-            Err(LoadError::Init(fault)) if fault.kind == FaultKind::Error && !configured => {
+            Err(LoadError::Init(fault)) if fault.kind == PluginErrorKind::Error && !configured => {
                 self.needs_config = Some(fault.detail);
             }
             Err(error) => self.refused = Some(error.to_string()),

@@ -21,4 +21,4 @@ pub use project::{Language, NewError, Project};
 pub use question::{Ask, Phase, Question};
 pub use report::Report;
 pub use table::plugin_name;
-pub use trial::{Asked, Trial, run};
+pub use trial::{PhaseResult, Trial, run};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     config::{Key, quote},
-    plugin::{ShownRole, shown_role},
+    plugin::{RoleView, role_view},
     policy::{Rejection, complete},
     workload::Workload,
 };
@@ -25,7 +25,7 @@ pub enum Question {
     /// Whether it takes its configuration.
     Init,
     Resolve,
-    Authorize(Box<ShownRole>),
+    Authorize(Box<RoleView>),
     AuthorizePath(String),
 }
 
@@ -52,7 +52,7 @@ impl Parser<'_, '_> {
         let answer = self.role(&key, written)?;
         let as_written = answer.written.clone();
         match complete(answer, "case", workload, self.defaults) {
-            Ok(role) => Some(Question::Authorize(Box::new(shown_role(&role, &as_written, Some(BASE))))),
+            Ok(role) => Some(Question::Authorize(Box::new(role_view(&role, &as_written, Some(BASE))))),
             Err(Rejection::Denied(denial)) => {
                 let help = "the gateway refuses such a role before any plugin is asked about it";
                 self.collector.refuse(&key, denial.reason.clone(), help);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::trial::{Asked, Trial};
+use super::trial::{PhaseResult, Trial};
 use crate::plugin::digest_hex;
 
 #[derive(Clone, Debug, Serialize)]
@@ -71,7 +71,7 @@ pub(super) fn memory(bytes: usize) -> String {
 }
 
 fn failure(trial: &Trial, text: &mut String) {
-    let wrong: Vec<&Asked> = trial.phases.iter().filter(|asked| !asked.differences.is_empty()).collect();
+    let wrong: Vec<&PhaseResult> = trial.phases.iter().filter(|asked| !asked.differences.is_empty()).collect();
     for asked in wrong {
         let phase = asked.phase.key();
         for difference in &asked.differences {

@@ -22,8 +22,8 @@ use crate::{
     interest::{Interest, image_attribute},
     pairs::Pairs,
     plugin::{
-        Compiled, Fault, Host, Instance, LoadError, Plugin, Resolution, ShownWorkload, Verdict, printable,
-        shown_workload,
+        Compiled, Host, Instance, LoadError, Plugin, PluginError, Resolution, Verdict, WorkloadView, printable,
+        workload_view,
     },
     policy::{Defaults, Rejection, complete},
     workload::Workload,
@@ -34,7 +34,7 @@ use crate::{
 pub struct Trial {
     pub name: String,
     pub passed: bool,
-    pub phases: Vec<Asked>,
+    pub phases: Vec<PhaseResult>,
     /// Linear memory of the instance that was asked last.
     pub memory_bytes: Option<usize>,
     /// What may explain a failure.
@@ -44,7 +44,7 @@ pub struct Trial {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Asked {
+pub struct PhaseResult {
     pub phase: Phase,
     pub microseconds: u64,
     /// For a person.
@@ -120,7 +120,7 @@ impl Trying<'_> {
     /// As the gateway does: one instance for both questions about a role, another for a path, none after a failure.
     async fn decide(&mut self, plugin: &Plugin, first: Instance) {
         let case = self.case;
-        let shown = shown_workload(&case.workload, plugin.interest(), case.now.clone());
+        let shown = workload_view(&case.workload, plugin.interest(), case.now.clone());
         let mut seat = Some(first);
         for Ask { question, expected } in &case.asks {
             if question.phase() == Phase::AuthorizePath && case.asks.len() > 1 {
@@ -158,7 +158,7 @@ impl Trying<'_> {
     }
 }
 
-async fn answer(instance: &mut Instance, shown: &ShownWorkload, question: &Question) -> Result<Got, Fault> {
+async fn answer(instance: &mut Instance, shown: &WorkloadView, question: &Question) -> Result<Got, PluginError> {
     let verdict = |verdict| match verdict {
         Verdict::Abstain => Got::Abstain,
         Verdict::Allow => Got::Allow,
@@ -206,6 +206,6 @@ impl Trial {
         let differences = differences(expected, got);
         self.passed &= differences.is_empty();
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.phases.push(Asked { phase, microseconds, answer: got.text(), differences });
+        self.phases.push(PhaseResult { phase, microseconds, answer: got.text(), differences });
     }
 }

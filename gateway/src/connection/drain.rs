@@ -42,7 +42,7 @@ impl Drain {
 }
 
 /// What one connection knows of it.
-pub(super) struct Told<'p, 'd> {
+pub(super) struct DrainWatch<'p, 'd> {
     drain: &'d Drain,
     beginning: Pin<&'p mut Notified<'d>>,
     /// Who is woken when it begins.
@@ -50,7 +50,7 @@ pub(super) struct Told<'p, 'd> {
     told: bool,
 }
 
-impl<'p, 'd> Told<'p, 'd> {
+impl<'p, 'd> DrainWatch<'p, 'd> {
     pub(super) fn of(drain: &'d Drain, beginning: Pin<&'p mut Notified<'d>>) -> Self {
         Self { drain, beginning, waker: None, told: false }
     }
@@ -78,7 +78,7 @@ mod tests {
 
     async fn told(drain: &Drain) {
         let beginning = pin!(drain.beginning());
-        let mut told = Told::of(drain, beginning);
+        let mut told = DrainWatch::of(drain, beginning);
         poll_fn(|cx| if told.is_news(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
         assert!(!poll_fn(|cx| Poll::Ready(told.is_news(cx))).await, "news once");
     }

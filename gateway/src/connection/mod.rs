@@ -15,13 +15,13 @@ use tokio::{
 
 pub use self::{drain::Drain, pace::Timeouts};
 use self::{
-    drain::Told,
+    drain::DrainWatch,
     pace::{Pace, Paced},
 };
 use crate::{
     caller::{Origin, standing},
     handle::{Gateway, handle},
-    limits::{Place, Rate},
+    limits::{ConnectionPermit, Rate},
     roster::Standing,
 };
 
@@ -42,14 +42,14 @@ pub struct Serving {
 }
 
 /// Returns when the connection has ended. A drain lets the request under way finish, and ends the connection then.
-pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, place: Place) {
+pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, place: ConnectionPermit) {
     let Serving { gateway, timeouts, drain } = &*serving;
     let pace = Pace::new();
     let answer = service_fn(|request: http::Request<Incoming>| async {
         pace.answering();
         if let Some(rate) = place.rate().filter(|rate| !rate.admits()) {
             // Boxed, as few requests need it.
-            Box::pin(slow_down(rate, gateway, &origin)).await;
+            Box::pin(delay(rate, gateway, &origin)).await;
         }
         let (parts, body) = request.into_parts();
         let response = handle(gateway, &origin, &parts, !body.is_end_stream()).await;
@@ -65,7 +65,7 @@ pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, pla
     let mut connection = pin!(connection);
     let mut alarm = pin!(sleep_until(pace.patience_until(*timeouts)));
     let beginning = pin!(drain.beginning());
-    let mut told = Told::of(drain, beginning);
+    let mut told = DrainWatch::of(drain, beginning);
     poll_fn(|cx| {
         if told.is_news(cx) {
             connection.as_mut().graceful_shutdown();
@@ -93,7 +93,7 @@ pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, pla
 }
 
 /// A pod that asks too often waits, and so takes no time from those that do not.
-async fn slow_down(rate: &Rate, gateway: &Gateway, origin: &Origin) {
+async fn delay(rate: &Rate, gateway: &Gateway, origin: &Origin) {
     if rate.is_news() {
         let workload = match standing(&gateway.feed, origin) {
             Standing::Known(entry) => entry.workload.title(),

@@ -10,7 +10,7 @@ mod store;
 pub use keeper::{Keeper, KeeperHandle, KeeperSettings, KeyState};
 pub use observer::Observer;
 pub use secret::{Credential, Form, Secret};
-pub use source::{FaultClass, Fetch, FetchError, Source};
+pub use source::{Fetch, FetchError, FetchErrorKind, Source};
 
 use std::{sync::Arc, time::Duration};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::credential::FaultClass;
+use crate::credential::FetchErrorKind;
 
 pub trait Observer: Send + Sync + 'static {
     /// Answered from what is held.
@@ -10,7 +10,7 @@ pub trait Observer: Send + Sync + 'static {
     /// Nothing held was good enough: the keeper was asked.
     fn miss(&self) {}
     /// The source was asked, and took `elapsed`.
-    fn fetched(&self, outcome: Result<(), FaultClass>, elapsed: Duration) {
+    fn fetched(&self, outcome: Result<(), FetchErrorKind>, elapsed: Duration) {
         let _ = (outcome, elapsed);
     }
     /// A credential was replaced, `lag` after it was due.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::Credential;
-use crate::credential::FaultClass;
+use crate::credential::FetchErrorKind;
 
 /// The longest that a failure is remembered.
 pub(super) const LONGEST_WINDOW: Duration = Duration::from_secs(300);
@@ -37,22 +37,22 @@ pub(super) fn renew_at(issued_at: SystemTime, expires_at: SystemTime, now: Syste
 
 /// How long nobody asks again after the `failures`th failure of that class in a row (1 is the first). `remaining` is the
 /// life of the credential that is still held, when there is one.
-pub(super) fn retry_after(class: FaultClass, failures: u32, remaining: Option<Duration>, seed: u64) -> Duration {
+pub(super) fn retry_after(class: FetchErrorKind, failures: u32, remaining: Option<Duration>, seed: u64) -> Duration {
     let (shortest, longest) = match (class, remaining) {
         // Somebody has to change IAM or a manifest; asking STS faster does not hurry them.
-        (FaultClass::AccessDenied | FaultClass::Invalid | FaultClass::Identity, _) => (60.0, 150.0),
-        (FaultClass::Throttled, _) => (2.0, 30.0),
+        (FetchErrorKind::AccessDenied | FetchErrorKind::Invalid | FetchErrorKind::Identity, _) => (60.0, 150.0),
+        (FetchErrorKind::Throttled, _) => (2.0, 30.0),
         // Nobody waits for a renewal: once a minute is enough (the widest spacing that SDKs use for a due credential).
-        (FaultClass::Token | FaultClass::Unavailable, Some(_)) => (1.0, 30.0),
+        (FetchErrorKind::Token | FetchErrorKind::Unavailable, Some(_)) => (1.0, 30.0),
         // The kubelet writes tokens anew within seconds of the pod's start.
-        (FaultClass::Token, None) => (5.0, 5.0),
+        (FetchErrorKind::Token, None) => (5.0, 5.0),
         // Below the spacing of SDK retries, so that a pod's next try finds the source asked again.
-        (FaultClass::Unavailable, None) => (0.5, 2.5),
+        (FetchErrorKind::Unavailable, None) => (0.5, 2.5),
     };
     let delay = backoff(shortest, longest, failures, seed);
     match remaining {
         // The closer the end, the more often; but a throttled caller that hurries is throttled longer.
-        Some(left) if class != FaultClass::Throttled => delay.min((left / 4).max(Duration::from_secs(1))),
+        Some(left) if class != FetchErrorKind::Throttled => delay.min((left / 4).max(Duration::from_secs(1))),
         _ => delay,
     }
 }
@@ -77,13 +77,13 @@ mod tests {
 
     use super::*;
 
-    const CLASSES: [FaultClass; 6] = [
-        FaultClass::AccessDenied,
-        FaultClass::Invalid,
-        FaultClass::Token,
-        FaultClass::Identity,
-        FaultClass::Throttled,
-        FaultClass::Unavailable,
+    const CLASSES: [FetchErrorKind; 6] = [
+        FetchErrorKind::AccessDenied,
+        FetchErrorKind::Invalid,
+        FetchErrorKind::Token,
+        FetchErrorKind::Identity,
+        FetchErrorKind::Throttled,
+        FetchErrorKind::Unavailable,
     ];
 
     fn at(seconds: u64) -> SystemTime {
@@ -103,19 +103,19 @@ mod tests {
     #[test]
     fn throttling_backs_off_while_other_renewals_hurry_towards_expiry() {
         let left = Some(Duration::from_secs(8));
-        assert!(retry_after(FaultClass::Throttled, 5, left, 1) >= Duration::from_secs(30));
-        assert!(retry_after(FaultClass::Unavailable, 5, left, 1) <= Duration::from_secs(2));
+        assert!(retry_after(FetchErrorKind::Throttled, 5, left, 1) >= Duration::from_secs(30));
+        assert!(retry_after(FetchErrorKind::Unavailable, 5, left, 1) <= Duration::from_secs(2));
     }
 
     #[test]
     fn windows_grow_to_their_bounds() {
         for (class, first, last) in [
-            (FaultClass::AccessDenied, 60..=120, 150..=300),
-            (FaultClass::Invalid, 60..=120, 150..=300),
-            (FaultClass::Identity, 60..=120, 150..=300),
-            (FaultClass::Token, 5..=10, 5..=10),
-            (FaultClass::Throttled, 2..=4, 30..=60),
-            (FaultClass::Unavailable, 0..=1, 2..=5),
+            (FetchErrorKind::AccessDenied, 60..=120, 150..=300),
+            (FetchErrorKind::Invalid, 60..=120, 150..=300),
+            (FetchErrorKind::Identity, 60..=120, 150..=300),
+            (FetchErrorKind::Token, 5..=10, 5..=10),
+            (FetchErrorKind::Throttled, 2..=4, 30..=60),
+            (FetchErrorKind::Unavailable, 0..=1, 2..=5),
         ] {
             for seed in 0..100 {
                 let window = |failures| retry_after(class, failures, None, seed).as_secs();

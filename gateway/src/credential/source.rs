@@ -18,7 +18,7 @@ pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Credential, FetchError>>
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{class}: {detail}")]
 pub struct FetchError {
-    pub class: FaultClass,
+    pub class: FetchErrorKind,
     /// AWS's own error code, where it gave one.
     pub code: Option<String>,
     pub detail: String,
@@ -26,7 +26,7 @@ pub struct FetchError {
 
 /// Decides how long the failure is remembered and what the pod is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FaultClass {
+pub enum FetchErrorKind {
     /// The role's trust policy, or the gateway's own permissions, say no.
     AccessDenied,
     /// STS will never accept this request: a malformed policy, a bad parameter, a disabled region.
@@ -40,7 +40,7 @@ pub enum FaultClass {
     Unavailable,
 }
 
-impl FaultClass {
+impl FetchErrorKind {
     /// A metric label.
     pub fn label(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl FaultClass {
     }
 }
 
-impl fmt::Display for FaultClass {
+impl fmt::Display for FetchErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())
     }

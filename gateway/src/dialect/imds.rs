@@ -16,7 +16,7 @@ use super::{Answer, Ask, Hosts, Request};
 use crate::{
     catalogue::CanonicalPath,
     credential::{Credential, Form},
-    refusal::{HeaderFault, Refusal},
+    refusal::{HeaderError, Refusal},
     request_id::RequestId,
     role::RoleArn,
     session::Ttl,
@@ -78,7 +78,7 @@ struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    fn read(all: &'a HeaderMap) -> Result<Self, HeaderFault> {
+    fn read(all: &'a HeaderMap) -> Result<Self, HeaderError> {
         let mut headers = Self::default();
         for (name, value) in all {
             let single = match name.as_str() {
@@ -98,7 +98,7 @@ impl<'a> Headers<'a> {
             };
             // Two of one of these are two opinions on who asks for what.
             if single.replace(value).is_some() {
-                return Err(HeaderFault::Repeated);
+                return Err(HeaderError::Repeated);
             }
         }
         Ok(headers)
@@ -127,16 +127,16 @@ fn check_host(
         hosts.knows(authority, connected_to).then_some(()).ok_or(Refusal::ForeignHost)
     };
     if let Some(authority) = parts.uri.authority() {
-        known(authority).map_err(|_| Refusal::Header(HeaderFault::ForeignTarget))?;
+        known(authority).map_err(|_| Refusal::Header(HeaderError::ForeignTarget))?;
     }
     match host {
         Some(host) if host == SERVICE => Ok(()),
         Some(host) => {
-            let malformed = Refusal::Header(HeaderFault::HostMalformed);
+            let malformed = Refusal::Header(HeaderError::HostMalformed);
             known(&http::uri::Authority::try_from(host.as_bytes()).map_err(|_| malformed)?)
         }
         None if parts.version < Version::HTTP_11 => Ok(()),
-        None => Err(Refusal::Header(HeaderFault::HostMissing)),
+        None => Err(Refusal::Header(HeaderError::HostMissing)),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Finding, skew};
 use crate::{
     clock::Clock,
     config::{Config, CredentialsSource},
-    credential::{FaultClass, FetchError},
+    credential::{FetchError, FetchErrorKind},
     relay::Relay,
     remedy,
     role::BaseArn,
@@ -60,13 +60,13 @@ fn known(caller: &Caller) -> Finding {
 
 fn unknown(error: &FetchError, contact: &Contact) -> Finding {
     // STS was asked and gave no valid answer: the check `sts` says why.
-    if contact.host.is_some() && error.class == FaultClass::Unavailable {
+    if contact.host.is_some() && error.class == FetchErrorKind::Unavailable {
         return Finding::skip(IDENTITY, "STS gave no valid answer; see the check `sts`");
     }
     let cure = remedy::of_own_identity(error.class, contact.host.is_some()).say;
     let found = format!("the gateway's own identity is not known: {error}");
     match error.class {
-        FaultClass::Throttled => Finding::warn(IDENTITY, found, cure),
+        FetchErrorKind::Throttled => Finding::warn(IDENTITY, found, cure),
         _ => Finding::fail(IDENTITY, found, cure),
     }
 }
@@ -112,7 +112,7 @@ fn base_role(config: &Config, base: Result<String, String>, caller: Option<Calle
 }
 
 fn sts(contact: &Contact, error: Option<&FetchError>) -> Finding {
-    let failing = error.filter(|error| error.class == FaultClass::Unavailable);
+    let failing = error.filter(|error| error.class == FetchErrorKind::Unavailable);
     let detail = failing.map(|error| error.detail.as_str()).unwrap_or_default();
     match (&contact.host, contact.took) {
         (None, _) => Finding::skip(STS, "no identity to ask STS with"),

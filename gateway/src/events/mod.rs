@@ -30,11 +30,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        credential::{FaultClass, FetchError},
+        credential::{FetchError, FetchErrorKind},
         policy::{Decision, Denial},
     };
 
-    fn source(class: FaultClass) -> Arc<FetchError> {
+    fn source(class: FetchErrorKind) -> Arc<FetchError> {
         let detail = "User: arn:aws:sts::123456789012:assumed-role/node/i-1 is not authorized".to_owned();
         Arc::new(FetchError { class, code: Some("AccessDenied".into()), detail })
     }
@@ -54,14 +54,14 @@ mod tests {
 
     #[test]
     fn what_aws_said_in_full_is_in_no_event() {
-        let (_, text) = note(&Refusal::SourceDenied(source(FaultClass::AccessDenied))).unwrap();
+        let (_, text) = note(&Refusal::SourceDenied(source(FetchErrorKind::AccessDenied))).unwrap();
         assert!(text.contains("AccessDenied") && !text.contains("assumed-role"), "{text}");
     }
 
     #[test]
     fn an_event_names_the_role_that_this_request_was_granted_and_no_other() {
         let workload = Workload { namespace: "payments".into(), pod: "checkout-0".into(), ..Workload::default() };
-        let refusal = Refusal::SourceDenied(source(FaultClass::AccessDenied));
+        let refusal = Refusal::SourceDenied(source(FetchErrorKind::AccessDenied));
         let decision = Arc::new(Decision::for_test(&workload, "arn:aws:iam::123456789012:role/web"));
         let note = |refused: Refused| of_refusal(&workload, &refused).unwrap().note;
         assert!(note(refusal.clone().after(&decision)).starts_with("arn:aws:iam::123456789012:role/web: "));
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn what_passes_by_itself_is_no_event() {
         let retry_after = std::time::Duration::from_secs(1);
-        let throttled = Refusal::SourceFailed { error: source(FaultClass::Throttled), retry_after };
+        let throttled = Refusal::SourceFailed { error: source(FetchErrorKind::Throttled), retry_after };
         for refusal in [throttled, Refusal::NoRole, Refusal::CallerUnknown, Refusal::Overtaken, Refusal::Relisting] {
             assert_eq!(note(&refusal), None, "{refusal:?}");
         }

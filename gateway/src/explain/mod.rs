@@ -1,6 +1,6 @@
 //! Answers "Why was my pod denied?".
 
-mod asked;
+mod target;
 
 pub use crate::remedy::Remedy as NextStep;
 
@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::asked::{Asked, Nowhere};
+use self::target::{Nowhere, Target};
 use crate::{
     catalogue::{AllowList, Directory, Listing},
     clock::rfc3339,
@@ -107,11 +107,11 @@ impl Explanation {
         let mut explanation = Self::about(workload, &rules);
         explanation.asked = question.role.or(question.path).map(str::to_owned);
         let asked = match question.path {
-            Some(path) => Asked::at(path, allow),
-            None => Asked::Role(question.role.map(str::to_owned)),
+            Some(path) => Target::at(path, allow),
+            None => Target::Role(question.role.map(str::to_owned)),
         };
         match asked {
-            Asked::Role(role) => {
+            Target::Role(role) => {
                 let decision = policy.explain(principal, None).await;
                 explanation.tell(workload, &decision, &rules);
                 if let Outcome::Granted(grant) = &decision.outcome {
@@ -119,13 +119,13 @@ impl Explanation {
                     explanation.judge_role(role.as_deref(), &grant.role().arn);
                 }
             }
-            Asked::Entry(path) => {
+            Target::Entry(path) => {
                 let decision = policy.explain(principal, Some(&path)).await;
                 explanation.tell(workload, &decision, &rules);
             }
-            Asked::Directory(directory) => explanation.tell_listing(policy, principal, &directory).await,
-            Asked::Versions => {}
-            Asked::Nowhere(Nowhere { refusal, reason, next_step }) => {
+            Target::Directory(directory) => explanation.tell_listing(policy, principal, &directory).await,
+            Target::Versions => {}
+            Target::Nowhere(Nowhere { refusal, reason, next_step }) => {
                 explanation.refuse(&refusal, Some(reason));
                 explanation.next_step = next_step;
             }
@@ -255,7 +255,7 @@ impl From<&Step> for Answer {
         Self {
             plugin: step.plugin.to_string(),
             phase: step.phase.label().to_owned(),
-            answer: step.said.text(),
+            answer: step.answer.text(),
             audited: step.audited,
             microseconds: u64::try_from(step.took.as_micros()).unwrap_or(u64::MAX),
         }

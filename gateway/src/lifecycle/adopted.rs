@@ -15,11 +15,11 @@ pub struct Adopted {
     /// 1 for what the process started with, and one more for each that was adopted since.
     pub generation: u64,
     /// Of the last reload, if it was; None again once what lies there is what runs.
-    pub refused: Option<Refused>,
+    pub refused: Option<RejectedReload>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
+pub struct RejectedReload {
     pub at: SystemTime,
     /// What is wrong, where, and how to mend it; its first line says it in one sentence.
     pub error: String,
@@ -44,12 +44,12 @@ impl Configuration {
         self.0.rcu(|adopted| Adopted { refused: None, ..Adopted::clone(adopted) });
     }
 
-    pub fn refuse(&self, refused: Refused) {
+    pub fn refuse(&self, refused: RejectedReload) {
         self.0.rcu(|adopted| Adopted { refused: Some(refused.clone()), ..Adopted::clone(adopted) });
     }
 }
 
-impl Refused {
+impl RejectedReload {
     pub fn sentence(&self) -> &str {
         self.error.lines().next().unwrap_or_default()
     }

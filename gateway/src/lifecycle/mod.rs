@@ -9,7 +9,7 @@ mod follow;
 mod ready;
 mod signal;
 
-pub use adopted::{Adopted, Configuration, Refused};
+pub use adopted::{Adopted, Configuration, RejectedReload};
 pub use files::FollowedFiles;
 pub use follow::Followed;
 pub use ready::{Part, Readiness, UnknownPart, Waiting};

@@ -19,12 +19,12 @@ use super::rate::{RESTED, Rate};
 
 /// Cheap to clone.
 #[derive(Clone)]
-pub struct Room {
-    pub(crate) places: Arc<Semaphore>,
+pub struct ConnectionLimiter {
+    pub(crate) permits: Arc<Semaphore>,
     shares: Arc<Mutex<Shares>>,
     limits: Limits,
-    turned_away: Arc<AtomicU64>,
-    slowed: Arc<AtomicU64>,
+    rejected: Arc<AtomicU64>,
+    delayed: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ pub struct Limits {
 }
 
 /// A connection's place; dropping it frees the place.
-pub struct Place {
+pub struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     shares: Arc<Mutex<Shares>>,
     address: IpAddr,
@@ -61,14 +61,14 @@ struct Share {
 /// A node has 110 pods unless it was told otherwise.
 const LOOK_AT_LEAST: usize = 256;
 
-impl Room {
+impl ConnectionLimiter {
     pub fn new(limits: Limits) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(limits.connections)),
+            permits: Arc::new(Semaphore::new(limits.connections)),
             shares: Arc::default(),
             limits,
-            turned_away: Arc::default(),
-            slowed: Arc::default(),
+            rejected: Arc::default(),
+            delayed: Arc::default(),
         }
     }
 
@@ -79,30 +79,30 @@ impl Room {
     }
 
     /// Connections that were closed because their address had its share.
-    pub fn turned_away(&self) -> u64 {
-        self.turned_away.load(Ordering::Relaxed)
+    pub fn rejected(&self) -> u64 {
+        self.rejected.load(Ordering::Relaxed)
     }
 
     /// Requests that waited because their address had its share.
-    pub fn slowed(&self) -> u64 {
-        self.slowed.load(Ordering::Relaxed)
+    pub fn delayed(&self) -> u64 {
+        self.delayed.load(Ordering::Relaxed)
     }
 
     /// None where this address has its share already.
-    pub(crate) fn place(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
+    pub(crate) fn permit(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<ConnectionPermit> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares.forget_the_gone();
         let share = shares.of.entry(address).or_insert_with(|| Share {
             connections: 0,
-            rate: self.limits.requests_each.map(|each| Arc::new(Rate::new(each, Arc::clone(&self.slowed)))),
+            rate: self.limits.requests_each.map(|each| Arc::new(Rate::new(each, Arc::clone(&self.delayed)))),
             touched: Instant::now(),
         });
         if share.connections >= self.limits.connections_each {
-            self.turned_away.fetch_add(1, Ordering::Relaxed);
+            self.rejected.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         share.connections += 1;
-        Some(Place { _permit: permit, shares: Arc::clone(&self.shares), address, rate: share.rate.clone() })
+        Some(ConnectionPermit { _permit: permit, shares: Arc::clone(&self.shares), address, rate: share.rate.clone() })
     }
 }
 
@@ -118,14 +118,14 @@ impl Shares {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// How often whoever has this place may ask; None: as often as it likes.
     pub fn rate(&self) -> Option<&Rate> {
         self.rate.as_deref()
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = shares.of.get_mut(&self.address) {
@@ -141,47 +141,47 @@ mod tests {
 
     use super::*;
 
-    fn room(connections: usize, connections_each: usize, requests_each: u32) -> Room {
-        Room::new(Limits { connections, connections_each, requests_each: NonZeroU32::new(requests_each) })
+    fn limiter(connections: usize, connections_each: usize, requests_each: u32) -> ConnectionLimiter {
+        ConnectionLimiter::new(Limits { connections, connections_each, requests_each: NonZeroU32::new(requests_each) })
     }
 
-    async fn place(room: &Room, address: u32) -> Option<Place> {
-        let permit = Arc::clone(&room.places).acquire_owned().await.unwrap();
-        room.place(permit, Ipv4Addr::from(address).into())
+    async fn permit(limiter: &ConnectionLimiter, address: u32) -> Option<ConnectionPermit> {
+        let permit = Arc::clone(&limiter.permits).acquire_owned().await.unwrap();
+        limiter.permit(permit, Ipv4Addr::from(address).into())
     }
 
     #[tokio::test]
     async fn one_address_cannot_take_every_place() {
-        let room = room(8, 2, 0);
-        let (first, second) = (place(&room, 1).await, place(&room, 1).await);
+        let limiter = limiter(8, 2, 0);
+        let (first, second) = (permit(&limiter, 1).await, permit(&limiter, 1).await);
         assert!(first.is_some() && second.is_some());
-        assert!(place(&room, 1).await.is_none() && place(&room, 2).await.is_some());
-        assert_eq!((room.open(), room.turned_away()), (2, 1));
+        assert!(permit(&limiter, 1).await.is_none() && permit(&limiter, 2).await.is_some());
+        assert_eq!((limiter.open(), limiter.rejected()), (2, 1));
         drop(first);
-        assert!(place(&room, 1).await.is_some());
+        assert!(permit(&limiter, 1).await.is_some());
         drop(second);
-        assert_eq!((room.open(), room.places.available_permits()), (0, 8));
+        assert_eq!((limiter.open(), limiter.permits.available_permits()), (0, 8));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_new_connection_asks_no_oftener_and_another_address_is_free_to() {
-        let room = room(8, 8, 10);
+        let limiter = limiter(8, 8, 10);
         for _ in 0..10 {
-            assert!(place(&room, 1).await.unwrap().rate().unwrap().admits());
+            assert!(permit(&limiter, 1).await.unwrap().rate().unwrap().admits());
         }
-        assert!(!place(&room, 1).await.unwrap().rate().unwrap().admits());
-        assert!(place(&room, 2).await.unwrap().rate().unwrap().admits());
+        assert!(!permit(&limiter, 1).await.unwrap().rate().unwrap().admits());
+        assert!(permit(&limiter, 2).await.unwrap().rate().unwrap().admits());
     }
 
     #[tokio::test(start_paused = true)]
     async fn addresses_that_are_gone_are_forgotten_and_those_that_are_there_are_not() {
-        let room = room(8, 8, 10);
-        let stays = place(&room, 0).await.unwrap();
+        let limiter = limiter(8, 8, 10);
+        let stays = permit(&limiter, 0).await.unwrap();
         while stays.rate().unwrap().admits() {}
         for address in 1..100_000 {
-            drop(place(&room, address).await.unwrap());
+            drop(permit(&limiter, address).await.unwrap());
             tokio::time::advance(RESTED / 100).await;
-            let shares = room.shares.lock().unwrap();
+            let shares = limiter.shares.lock().unwrap();
             assert!(shares.of.len() <= 2 * LOOK_AT_LEAST && shares.of.contains_key(&Ipv4Addr::from(0).into()));
         }
     }

@@ -3,5 +3,5 @@
 mod connections;
 mod rate;
 
-pub use connections::{Limits, Place, Room};
+pub use connections::{ConnectionLimiter, ConnectionPermit, Limits};
 pub use rate::Rate;

@@ -29,7 +29,7 @@ pub struct Rate {
     names: Option<Limiter>,
     /// Those who wait, first come, first served. Only the first looks at the time, and whoever leaves takes nothing along.
     queue: Mutex<()>,
-    slowed: Arc<AtomicU64>,
+    delayed: Arc<AtomicU64>,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, Elapsed>;
@@ -38,13 +38,13 @@ type Limiter = RateLimiter<NotKeyed, InMemoryState, Elapsed>;
 pub(super) const RESTED: Duration = Duration::from_secs(1);
 
 impl Rate {
-    pub(super) fn new(each_second: NonZeroU32, slowed: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(each_second: NonZeroU32, delayed: Arc<AtomicU64>) -> Self {
         let clock = Elapsed(Instant::now());
         Self {
             requests: RateLimiter::direct_with_clock(Quota::per_second(each_second), clock),
             names: Quota::with_period(NAMED_EVERY).map(|quota| RateLimiter::direct_with_clock(quota, clock)),
             queue: Mutex::new(()),
-            slowed,
+            delayed,
         }
     }
 
@@ -56,7 +56,7 @@ impl Rate {
     /// Waits until it may ask again: about as long as those who wait already take at this rate. Each has a connection of the
     /// address, so they are few. One that comes just when it is the first's time may go before it.
     pub async fn turn(&self) {
-        self.slowed.fetch_add(1, Ordering::Relaxed);
+        self.delayed.fetch_add(1, Ordering::Relaxed);
         let _first = self.queue.lock().await;
         while let Err(early) = self.requests.check() {
             tokio::time::sleep(early.wait_time_from(self.requests.clock().now())).await;
@@ -108,7 +108,7 @@ mod tests {
             ask(&rate).await;
         }
         assert_eq!(began.elapsed(), Duration::from_millis(500));
-        assert_eq!(rate.slowed.load(Ordering::Relaxed), 50);
+        assert_eq!(rate.delayed.load(Ordering::Relaxed), 50);
         tokio::time::advance(RESTED).await;
         assert!((0..100).all(|_| rate.admits()) && !rate.admits());
     }

@@ -6,7 +6,7 @@ use tracing::instrument::WithSubscriber;
 use wasmtime::component::Component;
 
 use super::{
-    Fault, Host,
+    Host, PluginError,
     bindings::PolicyPluginPre,
     call::{CallState, Instance, Unasked},
     code::{self, FILE_MAX},
@@ -72,7 +72,7 @@ pub enum LoadError {
     )]
     Later { plugin: String, found: String, detail: String },
     #[error("{0}; its config may be at fault")]
-    Init(Fault),
+    Init(PluginError),
     #[error(
         "plugin {plugin}: asks for the time (`now` is in its interest's attributes), which it is not granted (set clock = true in its [[plugin]] table)"
     )]
@@ -225,7 +225,7 @@ impl Plugin {
     }
 
     /// A fresh instance, initialised. Use it for one decision and drop it.
-    pub async fn instance(&self, host: &Host) -> Result<Instance, Fault> {
+    pub async fn instance(&self, host: &Host) -> Result<Instance, PluginError> {
         Instance::fresh(host, &self.0.pre, &self.0.settings, &self.0.config_json).await
     }
 }

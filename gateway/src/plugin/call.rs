@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 use super::{
-    Fault, FaultKind, Host, Resolution, Verdict,
+    Host, PluginError, PluginErrorKind, Resolution, Verdict,
     bindings::{self, PolicyPlugin, PolicyPluginPre, host, types},
     component::one_line,
     convert,
@@ -30,7 +30,7 @@ pub struct Instance {
 pub(super) enum Unasked {
     /// Its functions are none of the interface's.
     World(wasmtime::Error),
-    Fault(Fault),
+    Fault(PluginError),
 }
 
 /// What the host keeps for one instance.
@@ -65,7 +65,7 @@ impl Instance {
         pre: &PolicyPluginPre<CallState>,
         settings: &config::Plugin,
         config_json: &str,
-    ) -> Result<Self, Fault> {
+    ) -> Result<Self, PluginError> {
         let mut store = store(host, settings, settings.timeout);
         let guest = pre.instantiate_async(&mut store).await.map_err(|error| fault(&settings.name, &error))?;
         let mut instance = Self { store, guest, timeout: settings.timeout };
@@ -75,24 +75,24 @@ impl Instance {
     }
 
     /// In what is left of the time for starting.
-    async fn init(&mut self, config_json: &str) -> Result<bindings::Interest, Fault> {
+    async fn init(&mut self, config_json: &str) -> Result<bindings::Interest, PluginError> {
         let answer = self.guest.metagate_policy_plugin().call_init(&mut self.store, config_json).await;
         self.heard(answer)
     }
 
-    pub async fn resolve(&mut self, workload: &types::Workload) -> Result<Resolution, Fault> {
+    pub async fn resolve(&mut self, workload: &types::Workload) -> Result<Resolution, PluginError> {
         self.store.data_mut().allow(self.timeout);
         let answer = self.guest.metagate_policy_plugin().call_resolve(&mut self.store, workload).await;
         convert::resolution(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
     }
 
-    pub async fn authorize(&mut self, workload: &types::Workload, role: &types::Role) -> Result<Verdict, Fault> {
+    pub async fn authorize(&mut self, workload: &types::Workload, role: &types::Role) -> Result<Verdict, PluginError> {
         self.store.data_mut().allow(self.timeout);
         let answer = self.guest.metagate_policy_plugin().call_authorize(&mut self.store, workload, role).await;
         convert::verdict(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
     }
 
-    pub async fn authorize_path(&mut self, workload: &types::Workload, path: &str) -> Result<Verdict, Fault> {
+    pub async fn authorize_path(&mut self, workload: &types::Workload, path: &str) -> Result<Verdict, PluginError> {
         self.store.data_mut().allow(self.timeout);
         let answer = self.guest.metagate_policy_plugin().call_authorize_path(&mut self.store, workload, path).await;
         convert::verdict(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
@@ -104,19 +104,21 @@ impl Instance {
         memory.saturating_sub(memory_left)
     }
 
-    fn heard<T>(&self, answer: wasmtime::Result<Result<T, String>>) -> Result<T, Fault> {
+    fn heard<T>(&self, answer: wasmtime::Result<Result<T, String>>) -> Result<T, PluginError> {
         let plugin = &self.store.data().plugin;
         match answer {
             Ok(Ok(said)) => Ok(said),
-            Ok(Err(message)) => {
-                Err(Fault { plugin: plugin.clone(), kind: FaultKind::Error, detail: convert::printable(&message) })
-            }
+            Ok(Err(message)) => Err(PluginError {
+                plugin: plugin.clone(),
+                kind: PluginErrorKind::Error,
+                detail: convert::printable(&message),
+            }),
             Err(error) => Err(fault(plugin, &error)),
         }
     }
 
-    fn nonsense(&self, detail: String) -> Fault {
-        Fault { plugin: self.store.data().plugin.clone(), kind: FaultKind::Answer, detail }
+    fn nonsense(&self, detail: String) -> PluginError {
+        PluginError { plugin: self.store.data().plugin.clone(), kind: PluginErrorKind::Answer, detail }
     }
 }
 
@@ -206,12 +208,12 @@ impl host::Host for CallState {
     }
 }
 
-fn fault(plugin: &str, error: &wasmtime::Error) -> Fault {
+fn fault(plugin: &str, error: &wasmtime::Error) -> PluginError {
     let kind = match error.downcast_ref::<Trap>() {
-        Some(Trap::Interrupt) => FaultKind::Timeout,
-        Some(_) => FaultKind::Trap,
-        None if error.is::<wasmtime::PoolConcurrencyLimitError>() => FaultKind::Exhausted,
-        None => FaultKind::Trap,
+        Some(Trap::Interrupt) => PluginErrorKind::Timeout,
+        Some(_) => PluginErrorKind::Trap,
+        None if error.is::<wasmtime::PoolConcurrencyLimitError>() => PluginErrorKind::Exhausted,
+        None => PluginErrorKind::Trap,
     };
-    Fault { plugin: plugin.to_owned(), kind, detail: one_line(error) }
+    PluginError { plugin: plugin.to_owned(), kind, detail: one_line(error) }
 }

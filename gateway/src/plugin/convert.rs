@@ -61,7 +61,7 @@ impl RoleAnswer {
 pub struct TooMuch(pub &'static str);
 
 /// Only what `interest` names. `now` is as the interface has it.
-pub fn shown_workload(from: &Workload, interest: &Interest, now: Option<String>) -> Result<types::Workload, TooMuch> {
+pub fn workload_view(from: &Workload, interest: &Interest, now: Option<String>) -> Result<types::Workload, TooMuch> {
     let known = attributes(from).chain(now.map(|now| (NOW.to_owned(), now))).collect();
     Ok(types::Workload {
         namespace: from.namespace.clone(),
@@ -107,7 +107,7 @@ pub(crate) fn bounded_pairs(what: &'static str, keys: &Keys, from: &Pairs) -> Re
 }
 
 /// A resolved role as `authorize` sees it.
-pub fn shown_role(from: &Role, as_written: &str, base: Option<&str>) -> types::Role {
+pub fn role_view(from: &Role, as_written: &str, base: Option<&str>) -> types::Role {
     let mut attributes = vec![("as-written".to_owned(), as_written.to_owned())];
     attributes.extend(base.map(|base| ("base-arn".to_owned(), base.to_owned())));
     attributes.sort();
@@ -228,10 +228,10 @@ mod tests {
             annotations: (0..count).map(|n| (format!("k{n:05}"), "v".repeat(bytes))).collect(),
             ..Workload::default()
         };
-        assert!(shown_workload(&with(256, 10), &interest, None).is_ok());
-        assert_eq!(shown_workload(&with(257, 10), &interest, None).unwrap_err(), TooMuch("annotations"));
-        assert_eq!(shown_workload(&with(1, 65_536), &interest, None).unwrap_err(), TooMuch("annotations"));
-        assert!(shown_workload(&with(5000, 1000), &Interest::default(), None).is_ok());
+        assert!(workload_view(&with(256, 10), &interest, None).is_ok());
+        assert_eq!(workload_view(&with(257, 10), &interest, None).unwrap_err(), TooMuch("annotations"));
+        assert_eq!(workload_view(&with(1, 65_536), &interest, None).unwrap_err(), TooMuch("annotations"));
+        assert!(workload_view(&with(5000, 1000), &Interest::default(), None).is_ok());
     }
 
     proptest! {

@@ -13,12 +13,12 @@ mod threads;
 mod version;
 
 pub use artifact::{Compiled, LoadError, Plugin, digest_hex};
-pub use bindings::types::{CredentialSource as ShownSource, Role as ShownRole, Workload as ShownWorkload};
+pub use bindings::types::{CredentialSource as SourceView, Role as RoleView, Workload as WorkloadView};
 pub use call::Instance;
 pub(crate) use code::FILE_MAX;
 pub use compiled::{CompiledError, make as make_compiled};
 pub use component::{Access, Surface};
-pub use convert::{RoleAnswer, TooMuch, shown_role, shown_workload};
+pub use convert::{RoleAnswer, TooMuch, role_view, workload_view};
 pub(crate) use convert::{bounded_attributes, bounded_pairs, printable};
 pub(crate) use engine::INSTANCES;
 pub use engine::{Host, HostError};
@@ -51,14 +51,14 @@ pub struct Denied {
 /// A plugin that gave no answer. The request is refused, no later plugin is asked, and nothing is cached.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("plugin {plugin} {}: {detail}", kind.label())]
-pub struct Fault {
+pub struct PluginError {
     pub plugin: String,
-    pub kind: FaultKind,
+    pub kind: PluginErrorKind,
     pub detail: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum FaultKind {
+pub enum PluginErrorKind {
     Trap,
     Timeout,
     /// It answered `err`.
@@ -69,7 +69,7 @@ pub enum FaultKind {
     Exhausted,
 }
 
-impl FaultKind {
+impl PluginErrorKind {
     pub const ALL: [Self; 5] = [Self::Trap, Self::Timeout, Self::Error, Self::Answer, Self::Exhausted];
 
     /// A metric label.
@@ -78,8 +78,8 @@ impl FaultKind {
             Self::Trap => "trapped",
             Self::Timeout => "timed-out",
             Self::Error => "failed",
-            Self::Answer => "answered-nonsense",
-            Self::Exhausted => "found-no-instance",
+            Self::Answer => "invalid-answer",
+            Self::Exhausted => "no-instance",
         }
     }
 }

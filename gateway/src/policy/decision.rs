@@ -7,7 +7,7 @@ use std::{
 
 use super::{Grant, POLICY};
 use crate::{
-    plugin::{Denied, Fault, FaultKind},
+    plugin::{Denied, PluginError, PluginErrorKind},
     role::RoleArn,
     workload::Workload,
 };
@@ -37,7 +37,7 @@ pub enum Outcome {
 pub enum Rejection {
     NoRole,
     Denied(Arc<Denial>),
-    Failed(Arc<Fault>),
+    Failed(Arc<PluginError>),
     /// A short role name, and the node's account is not known yet.
     BaseUnknown,
     /// These rules read more of workloads than the roster kept of this one; the roster is being listed anew.
@@ -57,7 +57,7 @@ pub struct Denial {
 pub struct Step {
     pub plugin: Arc<str>,
     pub phase: Phase,
-    pub said: Said,
+    pub answer: PluginAnswer,
     /// It said no, and its mode, or policy's, is audit: counted, but not acted on.
     pub audited: bool,
     pub took: Duration,
@@ -72,19 +72,19 @@ pub enum Phase {
 
 /// Small, as every workload's decision keeps some: what is said at length lies apart.
 #[derive(Clone, Debug)]
-pub enum Said {
+pub enum PluginAnswer {
     Abstain,
     /// The role as it wrote it.
     Role(String),
     Allow,
     Deny(Box<Denied>),
     /// It gave no answer.
-    Fault(Arc<Fault>),
+    Failed(Arc<PluginError>),
 }
 
 impl Decision {
-    pub(super) fn unheard(workload: &Workload, why: FaultKind, detail: &str, now: SystemTime) -> Self {
-        let fault = Fault { plugin: POLICY.into(), kind: why, detail: detail.into() };
+    pub(super) fn failed_evaluation(workload: &Workload, why: PluginErrorKind, detail: &str, now: SystemTime) -> Self {
+        let fault = PluginError { plugin: POLICY.into(), kind: why, detail: detail.into() };
         Self::unasked(workload, Rejection::Failed(Arc::new(fault)), now)
     }
 
@@ -130,7 +130,7 @@ impl Decision {
 
     /// Roughly, for a bound on what is remembered.
     pub(super) fn bytes(&self) -> usize {
-        let steps: usize = self.steps.iter().map(|step| size_of::<Step>() + step.said.text_bytes()).sum();
+        let steps: usize = self.steps.iter().map(|step| size_of::<Step>() + step.answer.text_bytes()).sum();
         let grant = if self.outcome.grant().is_some() { size_of::<Grant>() } else { 0 };
         size_of::<Self>() + self.workload.len() + steps + grant
     }
@@ -142,7 +142,7 @@ impl Decision {
 
     /// Whose word it is: who refused, or who named the role that was granted. `policy` is the gateway itself.
     pub fn ended_by(&self) -> &str {
-        let resolved = || self.steps.iter().find(|step| matches!(step.said, Said::Role(_)));
+        let resolved = || self.steps.iter().find(|step| matches!(step.answer, PluginAnswer::Role(_)));
         match &self.outcome {
             Outcome::Granted(_) => resolved().map_or(POLICY, |step| &step.plugin),
             Outcome::Rejected(Rejection::Denied(denial)) => &denial.by,
@@ -159,7 +159,7 @@ impl Decision {
                 workload = self.workload,
                 plugin = &*step.plugin,
                 phase = step.phase.label(),
-                said = step.said.text(),
+                said = step.answer.text(),
                 "would be refused, were it not for audit mode"
             );
         }
@@ -173,7 +173,7 @@ impl Decision {
 
 /// Whether a plugin gave no answer, be it that this was only counted.
 pub(super) fn failed(steps: &[Step]) -> bool {
-    steps.iter().any(|step| matches!(step.said, Said::Fault(_)))
+    steps.iter().any(|step| matches!(step.answer, PluginAnswer::Failed(_)))
 }
 
 impl Outcome {
@@ -223,7 +223,7 @@ impl Phase {
     }
 }
 
-impl Said {
+impl PluginAnswer {
     /// A metric label.
     pub fn label(&self) -> &'static str {
         match self {
@@ -231,7 +231,7 @@ impl Said {
             Self::Role(_) => "role",
             Self::Allow => "allow",
             Self::Deny(_) => "deny",
-            Self::Fault(fault) => fault.kind.label(),
+            Self::Failed(fault) => fault.kind.label(),
         }
     }
 
@@ -240,7 +240,7 @@ impl Said {
             Self::Abstain | Self::Allow => 0,
             Self::Role(role) => role.len(),
             Self::Deny(denied) => denied.code.len() + denied.reason.len(),
-            Self::Fault(fault) => fault.plugin.len() + fault.detail.len(),
+            Self::Failed(fault) => fault.plugin.len() + fault.detail.len(),
         }
     }
 
@@ -251,7 +251,7 @@ impl Said {
             Self::Role(role) => format!("role {role}"),
             Self::Allow => "allows".into(),
             Self::Deny(denied) => format!("denies: {}: {}", denied.code, denied.reason),
-            Self::Fault(fault) => format!("{}: {}", fault.kind.label(), fault.detail),
+            Self::Failed(fault) => format!("{}: {}", fault.kind.label(), fault.detail),
         }
     }
 }

@@ -8,12 +8,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use super::{Decision, Grant, Outcome, Phase, Rejection, Rules, Said, Step, decision::failed, role::complete};
+use super::{Decision, Grant, Outcome, Phase, PluginAnswer, Rejection, Rules, Step, decision::failed, role::complete};
 use crate::{
     config::Mode,
     plugin::{
-        self, Denied, Fault, FaultKind, Host, Instance, Plugin, Resolution, RoleAnswer, ShownRole, ShownWorkload,
-        TooMuch, Verdict,
+        self, Denied, Host, Instance, Plugin, PluginError, PluginErrorKind, Resolution, RoleAnswer, RoleView, TooMuch,
+        Verdict, WorkloadView,
     },
     role::{Role, RoleArn},
     workload::Workload,
@@ -21,7 +21,7 @@ use crate::{
 
 /// How long a grant stands in which a plugin in audit mode failed. It is asked again soon, and a pod whose every decision it
 /// takes to its timeout is not made to wait for each request: nothing is refused for a plugin that is only tried.
-const FORGIVEN: Duration = Duration::from_secs(5);
+const AFTER_AUDITED_FAILURE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
     host: Host,
@@ -30,15 +30,22 @@ pub(super) async fn run(
     path: Option<Arc<str>>,
     now: SystemTime,
 ) -> Decision {
-    let seats = rules.plugins.iter().map(|_| None).collect();
-    let mut work =
-        Deliberation { host: &host, rules: &rules, workload: &workload, now, seats, steps: Vec::new(), resolved: None };
+    let instances = rules.plugins.iter().map(|_| None).collect();
+    let mut work = Evaluation {
+        host: &host,
+        rules: &rules,
+        workload: &workload,
+        now,
+        instances,
+        steps: Vec::new(),
+        resolved: None,
+    };
     let concluded = match path.as_deref() {
         None => work.on_role().await,
         Some(path) => work.on_path(path).await,
     };
     let stands_for = match failed(&work.steps) {
-        true => Some(rules.stands_for().map_or(FORGIVEN, |life| life.min(FORGIVEN))),
+        true => Some(rules.stands_for().map_or(AFTER_AUDITED_FAILURE, |life| life.min(AFTER_AUDITED_FAILURE))),
         false => rules.stands_for(),
     };
     Decision {
@@ -51,21 +58,21 @@ pub(super) async fn run(
     }
 }
 
-struct Deliberation<'a> {
+struct Evaluation<'a> {
     host: &'a Host,
     rules: &'a Rules,
     workload: &'a Workload,
     now: SystemTime,
     /// One for each plugin, taken when it is first asked.
-    seats: Vec<Option<Seat>>,
+    instances: Vec<Option<Started>>,
     steps: Vec<Step>,
     resolved: Option<RoleArn>,
 }
 
 /// A plugin's instance with what it is shown.
-struct Seat {
+struct Started {
     instance: Instance,
-    shown: ShownWorkload,
+    shown: WorkloadView,
 }
 
 /// A role as resolved, with the words that named it.
@@ -76,19 +83,19 @@ struct Resolved {
 
 /// Why a plugin gave no answer to act on.
 #[derive(Debug, thiserror::Error)]
-enum Unheard {
+enum NoAnswer {
     #[error(transparent)]
-    Fault(#[from] Fault),
+    Fault(#[from] PluginError),
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
 }
 
-impl Deliberation<'_> {
+impl Evaluation<'_> {
     async fn on_role(&mut self) -> Result<Outcome, Rejection> {
         let Some(resolved) = self.resolve().await? else { return Err(Rejection::NoRole) };
         self.resolved = Some(resolved.role.arn.clone());
         let base = self.rules.defaults.base.as_ref().map(|base| base.as_str());
-        let role = plugin::shown_role(&resolved.role, &resolved.as_written, base);
+        let role = plugin::role_view(&resolved.role, &resolved.as_written, base);
         let rules = self.rules;
         let mut allowed = false;
         for (index, plugin) in rules.plugins.iter().enumerate() {
@@ -117,9 +124,9 @@ impl Deliberation<'_> {
         for (index, plugin) in rules.plugins.iter().enumerate() {
             let (began, answer) = (Instant::now(), self.ask_resolve(plugin, index).await);
             let (said, role) = match answer {
-                Ok(Resolution::Abstain) => (Said::Abstain, None),
-                Ok(Resolution::Role(role)) => (Said::Role(plugin::printable(&role.written)), Some(role)),
-                Ok(Resolution::Deny(denied)) => (Said::Deny(denied.into()), None),
+                Ok(Resolution::Abstain) => (PluginAnswer::Abstain, None),
+                Ok(Resolution::Role(role)) => (PluginAnswer::Role(plugin::printable(&role.written)), Some(role)),
+                Ok(Resolution::Deny(denied)) => (PluginAnswer::Deny(denied.into()), None),
                 Err(unheard) => (unheard.said(), None),
             };
             self.record(plugin, Phase::Resolve, began, said)?;
@@ -148,7 +155,7 @@ impl Deliberation<'_> {
         self.steps.push(Step {
             plugin: POLICY.into(),
             phase: Phase::Authorize,
-            said: Said::Deny(Denied { code: code.into(), reason: reason.into() }.into()),
+            answer: PluginAnswer::Deny(Denied { code: code.into(), reason: reason.into() }.into()),
             audited: true,
             took: Duration::ZERO,
         });
@@ -161,96 +168,96 @@ impl Deliberation<'_> {
         plugin: &Plugin,
         phase: Phase,
         began: Instant,
-        answer: Result<Verdict, Unheard>,
+        answer: Result<Verdict, NoAnswer>,
     ) -> Result<bool, Rejection> {
         let said = match answer {
-            Ok(Verdict::Abstain) => Said::Abstain,
-            Ok(Verdict::Allow) => Said::Allow,
-            Ok(Verdict::Deny(denied)) => Said::Deny(denied.into()),
+            Ok(Verdict::Abstain) => PluginAnswer::Abstain,
+            Ok(Verdict::Allow) => PluginAnswer::Allow,
+            Ok(Verdict::Deny(denied)) => PluginAnswer::Deny(denied.into()),
             Err(unheard) => unheard.said(),
         };
-        let allowed = matches!(said, Said::Allow);
+        let allowed = matches!(said, PluginAnswer::Allow);
         self.record(plugin, phase, began, said)?;
         Ok(allowed)
     }
 
-    /// Notes what was said. A no ends the deliberation, unless it is only to be counted: then the plugin counts as
+    /// Notes what was said. A no ends the evaluation, unless it is only to be counted: then the plugin counts as
     /// abstaining, so that nothing of an audited plugin's failure widens what others would have given.
-    fn record(&mut self, plugin: &Plugin, phase: Phase, began: Instant, said: Said) -> Result<(), Rejection> {
+    fn record(&mut self, plugin: &Plugin, phase: Phase, began: Instant, said: PluginAnswer) -> Result<(), Rejection> {
         let rejection = match &said {
-            Said::Deny(denied) => Some(Rejection::denied(plugin.name(), &denied.code, denied.reason.clone())),
-            Said::Fault(fault) => Some(Rejection::Failed(Arc::clone(fault))),
-            Said::Abstain | Said::Role(_) | Said::Allow => None,
+            PluginAnswer::Deny(denied) => Some(Rejection::denied(plugin.name(), &denied.code, denied.reason.clone())),
+            PluginAnswer::Failed(fault) => Some(Rejection::Failed(Arc::clone(fault))),
+            PluginAnswer::Abstain | PluginAnswer::Role(_) | PluginAnswer::Allow => None,
         };
         let forgiven = match (&said, phase) {
-            (Said::Deny(_), _) => plugin.mode() == Mode::Audit || self.rules.defaults.mode == Mode::Audit,
+            (PluginAnswer::Deny(_), _) => plugin.mode() == Mode::Audit || self.rules.defaults.mode == Mode::Audit,
             // Nobody knows which role it would have named, and the next plugin's could be wider.
-            (Said::Fault(_), Phase::Resolve) => false,
+            (PluginAnswer::Failed(_), Phase::Resolve) => false,
             // Policy's audit mode is about what policy says, not about a plugin that is broken.
-            (Said::Fault(_), Phase::Authorize | Phase::AuthorizePath) => plugin.mode() == Mode::Audit,
-            (Said::Abstain | Said::Role(_) | Said::Allow, _) => false,
+            (PluginAnswer::Failed(_), Phase::Authorize | Phase::AuthorizePath) => plugin.mode() == Mode::Audit,
+            (PluginAnswer::Abstain | PluginAnswer::Role(_) | PluginAnswer::Allow, _) => false,
         };
         let audited = rejection.is_some() && forgiven;
-        self.steps.push(Step { plugin: plugin.shared_name(), phase, said, audited, took: began.elapsed() });
+        self.steps.push(Step { plugin: plugin.shared_name(), phase, answer: said, audited, took: began.elapsed() });
         match rejection {
             Some(rejection) if !audited => Err(rejection),
             _ => Ok(()),
         }
     }
 
-    async fn ask_resolve(&mut self, plugin: &Plugin, index: usize) -> Result<Resolution, Unheard> {
-        let seat = self.seat(plugin, index).await?;
-        let answer = seat.instance.resolve(&seat.shown).await;
-        self.heard(index, answer)
+    async fn ask_resolve(&mut self, plugin: &Plugin, index: usize) -> Result<Resolution, NoAnswer> {
+        let started = self.started(plugin, index).await?;
+        let answer = started.instance.resolve(&started.shown).await;
+        self.checked(index, answer)
     }
 
-    async fn ask_authorize(&mut self, plugin: &Plugin, index: usize, role: &ShownRole) -> Result<Verdict, Unheard> {
-        let seat = self.seat(plugin, index).await?;
-        let answer = seat.instance.authorize(&seat.shown, role).await;
-        self.heard(index, answer)
+    async fn ask_authorize(&mut self, plugin: &Plugin, index: usize, role: &RoleView) -> Result<Verdict, NoAnswer> {
+        let started = self.started(plugin, index).await?;
+        let answer = started.instance.authorize(&started.shown, role).await;
+        self.checked(index, answer)
     }
 
-    async fn ask_authorize_path(&mut self, plugin: &Plugin, index: usize, path: &str) -> Result<Verdict, Unheard> {
-        let seat = self.seat(plugin, index).await?;
-        let answer = seat.instance.authorize_path(&seat.shown, path).await;
-        self.heard(index, answer)
+    async fn ask_authorize_path(&mut self, plugin: &Plugin, index: usize, path: &str) -> Result<Verdict, NoAnswer> {
+        let started = self.started(plugin, index).await?;
+        let answer = started.instance.authorize_path(&started.shown, path).await;
+        self.checked(index, answer)
     }
 
     /// An instance that failed may be in any state, so it is gone before anything else is asked of it.
-    fn heard<T>(&mut self, index: usize, answer: Result<T, Fault>) -> Result<T, Unheard> {
+    fn checked<T>(&mut self, index: usize, answer: Result<T, PluginError>) -> Result<T, NoAnswer> {
         if answer.is_err()
-            && let Some(place) = self.seats.get_mut(index)
+            && let Some(place) = self.instances.get_mut(index)
         {
             *place = None;
         }
         Ok(answer?)
     }
 
-    async fn seat(&mut self, plugin: &Plugin, index: usize) -> Result<&mut Seat, Unheard> {
-        let exhausted = || Fault {
+    async fn started(&mut self, plugin: &Plugin, index: usize) -> Result<&mut Started, NoAnswer> {
+        let exhausted = || PluginError {
             plugin: plugin.name().to_owned(),
-            kind: FaultKind::Exhausted,
-            detail: "it has no seat in this decision".into(),
+            kind: PluginErrorKind::Exhausted,
+            detail: "it has no started in this decision".into(),
         };
-        let place = self.seats.get_mut(index).ok_or_else(exhausted)?;
+        let place = self.instances.get_mut(index).ok_or_else(exhausted)?;
         match place {
-            Some(seat) => Ok(seat),
+            Some(started) => Ok(started),
             None => {
                 let now = plugin.reads_clock().then(|| humantime::format_rfc3339_seconds(self.now).to_string());
-                let shown = plugin::shown_workload(self.workload, plugin.interest(), now)?;
+                let shown = plugin::workload_view(self.workload, plugin.interest(), now)?;
                 let instance = plugin.instance(self.host).await?;
-                Ok(place.insert(Seat { instance, shown }))
+                Ok(place.insert(Started { instance, shown }))
             }
         }
     }
 }
 
-impl Unheard {
-    fn said(self) -> Said {
+impl NoAnswer {
+    fn said(self) -> PluginAnswer {
         match self {
-            Self::Fault(fault) => Said::Fault(fault.into()),
+            Self::Fault(fault) => PluginAnswer::Failed(fault.into()),
             Self::TooMuch(too_much) => {
-                Said::Deny(Denied { code: TOO_MUCH.into(), reason: too_much.to_string() }.into())
+                PluginAnswer::Deny(Denied { code: TOO_MUCH.into(), reason: too_much.to_string() }.into())
             }
         }
     }

@@ -18,7 +18,7 @@ mod tally;
 
 pub use answer::{Granted, Principal, Rejected};
 pub use cell::DecisionCell;
-pub use decision::{Decision, Denial, Outcome, Phase, Rejection, Said, Step};
+pub use decision::{Decision, Denial, Outcome, Phase, PluginAnswer, Rejection, Step};
 pub use evaluation::POLICY;
 pub use fairness::Fairness;
 pub use grant::Grant;

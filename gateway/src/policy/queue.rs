@@ -15,7 +15,7 @@ use tracing::instrument::WithSubscriber;
 use super::{Decision, Principal, Rules, evaluation};
 use crate::{
     clock::Clock,
-    plugin::{self, FaultKind, Host, Plugin},
+    plugin::{self, Host, Plugin, PluginErrorKind},
 };
 
 /// Of the engine's instances, those that decisions may hold. The others are for plugins that are being loaded.
@@ -93,11 +93,11 @@ impl Queue {
             }
             host.threads().spawn(work.with_current_subscriber())?.await.ok()
         };
-        let unheard = |why, detail| Decision::unheard(workload, why, detail, clock.now());
+        let failed = |why, detail| Decision::failed_evaluation(workload, why, detail, clock.now());
         match host.threads().within(rules.patience(), queued).await {
             Ok(Some(decision)) => decision,
-            Ok(None) => unheard(FaultKind::Trap, "the decision ended without an answer"),
-            Err(_) => unheard(FaultKind::Timeout, "plugins are busy, and the decision did not come in time"),
+            Ok(None) => failed(PluginErrorKind::Trap, "the decision ended without an answer"),
+            Err(_) => failed(PluginErrorKind::Timeout, "plugins are busy, and the decision did not come in time"),
         }
     }
 

@@ -6,8 +6,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Decision, Rejection, Said, Step};
-use crate::plugin::FaultKind;
+use super::{Decision, PluginAnswer, Rejection, Step};
+use crate::plugin::PluginErrorKind;
 
 /// Codes that are counted by themselves, for each plugin: it chooses them, and could make one of a pod's name. A rule set
 /// that tells more reasons apart than this is not read in a metric.
@@ -31,7 +31,7 @@ pub struct Tallied {
     pub audited: BTreeMap<String, u64>,
     /// By kind, whether acted on or not.
     pub faults: BTreeMap<&'static str, u64>,
-    pub last_fault: Option<(SystemTime, FaultKind, String)>,
+    pub last_fault: Option<(SystemTime, PluginErrorKind, String)>,
     /// Its calls, and the time that they took.
     pub calls: u64,
     pub took: Duration,
@@ -59,13 +59,13 @@ impl Tally {
             tallied.calls += 1;
             tallied.took += step.took;
             tallied.longest = tallied.longest.max(step.took);
-            if let Said::Fault(fault) = &step.said {
+            if let PluginAnswer::Failed(fault) = &step.answer {
                 *tallied.faults.entry(fault.kind.label()).or_default() += 1;
-                tallied.last_fault = Some((decision.decided_at, fault.kind, step.said.text()));
+                tallied.last_fault = Some((decision.decided_at, fault.kind, step.answer.text()));
             }
             if step.audited {
-                let code = match &step.said {
-                    Said::Deny(denied) => tallied.counted_by(&denied.code),
+                let code = match &step.answer {
+                    PluginAnswer::Deny(denied) => tallied.counted_by(&denied.code),
                     said => said.label().to_owned(),
                 };
                 *tallied.audited.entry(code.clone()).or_default() += 1;
@@ -110,20 +110,20 @@ mod tests {
 
     use super::*;
     use crate::{
-        plugin::{Denied, Fault},
+        plugin::{Denied, PluginError},
         policy::{Outcome, Phase},
     };
 
-    fn step(plugin: &str, phase: Phase, said: Said, audited: bool) -> Step {
-        Step { plugin: plugin.into(), phase, said, audited, took: Duration::ZERO }
+    fn step(plugin: &str, phase: Phase, said: PluginAnswer, audited: bool) -> Step {
+        Step { plugin: plugin.into(), phase, answer: said, audited, took: Duration::ZERO }
     }
 
-    fn deny(code: &str) -> Said {
-        Said::Deny(Denied { code: code.into(), reason: "for a reason".into() }.into())
+    fn deny(code: &str) -> PluginAnswer {
+        PluginAnswer::Deny(Denied { code: code.into(), reason: "for a reason".into() }.into())
     }
 
-    fn fault(kind: FaultKind) -> Said {
-        Said::Fault(Fault { plugin: "own".into(), kind, detail: "unreachable".into() }.into())
+    fn fault(kind: PluginErrorKind) -> PluginAnswer {
+        PluginAnswer::Failed(PluginError { plugin: "own".into(), kind, detail: "unreachable".into() }.into())
     }
 
     fn decision(steps: Vec<Step>, outcome: Outcome) -> Decision {
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_plugin_that_is_asked_twice_for_one_decision_is_asked_for_one() {
         let tally = Tally::default();
-        let asked = [Phase::Resolve, Phase::Authorize].map(|phase| step("own", phase, Said::Abstain, false));
+        let asked = [Phase::Resolve, Phase::Authorize].map(|phase| step("own", phase, PluginAnswer::Abstain, false));
         tally.count(&decision(asked.into(), Outcome::Admitted));
         assert_eq!(tally.of("own").decisions, 1);
     }
@@ -167,13 +167,13 @@ mod tests {
         let tally = Tally::default();
         let steps = vec![
             step("own", Phase::Resolve, deny("audited"), true),
-            step("own", Phase::Authorize, fault(FaultKind::Timeout), true),
+            step("own", Phase::Authorize, fault(PluginErrorKind::Timeout), true),
             step("last", Phase::Authorize, deny("final"), false),
         ];
         tally.count(&decision(steps, Outcome::Rejected(Rejection::denied("last", "final", "for a reason"))));
-        let failed = Fault { plugin: "own".into(), kind: FaultKind::Trap, detail: "unreachable".into() };
+        let failed = PluginError { plugin: "own".into(), kind: PluginErrorKind::Trap, detail: "unreachable".into() };
         let outcome = Outcome::Rejected(Rejection::Failed(Arc::new(failed)));
-        tally.count(&decision(vec![step("own", Phase::Resolve, fault(FaultKind::Trap), false)], outcome));
+        tally.count(&decision(vec![step("own", Phase::Resolve, fault(PluginErrorKind::Trap), false)], outcome));
 
         let (own, last) = (tally.of("own"), tally.of("last"));
         let counts = |of: &BTreeMap<String, u64>| of.keys().cloned().collect::<Vec<_>>();

@@ -13,8 +13,8 @@ use http::StatusCode;
 use crate::{
     caller::Unidentified,
     catalogue::PathError,
-    credential::{CredentialError, FaultClass, FetchError},
-    plugin::Fault,
+    credential::{CredentialError, FetchError, FetchErrorKind},
+    plugin::PluginError,
     policy::{Denial, Rejection},
     relay::RelayError,
     session::SessionError,
@@ -24,7 +24,7 @@ use crate::{
 pub enum Refusal {
     // The request itself.
     Path(PathError),
-    Header(HeaderFault),
+    Header(HeaderError),
     Body,
     ForeignHost,
     Method {
@@ -47,7 +47,7 @@ pub enum Refusal {
     Relisting,
     // Policy.
     Denied(Arc<Denial>),
-    PluginFailed(Arc<Fault>),
+    PluginFailed(Arc<PluginError>),
     BaseUnknown,
     NoRole,
     OtherRole,
@@ -69,7 +69,7 @@ pub enum Refusal {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderFault {
+pub enum HeaderError {
     #[error("host is missing")]
     HostMissing,
     #[error("a header that must be single is repeated")]
@@ -245,7 +245,7 @@ impl From<Rejection> for Refusal {
 impl From<CredentialError> for Refusal {
     fn from(error: CredentialError) -> Self {
         match error {
-            CredentialError::Source { error, .. } if error.class == FaultClass::AccessDenied => {
+            CredentialError::Source { error, .. } if error.class == FetchErrorKind::AccessDenied => {
                 Self::SourceDenied(error)
             }
             CredentialError::Source { error, retry_after } => Self::SourceFailed { error, retry_after },
@@ -268,7 +268,7 @@ impl From<RelayError> for Refusal {
 mod tests {
     use super::*;
 
-    fn refused(class: FaultClass) -> Refusal {
+    fn refused(class: FetchErrorKind) -> Refusal {
         let detail = "User: arn:aws:sts::123456789012:assumed-role/node/i-1 is not authorized".to_owned();
         let error = Arc::new(FetchError { class, code: Some("AccessDenied".into()), detail });
         CredentialError::Source { error, retry_after: Duration::from_secs(7) }.into()
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_aws_said_in_full_is_told_to_the_operator_and_not_to_the_pod() {
-        for class in [FaultClass::AccessDenied, FaultClass::Identity, FaultClass::Unavailable] {
+        for class in [FetchErrorKind::AccessDenied, FetchErrorKind::Identity, FetchErrorKind::Unavailable] {
             let refusal = refused(class);
             assert!(!refusal.text().contains("arn:"), "{}", refusal.text());
             assert!(refusal.cause().unwrap().contains("assumed-role/node"));
@@ -285,16 +285,19 @@ mod tests {
 
     #[test]
     fn a_no_from_aws_is_final_and_a_failure_is_to_be_tried_again() {
-        assert_eq!(refused(FaultClass::AccessDenied).status(), StatusCode::FORBIDDEN);
-        assert_eq!(refused(FaultClass::AccessDenied).retry_after(), None);
-        assert_eq!(refused(FaultClass::Throttled).status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(refused(FaultClass::Throttled).retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(refused(FetchErrorKind::AccessDenied).status(), StatusCode::FORBIDDEN);
+        assert_eq!(refused(FetchErrorKind::AccessDenied).retry_after(), None);
+        assert_eq!(refused(FetchErrorKind::Throttled).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused(FetchErrorKind::Throttled).retry_after(), Some(Duration::from_secs(7)));
     }
 
     #[test]
     fn a_failed_plugin_is_a_503_and_a_denial_a_403() {
-        let fault =
-            Fault { plugin: "p".into(), kind: crate::plugin::FaultKind::Trap, detail: "unreachable at 0x1f".into() };
+        let fault = PluginError {
+            plugin: "p".into(),
+            kind: crate::plugin::PluginErrorKind::Trap,
+            detail: "unreachable at 0x1f".into(),
+        };
         let failed = Refusal::PluginFailed(Arc::new(fault));
         assert_eq!(failed.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(!failed.text().contains("unreachable"));

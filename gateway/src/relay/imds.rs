@@ -9,7 +9,7 @@ use super::{
     Document, Observer, RelayError,
     document::ContentType,
     session::{Pass, Session},
-    transport::{BODY_MAX, Endpoint, Fault, Reply, Transport},
+    transport::{BODY_MAX, Endpoint, Reply, Transport, TransportError},
     upstream::{Read, Upstream},
 };
 use crate::catalogue::Entry;
@@ -44,16 +44,17 @@ impl HttpUpstream {
         let read = async {
             // The semaphore is never closed: what comes in time is a place.
             let place = timeout(PLACE_WITHIN, self.places.acquire()).await;
-            let _place = place.map_err(|_| Fault::Unavailable(format!("{READS_AT_ONCE} other reads do not end")))?;
+            let _place =
+                place.map_err(|_| TransportError::Unavailable(format!("{READS_AT_ONCE} other reads do not end")))?;
             self.read_with_token(entry).await
         };
-        let late = || Fault::Unavailable(format!("no answer within {READ_WITHIN:?}"));
+        let late = || TransportError::Unavailable(format!("no answer within {READ_WITHIN:?}"));
         let reply = timeout(READ_WITHIN, read).await.unwrap_or_else(|_| Err(late()));
         judge(entry, reply)
     }
 
     /// A 401 means that the token is not known any more (IMDS restarted, the clock jumped): once more with a new one.
-    async fn read_with_token(&self, entry: &Entry) -> Result<Reply, Fault> {
+    async fn read_with_token(&self, entry: &Entry) -> Result<Reply, TransportError> {
         let pass = self.session.pass(&self.transport).await?;
         let reply = self.get(entry, &pass).await?;
         if reply.status != StatusCode::UNAUTHORIZED {
@@ -64,7 +65,7 @@ impl HttpUpstream {
         self.get(entry, &pass).await
     }
 
-    async fn get(&self, entry: &Entry, pass: &Pass) -> Result<Reply, Fault> {
+    async fn get(&self, entry: &Entry, pass: &Pass) -> Result<Reply, TransportError> {
         self.transport.send(Method::GET, entry.path(), pass.header()).await
     }
 }
@@ -75,7 +76,7 @@ impl Upstream for HttpUpstream {
     }
 }
 
-fn judge(entry: &Entry, reply: Result<Reply, Fault>) -> Result<Document, RelayError> {
+fn judge(entry: &Entry, reply: Result<Reply, TransportError>) -> Result<Document, RelayError> {
     let path = || entry.path().to_owned();
     match reply {
         Ok(reply) if reply.status == StatusCode::OK => {
@@ -87,7 +88,7 @@ fn judge(entry: &Entry, reply: Result<Reply, Fault>) -> Result<Document, RelayEr
             let detail = format!("answered with status {}", reply.status.as_u16());
             Err(RelayError::Unavailable { path: path(), detail })
         }
-        Err(Fault::TooLarge) => Err(RelayError::TooLarge { path: path(), limit: BODY_MAX }),
-        Err(Fault::Unavailable(detail)) => Err(RelayError::Unavailable { path: path(), detail }),
+        Err(TransportError::TooLarge) => Err(RelayError::TooLarge { path: path(), limit: BODY_MAX }),
+        Err(TransportError::Unavailable(detail)) => Err(RelayError::Unavailable { path: path(), detail }),
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{
     session::{Pass, mint_request, minted},
-    transport::{Endpoint, Fault, Transport},
+    transport::{Endpoint, Transport, TransportError},
 };
 use crate::catalogue::Entry;
 
@@ -49,9 +49,9 @@ pub async fn probe(endpoint: Endpoint) -> Result<Probe, ProbeError> {
     Ok(Probe { token_refused, status: reply.status.as_u16(), body: reply.body })
 }
 
-fn words(fault: Fault) -> ProbeError {
+fn words(fault: TransportError) -> ProbeError {
     ProbeError::Unavailable(match fault {
-        Fault::TooLarge => "answered with more than IMDS ever does".to_owned(),
-        Fault::Unavailable(detail) => detail,
+        TransportError::TooLarge => "answered with more than IMDS ever does".to_owned(),
+        TransportError::Unavailable(detail) => detail,
     })
 }

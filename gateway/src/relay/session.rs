@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::transport::{Fault, Reply, Transport};
+use super::transport::{Reply, Transport, TransportError};
 
 /// The longest life that IMDS gives a token, six hours (EC2 User Guide, "Use IMDSv2").
 const TOKEN_TTL: u64 = 21_600;
@@ -50,7 +50,7 @@ enum State {
 pub(super) struct Pass(Option<Arc<HeaderValue>>);
 
 impl Session {
-    pub(super) async fn pass(&self, transport: &Transport) -> Result<Pass, Fault> {
+    pub(super) async fn pass(&self, transport: &Transport) -> Result<Pass, TransportError> {
         let mut state = self.state.lock().await;
         let now = Instant::now();
         match &mut *state {
@@ -69,7 +69,7 @@ impl Session {
         }
         *state = State::Unknown;
         *state = mint(transport).await?;
-        state.pass().ok_or_else(|| Fault::Unavailable("gave no token".to_owned()))
+        state.pass().ok_or_else(|| TransportError::Unavailable("gave no token".to_owned()))
     }
 
     /// Drops a pass that the upstream refused, unless another reader has replaced it already.
@@ -111,12 +111,12 @@ pub(super) fn mint_request() -> (Method, &'static str, (HeaderName, HeaderValue)
     (Method::PUT, "api/token", (TTL, HeaderValue::from(TOKEN_TTL)))
 }
 
-async fn mint(transport: &Transport) -> Result<State, Fault> {
+async fn mint(transport: &Transport) -> Result<State, TransportError> {
     let asked_at = Instant::now();
     let (method, path, header) = mint_request();
     let exchange = transport.send(method, path, Some(header));
     let reply = timeout(TOKEN_WITHIN, exchange).await.map_err(|_| {
-        Fault::Unavailable(format!(
+        TransportError::Unavailable(format!(
             "no session token within {TOKEN_WITHIN:?}; is the gateway on the host's network, or the instance's hop limit at least 2?"
         ))
     })??;
@@ -128,19 +128,20 @@ async fn mint(transport: &Transport) -> Result<State, Fault> {
 }
 
 /// The token of a reply to [`mint_request`]. None where the service gives none, and is read without.
-pub(super) fn minted(reply: &Reply) -> Result<Option<HeaderValue>, Fault> {
+pub(super) fn minted(reply: &Reply) -> Result<Option<HeaderValue>, TransportError> {
     match reply.status {
         StatusCode::OK => token(reply).map(Some),
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Ok(None),
-        status => Err(Fault::Unavailable(format!("answered a token request with status {}", status.as_u16()))),
+        status => Err(TransportError::Unavailable(format!("answered a token request with status {}", status.as_u16()))),
     }
 }
 
-fn token(reply: &Reply) -> Result<HeaderValue, Fault> {
+fn token(reply: &Reply) -> Result<HeaderValue, TransportError> {
     let bytes = reply.body.trim_ascii();
     let is_token = (1..=TOKEN_MAX).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
     let value = is_token.then(|| HeaderValue::from_bytes(bytes).ok()).flatten();
-    let mut value = value.ok_or_else(|| Fault::Unavailable("answered a token request without a token".to_owned()))?;
+    let mut value =
+        value.ok_or_else(|| TransportError::Unavailable("answered a token request without a token".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -53,13 +53,13 @@ pub(super) struct Reply {
 }
 
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(super) enum TransportError {
     TooLarge,
     /// In words.
     Unavailable(String),
 }
 
-impl Fault {
+impl TransportError {
     /// A metric label.
     fn label(&self) -> &'static str {
         match self {
@@ -89,10 +89,10 @@ impl Transport {
         method: Method,
         path: &str,
         header: Option<(HeaderName, HeaderValue)>,
-    ) -> Result<Reply, Fault> {
+    ) -> Result<Reply, TransportError> {
         let mut observed = Observed::begin(self, &method);
         let answer = self.exchange(method, path, header).await;
-        observed.outcome = answer.as_ref().map(|reply| reply.status.as_u16()).map_err(Fault::label);
+        observed.outcome = answer.as_ref().map(|reply| reply.status.as_u16()).map_err(TransportError::label);
         answer
     }
 
@@ -101,14 +101,15 @@ impl Transport {
         method: Method,
         path: &str,
         header: Option<(HeaderName, HeaderValue)>,
-    ) -> Result<Reply, Fault> {
-        let request = self.request(method, path, header).map_err(|error| Fault::Unavailable(error.to_string()))?;
+    ) -> Result<Reply, TransportError> {
+        let request =
+            self.request(method, path, header).map_err(|error| TransportError::Unavailable(error.to_string()))?;
         let response = self.client.request(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, BODY_MAX).collect().await.map_err(|error| {
             match error.downcast::<LengthLimitError>() {
-                Ok(_) => Fault::TooLarge,
-                Err(error) => Fault::Unavailable(format!("broke off: {error}")),
+                Ok(_) => TransportError::TooLarge,
+                Err(error) => TransportError::Unavailable(format!("broke off: {error}")),
             }
         })?;
         Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
@@ -178,8 +179,8 @@ impl FromStr for Endpoint {
 }
 
 /// The client's own text says only in which phase it failed; the cause is behind it.
-fn unavailable(error: hyper_util::client::legacy::Error) -> Fault {
-    Fault::Unavailable(format!("{:#}", anyhow::Error::from(error)))
+fn unavailable(error: hyper_util::client::legacy::Error) -> TransportError {
+    TransportError::Unavailable(format!("{:#}", anyhow::Error::from(error)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::Remedy;
 use crate::{
-    credential::{FaultClass, FetchError},
+    credential::{FetchError, FetchErrorKind},
     credential_key::CredentialKey,
     role::CredentialSource,
 };
@@ -14,33 +14,40 @@ const NO_TOKEN: &str = "The gateway could not get a token for the pod's service 
 /// For one failed fetch. The sentence names nothing that the pod does not know.
 pub fn of_fetch(error: &FetchError, key: &CredentialKey) -> Remedy {
     match error.class {
-        FaultClass::AccessDenied => at_the_role(key),
+        FetchErrorKind::AccessDenied => at_the_role(key),
         // No AWS error code: AWS was not asked.
-        FaultClass::Token if error.code.is_none() => Remedy::say(NO_TOKEN),
-        FaultClass::Token => at_the_role(key),
-        FaultClass::Invalid | FaultClass::Identity | FaultClass::Throttled | FaultClass::Unavailable => {
-            of_source(error.class)
-        }
+        FetchErrorKind::Token if error.code.is_none() => Remedy::say(NO_TOKEN),
+        FetchErrorKind::Token => at_the_role(key),
+        FetchErrorKind::Invalid
+        | FetchErrorKind::Identity
+        | FetchErrorKind::Throttled
+        | FetchErrorKind::Unavailable => of_source(error.class),
     }
 }
 
 /// For the source as a whole, when only the kind of its last failure is known.
-pub fn of_source(kind: FaultClass) -> Remedy {
+pub fn of_source(kind: FetchErrorKind) -> Remedy {
     let assume = trust_of_gateway();
     Remedy::say(match kind {
-        FaultClass::AccessDenied => format!("{assume} For a service account's own role: {}", trust_of_cluster(None)),
-        FaultClass::Token => format!("{NO_TOKEN} If AWS rejected the token: {}", trust_of_cluster(None)),
-        FaultClass::Invalid => "AWS rejects the request as invalid. Check the pod's role annotations, and the session \
+        FetchErrorKind::AccessDenied => {
+            format!("{assume} For a service account's own role: {}", trust_of_cluster(None))
+        }
+        FetchErrorKind::Token => format!("{NO_TOKEN} If AWS rejected the token: {}", trust_of_cluster(None)),
+        FetchErrorKind::Invalid => {
+            "AWS rejects the request as invalid. Check the pod's role annotations, and the session \
                                 tags and session policy that plugins add. The gateway's log has AWS's message."
-            .to_owned(),
-        FaultClass::Identity => "AWS does not accept the gateway's own identity, or there is none. The checks \
+                .to_owned()
+        }
+        FetchErrorKind::Identity => "AWS does not accept the gateway's own identity, or there is none. The checks \
                                  `identity` and `sts-clock` of `metagate doctor` say why."
             .to_owned(),
-        FaultClass::Throttled => "STS limits the calls of an account. The gateway retries by itself, less often. If \
+        FetchErrorKind::Throttled => {
+            "STS limits the calls of an account. The gateway retries by itself, less often. If \
                                   this lasts, lower `credentials.concurrent_fetches` or raise \
                                   `credentials.session_duration`."
-            .to_owned(),
-        FaultClass::Unavailable => {
+                .to_owned()
+        }
+        FetchErrorKind::Unavailable => {
             "STS does not answer. The gateway retries by itself. If this lasts, the check `sts` \
                                     of `metagate doctor` says why."
                 .to_owned()
@@ -49,21 +56,23 @@ pub fn of_source(kind: FaultClass) -> Remedy {
 }
 
 /// For the gateway's own GetCallerIdentity. `asked`: the gateway had an identity to ask with.
-pub fn of_own_identity(kind: FaultClass, asked: bool) -> Remedy {
+pub fn of_own_identity(kind: FetchErrorKind, asked: bool) -> Remedy {
     Remedy::say(match kind {
-        FaultClass::Throttled => "STS limits the calls of an account. Run this again later.",
-        FaultClass::AccessDenied => {
+        FetchErrorKind::Throttled => "STS limits the calls of an account. Run this again later.",
+        FetchErrorKind::AccessDenied => {
             "The policy of a VPC endpoint, or a service control policy, does not let this identity use STS here."
         }
-        FaultClass::Invalid | FaultClass::Token | FaultClass::Identity | FaultClass::Unavailable => match asked {
-            false => {
-                "The node's role needs an instance profile; see also the check `node-imds`. Any other identity needs \
+        FetchErrorKind::Invalid | FetchErrorKind::Token | FetchErrorKind::Identity | FetchErrorKind::Unavailable => {
+            match asked {
+                false => {
+                    "The node's role needs an instance profile; see also the check `node-imds`. Any other identity needs \
                  what `credentials.identity` names."
+                }
+                true => {
+                    "STS does not accept it. See the check `sts-clock`, and whether its keys or its token are still valid."
+                }
             }
-            true => {
-                "STS does not accept it. See the check `sts-clock`, and whether its keys or its token are still valid."
-            }
-        },
+        }
     })
 }
 

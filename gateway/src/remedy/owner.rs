@@ -3,7 +3,7 @@
 
 use super::{fetch, plugin};
 use crate::{
-    credential::{FaultClass, FetchError},
+    credential::{FetchError, FetchErrorKind},
     policy::{Denial, Grant, POLICY},
     refusal::Refusal,
 };
@@ -51,11 +51,11 @@ fn of_denial(denial: &Denial) -> String {
 
 fn of_fetch(error: &FetchError, grant: Option<&Grant>) -> Option<String> {
     match error.class {
-        FaultClass::AccessDenied | FaultClass::Invalid | FaultClass::Token => Some(match grant {
+        FetchErrorKind::AccessDenied | FetchErrorKind::Invalid | FetchErrorKind::Token => Some(match grant {
             Some(grant) => fetch::of_fetch(error, grant.key()).say,
             None => fetch::of_source(error.class).say,
         }),
         // Passes by itself, or only the operator can mend it.
-        FaultClass::Identity | FaultClass::Throttled | FaultClass::Unavailable => None,
+        FetchErrorKind::Identity | FetchErrorKind::Throttled | FetchErrorKind::Unavailable => None,
     }
 }

@@ -3,7 +3,7 @@
 use super::{Remedy, rejection::setting};
 use crate::{
     plugin::Plugin,
-    policy::{Decision, Said},
+    policy::{Decision, PluginAnswer},
     workload::Workload,
 };
 
@@ -53,9 +53,9 @@ impl Permits {
 
     /// The group keeps flags and alternatives of the present expression inside it.
     fn expression(&self, workload: &Workload, key: &str, decision: &Decision) -> String {
-        let written = decision.steps.iter().find_map(|step| match &step.said {
+        let written = decision.steps.iter().find_map(|step| match &step.answer {
             // kiam v3 compares the role as the pod wrote it.
-            Said::Role(written) if self.dialect == "kiam-v3" => Some(written.as_str()),
+            PluginAnswer::Role(written) if self.dialect == "kiam-v3" => Some(written.as_str()),
             _ => None,
         });
         let role = regex_lite::escape(written.unwrap_or(arn(decision)));

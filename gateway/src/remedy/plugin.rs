@@ -1,15 +1,15 @@
 //! A plugin failed, so the pods that needed its answer are refused.
 
 use super::Remedy;
-use crate::{plugin::FaultKind, policy::POLICY};
+use crate::{plugin::PluginErrorKind, policy::POLICY};
 
-pub fn of_plugin(plugin: &str, kind: FaultKind) -> Remedy {
+pub fn of_plugin(plugin: &str, kind: PluginErrorKind) -> Remedy {
     let more = match kind {
-        FaultKind::Trap => "The plugin has a defect, or needs more than its configured `memory`.",
-        FaultKind::Timeout => "It took longer than its `timeout`: raise that, or make the plugin faster.",
-        FaultKind::Error => "The plugin itself reports an error; the log has its message.",
-        FaultKind::Answer => "The plugin has a defect: try it with `metagate plugin test`.",
-        FaultKind::Exhausted => "Too many decisions ran at once. This passes by itself.",
+        PluginErrorKind::Trap => "The plugin has a defect, or needs more than its configured `memory`.",
+        PluginErrorKind::Timeout => "It took longer than its `timeout`: raise that, or make the plugin faster.",
+        PluginErrorKind::Error => "The plugin itself reports an error; the log has its message.",
+        PluginErrorKind::Answer => "The plugin has a defect: try it with `metagate plugin test`.",
+        PluginErrorKind::Exhausted => "Too many decisions ran at once. This passes by itself.",
     };
     Remedy::say(format!("{} {more}", see_the_log(plugin)))
 }

@@ -2,22 +2,22 @@ use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
-    credential::{CredentialError, FaultClass, FetchError},
+    credential::{CredentialError, FetchError, FetchErrorKind},
     pairs::Pairs,
-    plugin::{Fault, FaultKind},
+    plugin::{PluginError, PluginErrorKind},
     policy::{Denial, Grant, POLICY},
     refusal::Refusal,
     role::{CredentialSource, Role},
     workload::Workload,
 };
 
-const KINDS: [FaultClass; 6] = [
-    FaultClass::AccessDenied,
-    FaultClass::Invalid,
-    FaultClass::Token,
-    FaultClass::Identity,
-    FaultClass::Throttled,
-    FaultClass::Unavailable,
+const KINDS: [FetchErrorKind; 6] = [
+    FetchErrorKind::AccessDenied,
+    FetchErrorKind::Invalid,
+    FetchErrorKind::Token,
+    FetchErrorKind::Identity,
+    FetchErrorKind::Throttled,
+    FetchErrorKind::Unavailable,
 ];
 
 fn grant(source: CredentialSource) -> Grant {
@@ -39,7 +39,7 @@ fn web_identity() -> CredentialSource {
     CredentialSource::WebIdentity { audience: "sts.amazonaws.com".into(), regional: true }
 }
 
-fn failed(class: FaultClass, code: Option<&str>) -> FetchError {
+fn failed(class: FetchErrorKind, code: Option<&str>) -> FetchError {
     FetchError { class, code: code.map(str::to_owned), detail: "arn:aws:sts::1:assumed-role/node says no".into() }
 }
 
@@ -63,22 +63,22 @@ fn a_pods_owner_reads_of_a_failed_fetch_what_operators_read_or_nothing() {
 #[test]
 fn the_trust_policy_is_said_for_the_way_that_the_role_is_assumed() {
     let say = |source, class, code| of_fetch(&failed(class, code), grant(source).key());
-    let gateways = say(CredentialSource::AssumeRole, FaultClass::AccessDenied, Some("AccessDenied"));
+    let gateways = say(CredentialSource::AssumeRole, FetchErrorKind::AccessDenied, Some("AccessDenied"));
     assert!(gateways.say.contains("the gateway's role"), "{gateways:?}");
-    let accounts = say(web_identity(), FaultClass::Token, Some("InvalidIdentityToken"));
+    let accounts = say(web_identity(), FetchErrorKind::Token, Some("InvalidIdentityToken"));
     assert!(accounts.say.contains("system:serviceaccount:payments:ledger"), "{accounts:?}");
     for remedy in [gateways, accounts] {
         assert_eq!(remedy.command.as_deref(), Some("aws iam get-role --role-name ledger"));
     }
-    let unasked = say(web_identity(), FaultClass::Token, None);
+    let unasked = say(web_identity(), FetchErrorKind::Token, None);
     assert!(unasked.say.contains("could not get a token") && unasked.command.is_none(), "{unasked:?}");
 }
 
 #[test]
 fn how_a_plugin_failed_is_for_operators_only() {
-    for kind in FaultKind::ALL {
+    for kind in PluginErrorKind::ALL {
         let operators = of_plugin("team-role", kind).say;
-        let fault = Fault { plugin: "team-role".into(), kind, detail: "unreachable".into() };
+        let fault = PluginError { plugin: "team-role".into(), kind, detail: "unreachable".into() };
         let owners = for_owner(&Refusal::PluginFailed(Arc::new(fault)), None).unwrap();
         assert!(operators.starts_with(&owners) && operators.len() > owners.len(), "{owners} {operators}");
         assert!(owners.contains("team-role"), "{owners}");

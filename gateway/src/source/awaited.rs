@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::{
-    credential::{FaultClass, Fetch, FetchError, Source},
+    credential::{Fetch, FetchError, FetchErrorKind, Source},
     credential_key::CredentialKey,
 };
 
@@ -22,7 +22,7 @@ impl Source for Awaited {
         match self.0.get() {
             Some(source) => source.fetch(key),
             None => Box::pin(std::future::ready(Err(FetchError {
-                class: FaultClass::Unavailable,
+                class: FetchErrorKind::Unavailable,
                 code: None,
                 detail: "the node's region is not known yet; set credentials.region, or see why imds.endpoint does not answer".into(),
             }))),

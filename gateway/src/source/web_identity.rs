@@ -10,7 +10,7 @@ use tokio::{fs::File, io::AsyncReadExt};
 use zeroize::Zeroizing;
 
 use crate::{
-    credential::{FaultClass, FetchError, Secret},
+    credential::{FetchError, FetchErrorKind, Secret},
     credential_key::Subject,
 };
 
@@ -44,8 +44,8 @@ pub enum TokenError {
 impl From<TokenError> for FetchError {
     fn from(error: TokenError) -> Self {
         let class = match error {
-            TokenError::Unavailable { .. } => FaultClass::Unavailable,
-            _ => FaultClass::Token,
+            TokenError::Unavailable { .. } => FetchErrorKind::Unavailable,
+            _ => FetchErrorKind::Token,
         };
         Self { class, code: None, detail: error.to_string() }
     }
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn an_issuer_that_cannot_be_reached_is_asked_again_soon() {
         let class = |error: TokenError| FetchError::from(error).class;
-        assert_eq!(class(TokenError::Unavailable { detail: "timeout".into() }), FaultClass::Unavailable);
-        assert_eq!(class(TokenError::Refused { detail: "pod is gone".into() }), FaultClass::Token);
+        assert_eq!(class(TokenError::Unavailable { detail: "timeout".into() }), FetchErrorKind::Unavailable);
+        assert_eq!(class(TokenError::Refused { detail: "pod is gone".into() }), FetchErrorKind::Token);
     }
 }

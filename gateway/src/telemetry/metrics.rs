@@ -16,8 +16,8 @@ use super::{Resource, otlp, process, traffic::Traffic};
 use crate::{
     caller::Unidentified,
     config,
-    credential::{FaultClass, Observer},
-    policy::{Counted, Decision, Said, Step, Tally},
+    credential::{FetchErrorKind, Observer},
+    policy::{Counted, Decision, PluginAnswer, Step, Tally},
 };
 
 /// What nearly every request is, answered well: recorded without a look at its labels.
@@ -180,12 +180,12 @@ impl Metrics {
             [
                 KeyValue::new("plugin", step.plugin.clone()),
                 KeyValue::new("phase", step.phase.label()),
-                KeyValue::new("answer", step.said.label()),
+                KeyValue::new("answer", step.answer.label()),
             ]
         };
         for step in &decision.steps {
             self.plugin_calls.record(step.took.as_secs_f64(), &labels(step));
-            if let Said::Fault(fault) = &step.said {
+            if let PluginAnswer::Failed(fault) = &step.answer {
                 let [plugin, phase, _] = labels(step);
                 self.plugin_failures.add(1, &[plugin, phase, KeyValue::new("kind", fault.kind.label())]);
             }
@@ -249,8 +249,8 @@ impl Observer for Metrics {
         self.traffic.miss();
     }
 
-    fn fetched(&self, outcome: Result<(), FaultClass>, elapsed: Duration) {
-        let result = outcome.map_or_else(FaultClass::label, |()| "ok");
+    fn fetched(&self, outcome: Result<(), FetchErrorKind>, elapsed: Duration) {
+        let result = outcome.map_or_else(FetchErrorKind::label, |()| "ok");
         self.fetches.record(elapsed.as_secs_f64(), &[KeyValue::new("result", result)]);
         self.traffic.fetched(outcome);
     }

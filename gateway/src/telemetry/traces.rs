@@ -71,7 +71,7 @@ impl Traces {
                 vec![
                     KeyValue::new("metagate.plugin", step.plugin.clone()),
                     KeyValue::new("metagate.phase", step.phase.label()),
-                    KeyValue::new("metagate.answer", step.said.text()),
+                    KeyValue::new("metagate.answer", step.answer.text()),
                     KeyValue::new("metagate.audited", step.audited),
                     KeyValue::new("metagate.microseconds", microseconds),
                 ],

@@ -13,7 +13,7 @@ use std::{
 use opentelemetry::{KeyValue, metrics::Meter};
 use tokio_util::sync::CancellationToken;
 
-use crate::credential::FaultClass;
+use crate::credential::FetchErrorKind;
 
 /// Ten minutes, at a pace that shows a burst and costs nothing.
 const EVERY: Duration = Duration::from_secs(5);
@@ -64,7 +64,7 @@ pub struct Interval {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SourceHealth {
     pub succeeded: Option<Instant>,
-    pub failed: Option<(Instant, FaultClass)>,
+    pub failed: Option<(Instant, FetchErrorKind)>,
 }
 
 impl Totals {
@@ -135,7 +135,7 @@ impl Traffic {
         self.0.misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn fetched(&self, outcome: Result<(), FaultClass>) {
+    pub(super) fn fetched(&self, outcome: Result<(), FetchErrorKind>) {
         let mut source = self.0.source.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok(()) => source.succeeded = Some(Instant::now()),

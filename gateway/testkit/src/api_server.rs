@@ -50,7 +50,7 @@ pub enum Fault {
 
 /// One request as it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ReceivedRequest {
     pub method: String,
     pub path: String,
     pub query: BTreeMap<String, String>,
@@ -75,7 +75,7 @@ struct State {
     /// A watch that began before this cut ends.
     cuts: u64,
     cut: Cut,
-    asked: Vec<Asked>,
+    asked: Vec<ReceivedRequest>,
     events: BTreeMap<String, Value>,
     /// Whether each Event request is refused.
     events_refused: bool,
@@ -228,13 +228,13 @@ impl ApiServer {
     }
 
     /// Every request so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<ReceivedRequest> {
         self.shared.lock().asked.clone()
     }
 
     /// The requests for a list of that kind, or for a watch.
-    pub fn asked_for(&self, kind: Kind, watch: bool) -> Vec<Asked> {
-        let of_kind = |asked: &Asked| asked.path == kind.path() && asked.query.contains_key("watch") == watch;
+    pub fn asked_for(&self, kind: Kind, watch: bool) -> Vec<ReceivedRequest> {
+        let of_kind = |asked: &ReceivedRequest| asked.path == kind.path() && asked.query.contains_key("watch") == watch;
         self.asked().into_iter().filter(of_kind).collect()
     }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use metagate::{
-    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential::{Credential, Fetch, FetchError, FetchErrorKind, Secret, Source},
     credential_key::CredentialKey,
 };
 use tokio::sync::watch;
@@ -41,7 +41,7 @@ impl FakeSource {
         self.answer.send_replace(Answer::IssueBetween { issued_at, expires_at });
     }
 
-    pub fn fail(&self, class: FaultClass, code: Option<&str>, detail: &str) {
+    pub fn fail(&self, class: FetchErrorKind, code: Option<&str>, detail: &str) {
         let error = FetchError { class, code: code.map(str::to_owned), detail: detail.to_owned() };
         self.answer.send_replace(Answer::Fail(error));
     }

@@ -5,7 +5,7 @@ mod value;
 use metagate_plugin_sdk::{Interest, Policy, Resolution, Role, Workload, export_policy};
 use serde::Deserialize;
 
-use value::Fault;
+use value::ValueError;
 
 const BAD_ANNOTATION: &str = "bad-annotation";
 
@@ -103,7 +103,7 @@ impl Annotations {
     }
 }
 
-fn sentence(object: &str, key: &str, fault: Fault) -> String {
+fn sentence(object: &str, key: &str, fault: ValueError) -> String {
     format!("the {object}'s annotation `{key}` {fault}")
 }
 

@@ -14,7 +14,7 @@ const SESSION_NAME_BYTES: RangeInclusive<usize> = 2..=64;
 
 /// Why a value is no role, external id or session name; completes the sentence "the annotation …".
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum ValueError {
     TooLong,
     ControlCharacter,
     Space,
@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     SessionName,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong => write!(f, "is too long: shorten it to at most {MAX_BYTES} bytes"),
@@ -41,42 +41,42 @@ impl fmt::Display for Fault {
 }
 
 /// A role as the gateway takes it: an ARN, or a name or `path/name` without a slash before it. `None` for an empty text.
-pub(crate) fn role(text: &str) -> Result<Option<String>, Fault> {
+pub(crate) fn role(text: &str) -> Result<Option<String>, ValueError> {
     let Some(text) = one_word(text)? else { return Ok(None) };
     let role = if RoleArn::is_claimed_by(text) {
-        RoleArn::parse(text).map_err(Fault::Arn)?.to_string()
+        RoleArn::parse(text).map_err(ValueError::Arn)?.to_string()
     } else {
-        RolePath::parse(text.strip_prefix('/').unwrap_or(text)).map_err(Fault::Path)?.to_string()
+        RolePath::parse(text.strip_prefix('/').unwrap_or(text)).map_err(ValueError::Path)?.to_string()
     };
     Ok(Some(role))
 }
 
 /// An external id, `None` for an empty text.
-pub(crate) fn external_id(text: &str) -> Result<Option<String>, Fault> {
+pub(crate) fn external_id(text: &str) -> Result<Option<String>, ValueError> {
     let Some(text) = one_word(text)? else { return Ok(None) };
     let fits = EXTERNAL_ID_BYTES.contains(&text.len())
         && text.bytes().all(|c| c.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&c));
-    if fits { Ok(Some(text.to_owned())) } else { Err(Fault::ExternalId) }
+    if fits { Ok(Some(text.to_owned())) } else { Err(ValueError::ExternalId) }
 }
 
 /// A session name with its prefix, `None` for an empty text.
-pub(crate) fn session_name(prefix: &str, text: &str) -> Result<Option<String>, Fault> {
+pub(crate) fn session_name(prefix: &str, text: &str) -> Result<Option<String>, ValueError> {
     let Some(text) = one_word(text)? else { return Ok(None) };
     let name = format!("{prefix}{text}");
     let fits = SESSION_NAME_BYTES.contains(&name.len())
         && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_+=,.@-".contains(&c));
-    if fits { Ok(Some(name)) } else { Err(Fault::SessionName) }
+    if fits { Ok(Some(name)) } else { Err(ValueError::SessionName) }
 }
 
 /// The text without the white space around it, which a YAML block scalar leaves there.
-fn one_word(text: &str) -> Result<Option<&str>, Fault> {
+fn one_word(text: &str) -> Result<Option<&str>, ValueError> {
     let text = text.trim();
     if text.len() > MAX_BYTES {
-        Err(Fault::TooLong)
+        Err(ValueError::TooLong)
     } else if text.contains(char::is_control) {
-        Err(Fault::ControlCharacter)
+        Err(ValueError::ControlCharacter)
     } else if text.contains(char::is_whitespace) {
-        Err(Fault::Space)
+        Err(ValueError::Space)
     } else {
         Ok(Some(text).filter(|text| !text.is_empty()))
     }

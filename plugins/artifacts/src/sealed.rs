@@ -20,7 +20,7 @@ pub struct Seal {
 
 /// Why an entry is not loaded.
 #[derive(Debug)]
-pub enum Refused {
+pub enum SealError {
     /// Not sealed with this key, or not a seal of these bytes.
     Broken,
     /// Well sealed, but for another component or by another version.
@@ -67,19 +67,19 @@ impl Seal {
     ///
     /// # Errors
     /// Where the entry is not what `seal` made for this very component, with this key, for an engine like this one.
-    pub fn open(&self, digest: &[u8; 32], entry: &[u8]) -> Result<Component, Refused> {
-        let (head, rest) = entry.split_at_checked(HEAD).ok_or(Refused::Broken)?;
-        let (tag, code) = rest.split_at_checked(TAG).ok_or(Refused::Broken)?;
+    pub fn open(&self, digest: &[u8; 32], entry: &[u8]) -> Result<Component, SealError> {
+        let (head, rest) = entry.split_at_checked(HEAD).ok_or(SealError::Broken)?;
+        let (tag, code) = rest.split_at_checked(TAG).ok_or(SealError::Broken)?;
         let mac = self.mac.clone().chain_update(head).chain_update(code);
-        mac.verify_slice(tag).map_err(|_| Refused::Broken)?;
+        mac.verify_slice(tag).map_err(|_| SealError::Broken)?;
         if head != self.head(digest) {
-            return Err(Refused::Other);
+            return Err(SealError::Other);
         }
         // SAFETY: `seal` alone makes such tags, of what wasmtime serialized in a process of this version that held the key.
         // These are the bytes that were verified: nobody else has them, and wasmtime copies them before it looks at them.
         #[expect(unsafe_code, reason = "loading native code is as trusted as the key that sealed it")]
         let loaded = unsafe { Component::deserialize(&self.engine, code) };
-        loaded.map_err(Refused::Engine)
+        loaded.map_err(SealError::Engine)
     }
 
     fn head(&self, digest: &[u8; 32]) -> [u8; HEAD] {
@@ -90,7 +90,7 @@ impl Seal {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Broken => f.write_str("was not made by this gateway, or was changed"),

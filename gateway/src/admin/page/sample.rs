@@ -12,10 +12,10 @@ use crate::{
         RefusalState, RefusedState, RosterState, SourceFailure, SourceState, State, TrafficState, WorkloadState,
     },
     clock::rfc3339,
-    credential::FaultClass,
+    credential::FetchErrorKind,
     explain::{Answer, CredentialStatus, Explanation, NextStep},
     lifecycle::Part,
-    plugin::FaultKind,
+    plugin::PluginErrorKind,
     remedy,
 };
 
@@ -163,7 +163,7 @@ pub(in crate::admin) fn troubled() -> State {
                 .into(),
     });
     state.roster.outdated_since = Some(before(260));
-    state.source.last_failure = Some(SourceFailure { at: before(20), class: FaultClass::Unavailable });
+    state.source.last_failure = Some(SourceFailure { at: before(20), class: FetchErrorKind::Unavailable });
     state.redirect = Some(RedirectState {
         present: false,
         stale: false,
@@ -197,15 +197,18 @@ pub(in crate::admin) fn troubled() -> State {
         CredentialState {
             expires: Some(before(75)),
             next_fetch: Some(after(4)),
-            ..failing(FaultClass::Unavailable, credential("ledger", "ledger-0", 0))
+            ..failing(FetchErrorKind::Unavailable, credential("ledger", "ledger-0", 0))
         },
-        failing(FaultClass::Unavailable, credential("payments-checkout", "checkout-0", 240)),
-        CredentialState { expires: None, ..failing(FaultClass::AccessDenied, credential("refunds", "refund-0", 0)) },
+        failing(FetchErrorKind::Unavailable, credential("payments-checkout", "checkout-0", 240)),
+        CredentialState {
+            expires: None,
+            ..failing(FetchErrorKind::AccessDenied, credential("refunds", "refund-0", 0))
+        },
     ];
     state.plugins.push(PluginState {
         path: Some("/etc/metagate/plugins/team-role.wasm".into()),
         faults: BTreeMap::from([("trapped", 41), ("timed-out", 2)]),
-        last_fault: Some(FaultState { at: before(31), kind: FaultKind::Trap, text: fault.into() }),
+        last_fault: Some(FaultState { at: before(31), kind: PluginErrorKind::Trap, text: fault.into() }),
         ..plugin("team-role", 48_200)
     });
     state.plugins.push(PluginState {
@@ -242,7 +245,7 @@ pub(in crate::admin) fn hostile() -> State {
             interface: text.into(),
             denials: BTreeMap::from([(text.into(), 1)]),
             audited: BTreeMap::from([(text.into(), 1)]),
-            last_fault: Some(FaultState { at: before(2), kind: FaultKind::Error, text: text.into() }),
+            last_fault: Some(FaultState { at: before(2), kind: PluginErrorKind::Error, text: text.into() }),
             annotations: vec![text.into()],
             labels: vec![text.into()],
             ..plugin(text, 10)
@@ -310,7 +313,7 @@ fn credential(role: &str, session: &str, left: u64) -> CredentialState {
     }
 }
 
-fn failing(class: FaultClass, credential: CredentialState) -> CredentialState {
+fn failing(class: FetchErrorKind, credential: CredentialState) -> CredentialState {
     CredentialState { last_error: Some(class), remedy: Some(remedy::of_source(class)), ..credential }
 }
 

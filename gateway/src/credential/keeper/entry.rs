@@ -29,7 +29,7 @@ pub(super) struct Entry {
     pub(super) asked_within: Context,
     held: Option<Held>,
     /// Since the last success.
-    fault: Option<Fault>,
+    fault: Option<LastFailure>,
     pub(super) waiters: Waiters,
     pub(super) next: Next,
 }
@@ -39,7 +39,7 @@ struct Held {
     renew_at: SystemTime,
 }
 
-struct Fault {
+struct LastFailure {
     error: Arc<FetchError>,
     /// In a row, of this class.
     times: u32,
@@ -79,7 +79,7 @@ impl Entry {
     /// Whether a request is reason enough to ask the source.
     pub(super) fn is_due(&self, now: SystemTime, min_remaining: Duration) -> bool {
         let fresh = self.valid(now).is_some_and(|held| schedule::is_fresh(held, now, min_remaining));
-        !fresh && !self.fault.as_ref().is_some_and(Fault::stands)
+        !fresh && !self.fault.as_ref().is_some_and(LastFailure::stands)
     }
 
     /// Takes what was fetched. Returns when the one before was due, if there was one.
@@ -103,7 +103,7 @@ impl Entry {
             tracing::debug!(role = %role.arn, session = %role.session_name, %class, code, detail, retry_after = ?window,
                 times, "credential fetch failed again");
         }
-        self.fault = Some(Fault { error: Arc::new(error), times, until: Instant::now() + window });
+        self.fault = Some(LastFailure { error: Arc::new(error), times, until: Instant::now() + window });
     }
 
     /// After a fetch: everybody who waits gets what it brought, or what is still valid.
@@ -111,7 +111,7 @@ impl Entry {
         let answer = match (self.valid(now), &self.fault) {
             (Some(credential), _) => Ok(Arc::clone(credential)),
             (None, Some(fault)) => Err(fault.as_error()),
-            // A fetch that was just landed left one or the other.
+            // A fetch that was just finished left one or the other.
             (None, None) => return,
         };
         self.waiters.answer(&answer);
@@ -186,7 +186,7 @@ impl Entry {
     }
 }
 
-impl Fault {
+impl LastFailure {
     fn stands(&self) -> bool {
         self.until > Instant::now()
     }

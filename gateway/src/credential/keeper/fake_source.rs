@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     clock::Clock,
-    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential::{Credential, Fetch, FetchError, FetchErrorKind, Secret, Source},
     credential_key::CredentialKey,
 };
 
@@ -19,7 +19,7 @@ pub(super) const HOUR: Duration = Duration::from_secs(3600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Behaviour {
     Answer { life: Duration },
-    Fail(FaultClass),
+    Fail(FetchErrorKind),
     Panic,
     Hang,
 }

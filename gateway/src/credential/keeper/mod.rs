@@ -4,7 +4,7 @@
 mod entry;
 #[cfg(test)]
 mod fake_source;
-mod flights;
+mod in_flight;
 mod handle;
 mod queue;
 #[cfg(test)]
@@ -30,8 +30,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker, time::DelayQueue};
 
 use self::{
     entry::{Entry, Next, Task},
-    flights::{Flights, Landed},
     handle::Answer,
+    in_flight::{Finished, InFlight},
     queue::{FetchQueue, Urgency},
     throttle::Throttle,
 };
@@ -39,7 +39,7 @@ use super::{Credential, Credentials, Observer, store::StoreWriter};
 use crate::{
     clock::Clock,
     config,
-    credential::{FaultClass, FetchError, Source},
+    credential::{FetchError, FetchErrorKind, Source},
     credential_key::CredentialKey,
     policy::Grant,
 };
@@ -87,7 +87,7 @@ pub struct Keeper {
     entries: HashMap<CredentialKey, Entry>,
     alarms: DelayQueue<CredentialKey>,
     queue: FetchQueue,
-    flights: Flights,
+    in_flight: InFlight,
     throttle: Throttle,
     /// When the workloads were looked at that the last `keep` was made from.
     kept_as_of: Option<Instant>,
@@ -112,7 +112,7 @@ impl Keeper {
             observer: Arc::clone(&observer),
         };
         let keeper = Self {
-            flights: Flights::new(settings.concurrent_fetches, settings.fetch_deadline),
+            in_flight: InFlight::new(settings.concurrent_fetches, settings.fetch_deadline),
             throttle: Throttle::new(settings.concurrent_fetches),
             source,
             settings,
@@ -139,7 +139,7 @@ impl Keeper {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(landed) = self.flights.landed() => self.land(landed),
+                Some(finished) = self.in_flight.finished() => self.finish(finished),
                 () = self.throttle.resume() => {}
                 Some(alarm) = poll_fn(|cx| self.alarms.poll_expired(cx)) => self.ring(alarm.into_inner()),
                 message = self.inbox.recv() => match message {
@@ -150,15 +150,15 @@ impl Keeper {
                 },
             }
         }
-        self.flights.cancel().await;
+        self.in_flight.cancel().await;
     }
 
     /// The most urgent that may be asked for at this moment.
     fn next(&mut self) -> Option<CredentialKey> {
-        if !self.flights.has_room() {
+        if !self.in_flight.has_room() {
             return None;
         }
-        let admitted = self.throttle.admits(self.flights.count(Throttle::concerns));
+        let admitted = self.throttle.admits(self.in_flight.count(Throttle::concerns));
         self.queue.pop(|key| admitted || !Throttle::concerns(key))
     }
 
@@ -202,16 +202,16 @@ impl Keeper {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.next = Next::Flying;
             let within = std::mem::take(&mut entry.asked_within);
-            self.flights.launch(Arc::clone(&self.source), key, within);
+            self.in_flight.launch(Arc::clone(&self.source), key, within);
         }
     }
 
-    fn land(&mut self, landed: Landed) {
-        let Landed { key, outcome, launched } = landed;
+    fn finish(&mut self, finished: Finished) {
+        let Finished { key, outcome, started } = finished;
         let outcome = outcome.and_then(|credential| self.check(credential));
         let answered = outcome.as_ref().map(drop).map_err(|error| error.class);
-        self.observer.fetched(answered, launched.elapsed());
-        self.throttle.landed(&key, answered, launched, rand::random());
+        self.observer.fetched(answered, started.elapsed());
+        self.throttle.finished(&key, answered, started, rand::random());
         let pause = self.throttle.pause_of(&key);
         let now = self.clock.now();
         let Some(entry) = self.entries.get_mut(&key) else { return };
@@ -236,7 +236,7 @@ impl Keeper {
         }
         let detail =
             "the source issued a credential with less than a minute of life; check this node's clock".to_owned();
-        Err(FetchError { class: FaultClass::Unavailable, code: None, detail })
+        Err(FetchError { class: FetchErrorKind::Unavailable, code: None, detail })
     }
 
     fn ring(&mut self, key: CredentialKey) {
@@ -286,7 +286,7 @@ impl Keeper {
     fn drop_key(&mut self, key: &CredentialKey) {
         self.store.remove(key);
         match self.entries.remove(key).map(|entry| entry.next) {
-            Some(Next::Flying) => self.flights.abandon(key),
+            Some(Next::Flying) => self.in_flight.abandon(key),
             Some(Next::Queued(ticket)) => drop(self.queue.remove(ticket)),
             Some(Next::Alarm(alarm)) => drop(self.alarms.try_remove(&alarm)),
             Some(Next::Nothing) | None => {}

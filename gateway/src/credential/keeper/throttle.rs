@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    credential::{CredentialError, FaultClass, FetchError, schedule},
+    credential::{CredentialError, FetchError, FetchErrorKind, schedule},
     credential_key::CredentialKey,
     role::CredentialSource,
 };
@@ -20,7 +20,7 @@ pub(super) struct Throttle {
     refusals: u32,
     /// Until [`Throttle::resume`] has ended it, and not by the clock alone: nobody would look at the queue then.
     pausing: bool,
-    /// The end of the last pause. What was launched before it says nothing about what comes after.
+    /// The end of the last pause. What was started before it says nothing about what comes after.
     until: Instant,
 }
 
@@ -36,8 +36,8 @@ impl Throttle {
     }
 
     /// Whether one more may be asked for beside so many, of those that it concerns.
-    pub(super) fn admits(&self, aloft: usize) -> bool {
-        !self.pausing && aloft < self.at_once
+    pub(super) fn admits(&self, running: usize) -> bool {
+        !self.pausing && running < self.at_once
     }
 
     /// Ends the pause when it is over. Never where there is none.
@@ -58,15 +58,15 @@ impl Throttle {
         }
     }
 
-    /// Takes in how a fetch ended that was launched then. Refusals of fetches that were under way together are one.
-    pub(super) fn landed(
+    /// Takes in how a fetch ended that was started then. Refusals of fetches that were under way together are one.
+    pub(super) fn finished(
         &mut self,
         key: &CredentialKey,
-        outcome: Result<(), FaultClass>,
-        launched: Instant,
+        outcome: Result<(), FetchErrorKind>,
+        started: Instant,
         seed: u64,
     ) {
-        if launched < self.until || !Self::concerns(key) {
+        if started < self.until || !Self::concerns(key) {
             return;
         }
         match outcome {
@@ -74,10 +74,10 @@ impl Throttle {
                 self.refusals = 0;
                 self.at_once = self.most.min(self.at_once + 1);
             }
-            Err(FaultClass::Throttled) => {
+            Err(FetchErrorKind::Throttled) => {
                 self.at_once = 1;
                 self.refusals = self.refusals.saturating_add(1);
-                let pause = schedule::retry_after(FaultClass::Throttled, self.refusals, None, seed);
+                let pause = schedule::retry_after(FetchErrorKind::Throttled, self.refusals, None, seed);
                 (self.pausing, self.until) = (true, Instant::now() + pause);
                 tracing::warn!(
                     ?pause,
@@ -94,6 +94,6 @@ impl Throttle {
 /// What a request is told that would wait longer than it may.
 pub(super) fn refusal(pause: Duration) -> CredentialError {
     let detail = "STS throttles this node, which asks for no role until its pause is over".to_owned();
-    let error = FetchError { class: FaultClass::Throttled, code: None, detail };
+    let error = FetchError { class: FetchErrorKind::Throttled, code: None, detail };
     CredentialError::Source { error: Arc::new(error), retry_after: pause }
 }

@@ -16,7 +16,7 @@ use std::{
     time::SystemTime,
 };
 
-use metagate_plugin_artifacts::sealed::{Refused, Seal};
+use metagate_plugin_artifacts::sealed::{Seal, SealError};
 use rustix::{
     fs::{Mode, OFlags, Timespec, Timestamps, UTIME_NOW, futimens},
     process::geteuid,
@@ -72,7 +72,7 @@ pub(super) enum Found {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Bad {
     #[error("{0}")]
-    Refused(Refused),
+    Refused(SealError),
     #[error("is not a regular file")]
     NotRegular,
     #[error("is larger than any compiled plugin")]

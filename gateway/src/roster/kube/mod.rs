@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     contact::{Contact, Watch},
-    index::{Index, Told},
+    index::{Index, WatchChange},
     object::{Described, Pod, name_of},
     pace::Pace,
     table::{Change, Name},
@@ -86,7 +86,7 @@ struct Clients {
 }
 
 /// One event of one watch.
-type Heard = (Watch, Result<Told, watcher::Error>, Option<PodEvent>);
+type Heard = (Watch, Result<WatchChange, watcher::Error>, Option<PodEvent>);
 type Events = stream::BoxStream<'static, Heard>;
 
 impl Watched {
@@ -172,9 +172,10 @@ impl Watched {
         let accounts = heard(Watch::Accounts, watcher(accounts, all), move |object| {
             (name_of(&object.metadata), Some(Described::service_account(object.metadata, &for_accounts)), None)
         });
-        let pods = pods.map(|(watch, change, pod_event)| (watch, change.map(Told::Pod), pod_event));
-        let namespaces = namespaces.map(|(watch, change, pod_event)| (watch, change.map(Told::Namespace), pod_event));
-        let accounts = accounts.map(|(watch, change, pod_event)| (watch, change.map(Told::Account), pod_event));
+        let pods = pods.map(|(watch, change, pod_event)| (watch, change.map(WatchChange::Pod), pod_event));
+        let namespaces =
+            namespaces.map(|(watch, change, pod_event)| (watch, change.map(WatchChange::Namespace), pod_event));
+        let accounts = accounts.map(|(watch, change, pod_event)| (watch, change.map(WatchChange::Account), pod_event));
         stream::select_all([pods.boxed(), namespaces.boxed(), accounts.boxed()]).boxed()
     }
 

@@ -8,7 +8,7 @@ use aws_sdk_sts::{
     operation::RequestId,
 };
 
-use crate::credential::{FaultClass, FetchError};
+use crate::credential::{FetchError, FetchErrorKind};
 
 /// Whose proof was judged: an expired token is the gateway's own fault in the one call and the workload's in the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ fn of_unsent(error: &(dyn Error + 'static)) -> FetchError {
     // Its own call to STS has been judged before; who may not ask has no identity, whatever the reason.
     if let Some(fault) = below().find_map(|cause| cause.downcast_ref::<FetchError>()) {
         let class = match fault.class {
-            FaultClass::Throttled | FaultClass::Unavailable => fault.class,
-            _ => FaultClass::Identity,
+            FetchErrorKind::Throttled | FetchErrorKind::Unavailable => fault.class,
+            _ => FetchErrorKind::Identity,
         };
         return FetchError {
             class,
@@ -61,18 +61,20 @@ fn of_unsent(error: &(dyn Error + 'static)) -> FetchError {
     }
     let unreachable = below().any(|cause| cause.downcast_ref::<ConnectorError>().is_some());
     let class = match identity {
-        _ if unreachable => FaultClass::Unavailable,
-        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => FaultClass::Identity,
-        _ => FaultClass::Unavailable,
+        _ if unreachable => FetchErrorKind::Unavailable,
+        CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => {
+            FetchErrorKind::Identity
+        }
+        _ => FetchErrorKind::Unavailable,
     };
     FetchError { class, code: None, detail: format!("the gateway's own identity: {}", chain(identity)) }
 }
 
 /// Codes: AWS STS API Reference, AssumeRole, AssumeRoleWithWebIdentity and Common Error Types. Denial and throttling have
 /// no typed variant in the SDK, and throttling may come with status 400.
-fn class_of(code: Option<&str>, status: u16, call: Call) -> FaultClass {
+fn class_of(code: Option<&str>, status: u16, call: Call) -> FetchErrorKind {
     match code.unwrap_or_default() {
-        "AccessDenied" | "AccessDeniedException" | "NotAuthorized" => FaultClass::AccessDenied,
+        "AccessDenied" | "AccessDeniedException" | "NotAuthorized" => FetchErrorKind::AccessDenied,
         "Throttling"
         | "ThrottlingException"
         | "ThrottledException"
@@ -81,11 +83,11 @@ fn class_of(code: Option<&str>, status: u16, call: Call) -> FaultClass {
         | "RequestThrottledException"
         | "TooManyRequestsException"
         | "SlowDown"
-        | "LimitExceeded" => FaultClass::Throttled,
-        "InvalidIdentityToken" | "IDPRejectedClaim" => FaultClass::Token,
+        | "LimitExceeded" => FetchErrorKind::Throttled,
+        "InvalidIdentityToken" | "IDPRejectedClaim" => FetchErrorKind::Token,
         "ExpiredToken" | "ExpiredTokenException" => match call {
-            Call::AssumeRole => FaultClass::Identity,
-            Call::WithWebIdentity => FaultClass::Token,
+            Call::AssumeRole => FetchErrorKind::Identity,
+            Call::WithWebIdentity => FetchErrorKind::Token,
         },
         "InvalidClientTokenId"
         | "SignatureDoesNotMatch"
@@ -94,7 +96,7 @@ fn class_of(code: Option<&str>, status: u16, call: Call) -> FaultClass {
         | "MissingAuthenticationToken"
         | "InvalidAccessKeyId"
         | "RequestExpired"
-        | "OptInRequired" => FaultClass::Identity,
+        | "OptInRequired" => FetchErrorKind::Identity,
         "MalformedPolicyDocument"
         | "PackedPolicyTooLarge"
         | "RegionDisabledException"
@@ -103,19 +105,19 @@ fn class_of(code: Option<&str>, status: u16, call: Call) -> FaultClass {
         | "InvalidParameterCombination"
         | "MissingParameter"
         | "MalformedQueryString"
-        | "InvalidAction" => FaultClass::Invalid,
-        "IDPCommunicationError" | "InternalFailure" | "ServiceUnavailable" => FaultClass::Unavailable,
+        | "InvalidAction" => FetchErrorKind::Invalid,
+        "IDPCommunicationError" | "InternalFailure" | "ServiceUnavailable" => FetchErrorKind::Unavailable,
         _ => match status {
-            429 => FaultClass::Throttled,
-            403 => FaultClass::AccessDenied,
+            429 => FetchErrorKind::Throttled,
+            403 => FetchErrorKind::AccessDenied,
             // A proxy's page, an error of tomorrow: asked again soon rather than never.
-            _ => FaultClass::Unavailable,
+            _ => FetchErrorKind::Unavailable,
         },
     }
 }
 
 fn unavailable(detail: String) -> FetchError {
-    FetchError { class: FaultClass::Unavailable, code: None, detail }
+    FetchError { class: FetchErrorKind::Unavailable, code: None, detail }
 }
 
 /// Each cause by its message. The SDK's own printer adds `Debug` forms, which may quote a response.

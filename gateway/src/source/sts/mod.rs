@@ -29,7 +29,7 @@ use opentelemetry::context::FutureExt;
 
 use crate::{
     clock::Clock,
-    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential::{Credential, Fetch, FetchError, FetchErrorKind, Secret, Source},
     credential_key::{CredentialKey, Subject},
     role::{CredentialSource, Role, RoleArn},
     source::{StsObserver, StsOperation, TokenSupplier},
@@ -111,7 +111,7 @@ impl StsSource {
             // Never the gateway's own identity instead: the role was allowed for the workload's.
             (CredentialSource::WebIdentity { .. }, None) => {
                 let detail = "the key of a web identity role names no workload".to_owned();
-                return Err(FetchError { class: FaultClass::Invalid, code: None, detail });
+                return Err(FetchError { class: FetchErrorKind::Invalid, code: None, detail });
             }
         };
         credential(issued, self.clock.now())
@@ -196,7 +196,7 @@ fn is_too_long(error: &FetchError) -> bool {
 /// The SDK fills in what an answer lacks with empty text and the epoch.
 fn credential(issued: Option<Credentials>, now: SystemTime) -> Result<Credential, FetchError> {
     let unusable = || FetchError {
-        class: FaultClass::Unavailable,
+        class: FetchErrorKind::Unavailable,
         code: None,
         detail: "sts answered without a complete credential".to_owned(),
     };
@@ -218,7 +218,7 @@ fn tags(role: &Role) -> Result<Option<Vec<Tag>>, FetchError> {
     let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build();
     let tags: Result<Vec<Tag>, _> = role.tags.iter().map(tag).collect();
     let invalid = |error: aws_sdk_sts::error::BuildError| FetchError {
-        class: FaultClass::Invalid,
+        class: FetchErrorKind::Invalid,
         code: None,
         detail: error.to_string(),
     };

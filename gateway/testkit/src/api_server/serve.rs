@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::mpsc};
 
-use super::{Asked, Fault, Kind, Shared, watch::Watch};
+use super::{Fault, Kind, ReceivedRequest, Shared, watch::Watch};
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -43,7 +43,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    let asked = Asked {
+    let asked = ReceivedRequest {
         method: head.method.to_string(),
         path: head.uri.path().to_owned(),
         query: query(&head),
@@ -66,7 +66,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Bo
     if asked.query.contains_key("watch") { watched(shared, kind, &asked) } else { listed(shared, kind, &asked) }
 }
 
-fn listed(shared: &Shared, kind: Kind, asked: &Asked) -> Response<Body> {
+fn listed(shared: &Shared, kind: Kind, asked: &ReceivedRequest) -> Response<Body> {
     let state = shared.lock();
     let number = |name: &str| asked.query.get(name).and_then(|text| text.parse::<usize>().ok());
     let (begin, limit) = (number("continue").unwrap_or(0), number("limit").unwrap_or(usize::MAX));
@@ -84,7 +84,7 @@ fn listed(shared: &Shared, kind: Kind, asked: &Asked) -> Response<Body> {
     reply(200, &list)
 }
 
-fn watched(shared: &Arc<Shared>, kind: Kind, asked: &Asked) -> Response<Body> {
+fn watched(shared: &Arc<Shared>, kind: Kind, asked: &ReceivedRequest) -> Response<Body> {
     let (frames, unread) = mpsc::channel(UNREAD);
     let watch = Watch::new(shared, kind, asked.clone(), frames);
     // Ends with the connection: nobody takes its frames any more.
@@ -139,13 +139,13 @@ fn merge(known: &mut Value, patch: Value) {
 }
 
 /// Whether a field selector lets it through. The one that is known here is a pod's node.
-pub(super) fn selected(object: &Value, asked: &Asked) -> bool {
+pub(super) fn selected(object: &Value, asked: &ReceivedRequest) -> bool {
     let node = asked.query.get("fieldSelector").and_then(|selector| selector.strip_prefix("spec.nodeName="));
     node.is_none_or(|node| object.pointer("/spec/nodeName").and_then(Value::as_str) == Some(node))
 }
 
 /// The object, or its metadata where no more was asked for.
-pub(super) fn shown(object: &Value, asked: &Asked) -> Value {
+pub(super) fn shown(object: &Value, asked: &ReceivedRequest) -> Value {
     if !asked.accept.contains("as=PartialObjectMetadata") {
         return object.clone();
     }

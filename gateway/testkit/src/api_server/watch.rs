@@ -7,14 +7,14 @@ use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
 use super::{
-    Asked, Cut, Happened, Kind, Shared,
+    Cut, Happened, Kind, ReceivedRequest, Shared,
     serve::{selected, shown, status},
 };
 
 pub(super) struct Watch {
     shared: Arc<Shared>,
     kind: Kind,
-    asked: Asked,
+    asked: ReceivedRequest,
     frames: Sender<io::Result<Bytes>>,
     /// Everything up to here was sent.
     seen: u64,
@@ -33,7 +33,12 @@ enum Next {
 }
 
 impl Watch {
-    pub(super) fn new(shared: &Arc<Shared>, kind: Kind, asked: Asked, frames: Sender<io::Result<Bytes>>) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        kind: Kind,
+        asked: ReceivedRequest,
+        frames: Sender<io::Result<Bytes>>,
+    ) -> Self {
         let seen = asked.query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
         let cuts = shared.lock().cuts;
         Self { shared: Arc::clone(shared), kind, asked, frames, seen, cuts }
@@ -102,7 +107,7 @@ impl Watch {
 }
 
 /// A bookmark is of the kind that is watched; a status is what it is.
-fn shown_of(one: &Happened, asked: &Asked) -> serde_json::Value {
+fn shown_of(one: &Happened, asked: &ReceivedRequest) -> serde_json::Value {
     match one.what {
         "BOOKMARK" => {
             let mut bookmark = one.object.clone();

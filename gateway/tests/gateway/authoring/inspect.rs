@@ -77,7 +77,7 @@ fn the_time_is_told_to_be_the_operators_to_grant() {
 #[test]
 fn what_a_plugin_names_cannot_draw_on_the_terminal() {
     let ran = inspected(HOSTILE, &["--config", r#"{ "interest": { "labels": ["\u001b[2J"] } }"#]);
-    told(&ran, 78, &["loads       no: plugin my-guest answered-nonsense: its interest has"]);
+    told(&ran, 78, &["loads       no: plugin my-guest invalid-answer: its interest has"]);
     assert!(!ran.out.contains('\u{1b}'));
 }
 

@@ -39,7 +39,7 @@ async fn a_failure_is_expected_by_its_kind_and_is_no_denial() {
         ("{ on = 'authorize', do = 'loop' }", "timed-out"),
         ("{ on = 'authorize', do = 'trap' }", "trapped"),
         ("{ on = 'authorize', do = 'err' }", "failed"),
-        ("{ on = 'authorize', do = 'deny', code = 'No Label' }", "answered-nonsense"),
+        ("{ on = 'authorize', do = 'deny', code = 'No Label' }", "invalid-answer"),
     ];
     let expected = failures
         .map(|(config, kind)| (config, format!("authorize = {{ fails = '{kind}' }}\nauthorize_path = 'abstain'")));

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::SystemTime};
 
-use metagate::{admin, credential::FaultClass, roster::Feed};
+use metagate::{admin, credential::FetchErrorKind, roster::Feed};
 use metagate_testkit::{FakeSource, Setup};
 use serde_json::{Value, json};
 
@@ -122,13 +122,13 @@ async fn credentials_that_fail_or_run_out_are_told_with_their_cure() {
 #[tokio::test]
 async fn doctor_the_status_page_and_explain_say_the_same_of_what_mends_a_failed_fetch() {
     for (class, code) in [
-        (FaultClass::AccessDenied, Some("AccessDenied")),
-        (FaultClass::Invalid, Some("ValidationError")),
-        (FaultClass::Token, Some("InvalidIdentityToken")),
-        (FaultClass::Token, None),
-        (FaultClass::Identity, None),
-        (FaultClass::Throttled, Some("Throttling")),
-        (FaultClass::Unavailable, None),
+        (FetchErrorKind::AccessDenied, Some("AccessDenied")),
+        (FetchErrorKind::Invalid, Some("ValidationError")),
+        (FetchErrorKind::Token, Some("InvalidIdentityToken")),
+        (FetchErrorKind::Token, None),
+        (FetchErrorKind::Identity, None),
+        (FetchErrorKind::Throttled, Some("Throttling")),
+        (FetchErrorKind::Unavailable, None),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let source = Arc::new(FakeSource::default());
@@ -159,7 +159,7 @@ async fn doctor_the_status_page_and_explain_say_the_same_of_what_mends_a_failed_
         for pod in ["payments/checkout-0", "payments/ledger-0"] {
             let explained = json(&format!("/api/v1/explain?pod={pod}")).await;
             let say = explained["next_step"]["say"].as_str().unwrap_or_else(|| panic!("{explained}"));
-            assert!(class != FaultClass::AccessDenied || say.contains("trust policy"), "{say}");
+            assert!(class != FetchErrorKind::AccessDenied || say.contains("trust policy"), "{say}");
             assert!(page.contains(say), "{class}: {pod}: {say}: {page}");
             report.expect("credentials", Warn, say);
         }

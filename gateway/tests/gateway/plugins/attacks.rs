@@ -11,7 +11,7 @@ use std::{
 use metagate::roster::Entry;
 use metagate::{
     config,
-    plugin::{Fault, FaultKind},
+    plugin::{PluginError, PluginErrorKind},
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -26,7 +26,7 @@ const PHASES: [&str; 3] = ["resolve", "authorize", "authorize-path"];
 
 /// How the second of three guests fails a pod, and that it fails nothing else: the third has not been asked after it, and
 /// the next pod that the same guest is asked about is served.
-async fn failure(deed: Value) -> Fault {
+async fn failure(deed: Value) -> PluginError {
     let bench = Bench::new(three().await);
     let attacked = Entry::from(match deed["on"].as_str() {
         Some("resolve") => pod(&[("second", deed.clone()), ("third", allow())]),
@@ -48,7 +48,7 @@ async fn failure(deed: Value) -> Fault {
     fault
 }
 
-async fn fails_in_every_phase(deed: &str, kind: FaultKind) {
+async fn fails_in_every_phase(deed: &str, kind: PluginErrorKind) {
     for phase in PHASES {
         let fault = failure(does(phase, deed)).await;
         assert_eq!(fault.kind, kind, "{deed} in {phase}: {}", fault.detail);
@@ -57,25 +57,25 @@ async fn fails_in_every_phase(deed: &str, kind: FaultKind) {
 
 #[tokio::test]
 async fn an_endless_loop_is_cut_off() {
-    fails_in_every_phase("loop", FaultKind::Timeout).await;
+    fails_in_every_phase("loop", PluginErrorKind::Timeout).await;
 }
 
 #[tokio::test]
 async fn a_trap_ends_the_guest_and_not_the_gateway() {
-    fails_in_every_phase("trap", FaultKind::Trap).await;
-    fails_in_every_phase("panic", FaultKind::Trap).await;
+    fails_in_every_phase("trap", PluginErrorKind::Trap).await;
+    fails_in_every_phase("panic", PluginErrorKind::Trap).await;
 }
 
 #[tokio::test]
 async fn endless_recursion_ends_on_the_guests_own_stack() {
-    fails_in_every_phase("recurse", FaultKind::Trap).await;
+    fails_in_every_phase("recurse", PluginErrorKind::Trap).await;
     assert!(failure(does("resolve", "recurse")).await.detail.contains("stack"));
 }
 
 #[tokio::test]
 async fn memory_ends_where_the_configuration_says() {
-    fails_in_every_phase("grow", FaultKind::Trap).await;
-    assert_eq!(failure(much("resolve", "grow", MEMORY)).await.kind, FaultKind::Trap);
+    fails_in_every_phase("grow", PluginErrorKind::Trap).await;
+    assert_eq!(failure(much("resolve", "grow", MEMORY)).await.kind, PluginErrorKind::Trap);
     // Less than that there is, so it is the bound that ended it.
     let within = [("first", role("web")), ("second", allow()), ("third", much("authorize", "grow", MEMORY / 4 * 3))];
     Bench::new(three().await).granted(pod(&within)).await;
@@ -83,24 +83,24 @@ async fn memory_ends_where_the_configuration_says() {
 
 #[tokio::test]
 async fn an_error_is_told_in_the_guests_own_words_within_bounds() {
-    fails_in_every_phase("err", FaultKind::Error).await;
+    fails_in_every_phase("err", PluginErrorKind::Error).await;
     assert_eq!(failure(does("resolve", "err")).await.detail, "hostile: asked to fail");
     let long = failure(much("authorize", "huge-err", 100 << 10)).await;
-    assert_eq!((long.kind, long.detail.len()), (FaultKind::Error, 2048));
+    assert_eq!((long.kind, long.detail.len()), (PluginErrorKind::Error, 2048));
 }
 
 /// Over the bound on what is copied at all the call itself fails; under it the answer is looked at.
 #[tokio::test]
 async fn an_answer_that_is_too_much_is_a_failure_and_no_denial() {
     for deed in ["huge-answer", "huge-deny", "huge-err"] {
-        fails_in_every_phase(deed, FaultKind::Trap).await;
+        fails_in_every_phase(deed, PluginErrorKind::Trap).await;
     }
     for phase in PHASES {
         let long = failure(much(phase, "huge-deny", 1025)).await;
-        assert_eq!(long.kind, FaultKind::Answer);
+        assert_eq!(long.kind, PluginErrorKind::Answer);
         assert!(long.detail.contains("longer than 1024"), "{}", long.detail);
     }
-    assert_eq!(failure(much("resolve", "many-pairs", 257)).await.kind, FaultKind::Answer);
+    assert_eq!(failure(much("resolve", "many-pairs", 257)).await.kind, PluginErrorKind::Answer);
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_denial_whose_code_is_no_label_is_a_failure_and_no_denial() {
         for phase in PHASES {
             let deny = json!({ "on": phase, "do": "deny", "code": code, "reason": "because" });
             let fault = failure(deny).await;
-            assert_eq!(fault.kind, FaultKind::Answer, "{code:?}");
+            assert_eq!(fault.kind, PluginErrorKind::Answer, "{code:?}");
             assert!(fault.detail.contains("1 to 64 of a-z, 0-9 and -"), "{}", fault.detail);
         }
     }
@@ -125,7 +125,7 @@ async fn a_denials_reason_is_one_line_whatever_it_was() {
 
 #[tokio::test]
 async fn a_text_that_is_no_utf8_is_a_failure() {
-    fails_in_every_phase("bad-utf8", FaultKind::Trap).await;
+    fails_in_every_phase("bad-utf8", PluginErrorKind::Trap).await;
 }
 
 /// Two threads serve everybody, and four guests would spin on them for a minute each: that others are decided about

@@ -7,7 +7,7 @@ use metagate::roster::Entry;
 use metagate::{
     clock::Clock,
     config::Mode,
-    plugin::{Fault, Host, Plugin},
+    plugin::{Host, Plugin, PluginError},
     policy::{Defaults, Denial, Grant, Policy, Rejection, Rules},
     refusal::Refusal,
     workload::Workload,
@@ -75,7 +75,7 @@ impl Bench {
     }
 
     /// The failure that refuses the pod.
-    pub(crate) async fn failed(&self, pod: Workload) -> Fault {
+    pub(crate) async fn failed(&self, pod: Workload) -> PluginError {
         fault(self.grant(pod).await.unwrap_err())
     }
 
@@ -84,7 +84,7 @@ impl Bench {
         let decision = self.policy.explain(Entry::from(pod).principal(), None).await;
         let steps = decision.steps.iter().map(|step| {
             let audited = if step.audited { " (audited)" } else { "" };
-            format!("{} {} {}{audited}", step.plugin, step.phase.label(), step.said.label())
+            format!("{} {} {}{audited}", step.plugin, step.phase.label(), step.answer.label())
         });
         steps.collect()
     }
@@ -96,8 +96,8 @@ pub(crate) fn denial(rejection: Rejection) -> Denial {
     Denial::clone(&denial)
 }
 
-pub(crate) fn fault(rejection: Rejection) -> Fault {
+pub(crate) fn fault(rejection: Rejection) -> PluginError {
     let Rejection::Failed(fault) = rejection.clone() else { panic!("no plugin failed, but {rejection:?}") };
     assert_eq!(Refusal::from(rejection).status(), StatusCode::SERVICE_UNAVAILABLE);
-    Fault::clone(&fault)
+    PluginError::clone(&fault)
 }

@@ -12,7 +12,7 @@ use metagate::roster::Entry;
 use metagate::{
     clock::Clock,
     config::{self, Mode},
-    plugin::{FaultKind, Host, Plugin},
+    plugin::{Host, Plugin, PluginErrorKind},
     policy::{Rejection, Rules},
     workload::Workload,
 };
@@ -145,7 +145,7 @@ async fn a_plugin_that_is_only_tried_refuses_nobody_for_having_too_much() {
     );
     assert_eq!(bench.worked_out(), ["granted"], "it was remembered, though it is no question that is kept");
     let steps = bench.policy.explain(crowded.principal(), None).await.steps;
-    assert!(steps.iter().any(|step| &*step.plugin == "a" && step.audited && step.said.text().contains("256")));
+    assert!(steps.iter().any(|step| &*step.plugin == "a" && step.audited && step.answer.text().contains("256")));
 }
 
 #[tokio::test]
@@ -251,8 +251,8 @@ async fn when_every_instance_is_taken_decisions_are_refused_until_one_is_free() 
             Err(fault) => break fault,
         }
     };
-    assert_eq!(refused.kind, FaultKind::Exhausted, "{refused}");
-    assert_eq!(bench.failed(asking()).await.kind, FaultKind::Exhausted);
+    assert_eq!(refused.kind, PluginErrorKind::Exhausted, "{refused}");
+    assert_eq!(bench.failed(asking()).await.kind, PluginErrorKind::Exhausted);
     taken.pop();
     assert_eq!(bench.failed(asking()).await.plugin, "namespace-regex", "with one instance only one plugin is heard");
     taken.pop();
@@ -275,6 +275,6 @@ async fn a_pod_on_which_a_plugin_loops_has_one_decision_at_a_time_and_rests_afte
     }
     assert_eq!(bench.granted(harmless()).await, "arn:aws:iam::123456789012:role/web");
     let kinds = asking.join_all().await;
-    assert_eq!(kinds, [FaultKind::Timeout, FaultKind::Timeout]);
+    assert_eq!(kinds, [PluginErrorKind::Timeout, PluginErrorKind::Timeout]);
     assert!(began.elapsed() >= std::time::Duration::from_millis(1300), "{:?}", began.elapsed());
 }

@@ -107,7 +107,7 @@ async fn a_plugin_that_refuses_its_configuration_is_refused_in_its_own_words() {
 async fn a_plugin_that_fails_in_init_is_refused() {
     refused(HOSTILE, does("init", "trap"), &["trapped"]).await;
     refused(HOSTILE, does("init", "loop"), &["timed-out"]).await;
-    refused(HOSTILE, much("init", "many-pairs", 257), &["answered-nonsense", "more than 256 keys"]).await;
+    refused(HOSTILE, much("init", "many-pairs", 257), &["invalid-answer", "more than 256 keys"]).await;
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn a_plugin_that_needs_the_clock_and_is_not_granted_it_is_refused_by_name(
 async fn a_component_that_was_built_with_wasi_loads_and_fails_where_it_uses_it() {
     let bench = Bench::new([load(WANTS_WASI, |guest| guest).await.unwrap()]);
     let fault = bench.failed(pod(&[])).await;
-    assert_eq!(fault.kind, metagate::plugin::FaultKind::Trap);
+    assert_eq!(fault.kind, metagate::plugin::PluginErrorKind::Trap);
     assert!(fault.detail.contains("wasi:cli/environment"), "{}", fault.detail);
 }
 

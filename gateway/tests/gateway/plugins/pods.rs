@@ -1,6 +1,5 @@
 //! Pods that tell each guest what to do.
 
-
 use metagate::roster::Entry;
 use metagate::{
     pairs::Pairs,

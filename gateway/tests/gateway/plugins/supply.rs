@@ -91,7 +91,7 @@ struct Collector(Arc<Mutex<Vec<String>>>);
 
 impl<S: tracing::Subscriber> Layer<S> for Collector {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut said = Said(Vec::new());
+        let mut said = LogLine(Vec::new());
         event.record(&mut said);
         self.0.lock().unwrap().append(&mut said.0);
     }
@@ -101,9 +101,9 @@ impl<S: tracing::Subscriber> Layer<S> for Collector {
 /// first, and that is another test's.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
-struct Said(Vec<String>);
+struct LogLine(Vec<String>);
 
-impl Visit for Said {
+impl Visit for LogLine {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         if ["from", "why"].contains(&field.name()) {
             self.0.push(format!("{value:?}").trim_matches('"').to_owned());

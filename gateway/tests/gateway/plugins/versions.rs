@@ -10,7 +10,7 @@ use metagate::roster::Entry;
 use metagate::{
     config,
     pairs::Pairs,
-    plugin::{FaultKind, INTERFACE, LoadError, Plugin},
+    plugin::{INTERFACE, LoadError, Plugin, PluginErrorKind},
     policy::Rejection,
     role::CredentialSource,
     workload::{Uid, Workload},
@@ -100,10 +100,10 @@ async fn every_answer_of_it_is_heard() {
     assert_eq!(bench.denied(asking("authorize-abstain")).await.code, "nobody-allowed");
     for deed in ["resolve-err", "authorize-err"] {
         let fault = bench.failed(asking(deed)).await;
-        assert_eq!((fault.kind, fault.detail.as_str()), (FaultKind::Error, "frozen: asked to fail"));
+        assert_eq!((fault.kind, fault.detail.as_str()), (PluginErrorKind::Error, "frozen: asked to fail"));
     }
     let fault = bench.failed(asking("pod-identity")).await;
-    assert_eq!(fault.kind, FaultKind::Answer, "there is no source for it yet: {fault}");
+    assert_eq!(fault.kind, PluginErrorKind::Answer, "there is no source for it yet: {fault}");
 
     let admit = async |deed: &str| {
         let admitted = bench.policy.admit(Entry::from(asking(deed)).principal(), "meta-data/hostname").await;
@@ -111,7 +111,7 @@ async fn every_answer_of_it_is_heard() {
     };
     assert!(admit("path-allow").await.is_ok() && admit("path-abstain").await.is_ok());
     assert_eq!(bench::denial(admit("path-deny").await.unwrap_err()).reason, "meta-data/hostname");
-    assert_eq!(bench::fault(admit("path-err").await.unwrap_err()).kind, FaultKind::Error);
+    assert_eq!(bench::fault(admit("path-err").await.unwrap_err()).kind, PluginErrorKind::Error);
 }
 
 #[derive(Clone, Default)]

@@ -1,6 +1,6 @@
 //! Kubernetes Events: what a refused pod's owner finds.
 
-use metagate::credential::FaultClass;
+use metagate::credential::FetchErrorKind;
 
 use super::*;
 
@@ -45,7 +45,7 @@ async fn a_role_that_aws_refuses_is_told_with_its_cure_and_without_aws_s_own_wor
     let api = api(&[]).await;
     let lab = Lab::start(api).await;
     lab.source.fail(
-        FaultClass::AccessDenied,
+        FetchErrorKind::AccessDenied,
         Some("AccessDenied"),
         "User: arn:aws:sts::1:assumed-role/node is not authorized",
     );
@@ -72,11 +72,11 @@ async fn a_role_of_irsa_that_aws_refuses_is_told_with_the_cure_of_irsa() {
     without_a_role["metadata"]["annotations"] = json!({});
     for (class, code, cure) in [
         (
-            FaultClass::AccessDenied,
+            FetchErrorKind::AccessDenied,
             Some("AccessDenied"),
             "OIDC provider, with the subject system:serviceaccount:payments:default",
         ),
-        (FaultClass::Token, None, "could not get a token"),
+        (FetchErrorKind::Token, None, "could not get a token"),
     ] {
         lab.source.fail(class, code, "whatever it said");
         lab.api.delete(Kind::Pods, "payments", "a");

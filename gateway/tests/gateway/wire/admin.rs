@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use metagate::{
-    credential::{Credential, FaultClass, Fetch, FetchError, Secret, Source},
+    credential::{Credential, Fetch, FetchError, FetchErrorKind, Secret, Source},
     credential_key::CredentialKey,
     roster::Feed,
 };
@@ -115,7 +115,7 @@ impl Source for NoPartners {
             }
             Some(_) => {
                 let code = Some("AccessDenied".to_owned());
-                Err(FetchError { class: FaultClass::AccessDenied, code, detail: "no partner".to_owned() })
+                Err(FetchError { class: FetchErrorKind::AccessDenied, code, detail: "no partner".to_owned() })
             }
         };
         Box::pin(std::future::ready(answer))

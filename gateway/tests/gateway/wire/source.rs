@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metagate::credential::FaultClass;
+use metagate::credential::FetchErrorKind;
 use metagate_testkit::FakeSource;
 
 use super::*;
@@ -21,9 +21,13 @@ fn seconds(reply: &Reply) -> u64 {
 
 #[tokio::test]
 async fn a_source_that_is_down_is_503_and_says_when_to_ask_again() {
-    for class in
-        [FaultClass::Unavailable, FaultClass::Throttled, FaultClass::Identity, FaultClass::Token, FaultClass::Invalid]
-    {
+    for class in [
+        FetchErrorKind::Unavailable,
+        FetchErrorKind::Throttled,
+        FetchErrorKind::Identity,
+        FetchErrorKind::Token,
+        FetchErrorKind::Invalid,
+    ] {
         let source = Arc::new(FakeSource::default());
         source.fail(class, Some("SomeCode"), DETAIL);
         let gateway = with(&source).await;
@@ -50,7 +54,7 @@ async fn a_refused_role_is_403_with_awss_code_in_a_json_body() {
         [(Some("AccessDenied"), "AccessDenied"), (Some("IDPRejectedClaim"), "IDPRejectedClaim"), (None, "AccessDenied")]
     {
         let source = Arc::new(FakeSource::default());
-        source.fail(FaultClass::AccessDenied, code, DETAIL);
+        source.fail(FetchErrorKind::AccessDenied, code, DETAIL);
         let gateway = with(&source).await;
         let reply = get(&gateway, CHECKOUT, CREDENTIAL).await;
         assert_eq!((reply.status, reply.header("Content-Type")), (403, Some("text/plain")));
@@ -65,7 +69,7 @@ async fn a_refused_role_is_403_with_awss_code_in_a_json_body() {
 #[tokio::test]
 async fn a_refused_role_is_remembered_and_the_source_is_not_asked_by_every_request() {
     let source = Arc::new(FakeSource::default());
-    source.fail(FaultClass::AccessDenied, None, DETAIL);
+    source.fail(FetchErrorKind::AccessDenied, None, DETAIL);
     let gateway = with(&source).await;
     for _ in 0..5 {
         assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 403);

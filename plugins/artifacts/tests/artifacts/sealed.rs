@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test states what it expects by them")]
 
 use metagate_plugin_artifacts::engine;
-use metagate_plugin_artifacts::sealed::{Refused, Seal};
+use metagate_plugin_artifacts::sealed::{Seal, SealError};
 use wasmtime::{Engine, component::Component};
 
 /// A component without anything in it, and its stand-in for a digest.
@@ -33,7 +33,7 @@ fn no_flipped_bit_of_an_entry_opens() {
     let code = 16 + 32 + 32 + 32;
     for bit in (0..8 * code).chain((8 * code..8 * entry.len()).step_by(97)) {
         entry[bit / 8] ^= 1 << (bit % 8);
-        assert!(matches!(seal.open(&DIGEST, &entry), Err(Refused::Broken)), "bit {bit}");
+        assert!(matches!(seal.open(&DIGEST, &entry), Err(SealError::Broken)), "bit {bit}");
         entry[bit / 8] ^= 1 << (bit % 8);
     }
     assert!(seal.open(&DIGEST, &entry).is_ok());
@@ -43,17 +43,17 @@ fn no_flipped_bit_of_an_entry_opens() {
 fn no_part_of_an_entry_opens_and_none_with_more_after_it() {
     let (seal, mut entry) = sealed(&usual());
     for length in (0..200).chain([entry.len() - 1]) {
-        assert!(matches!(seal.open(&DIGEST, &entry[..length]), Err(Refused::Broken)), "{length} bytes");
+        assert!(matches!(seal.open(&DIGEST, &entry[..length]), Err(SealError::Broken)), "{length} bytes");
     }
     entry.push(0);
-    assert!(matches!(seal.open(&DIGEST, &entry), Err(Refused::Broken)));
+    assert!(matches!(seal.open(&DIGEST, &entry), Err(SealError::Broken)));
 }
 
 #[test]
 fn an_entry_opens_as_no_other_component_and_under_no_other_key() {
     let (seal, entry) = sealed(&usual());
-    assert!(matches!(seal.open(&[8; 32], &entry), Err(Refused::Other)));
-    assert!(matches!(Seal::new(&usual(), &[2; 32]).open(&DIGEST, &entry), Err(Refused::Broken)));
+    assert!(matches!(seal.open(&[8; 32], &entry), Err(SealError::Other)));
+    assert!(matches!(Seal::new(&usual(), &[2; 32]).open(&DIGEST, &entry), Err(SealError::Broken)));
 }
 
 #[test]
@@ -64,5 +64,5 @@ fn an_entry_opens_in_no_engine_of_other_settings() {
     let (seal, entry) = sealed(&usual());
     let elsewhere = Seal::new(&other, &KEY);
     assert_ne!(seal.maker(), elsewhere.maker());
-    assert!(matches!(elsewhere.open(&DIGEST, &entry), Err(Refused::Other)));
+    assert!(matches!(elsewhere.open(&DIGEST, &entry), Err(SealError::Other)));
 }

@@ -22,8 +22,8 @@ fn a_step() -> impl Strategy<Value = Step> {
     let roles = || proptest::collection::vec(0..ROLES.len(), 0..6);
     let behaviour = prop_oneof![
         3 => (60u64..7200).prop_map(|life| Behaviour::Answer { life: Duration::from_secs(life) }),
-        1 => Just(Behaviour::Fail(FaultClass::Unavailable)),
-        1 => Just(Behaviour::Fail(FaultClass::AccessDenied)),
+        1 => Just(Behaviour::Fail(FetchErrorKind::Unavailable)),
+        1 => Just(Behaviour::Fail(FetchErrorKind::AccessDenied)),
         1 => Just(Behaviour::Panic),
         1 => Just(Behaviour::Hang),
     ];

@@ -40,7 +40,7 @@ struct Stage {
 struct Seen {
     hits: AtomicUsize,
     misses: AtomicUsize,
-    fetched: Mutex<Vec<(Result<(), FaultClass>, Duration)>>,
+    fetched: Mutex<Vec<(Result<(), FetchErrorKind>, Duration)>>,
     renewed: Mutex<Vec<Duration>>,
 }
 
@@ -53,7 +53,7 @@ impl Observer for Seen {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn fetched(&self, outcome: Result<(), FaultClass>, elapsed: Duration) {
+    fn fetched(&self, outcome: Result<(), FetchErrorKind>, elapsed: Duration) {
         self.fetched.lock().unwrap().push((outcome, elapsed));
     }
 
@@ -119,11 +119,11 @@ fn grant_by(role: &str, source: CredentialSource) -> Grant {
     Grant::for_test(&Workload::default(), role)
 }
 
-fn last_error(state: &KeyState) -> Option<FaultClass> {
+fn last_error(state: &KeyState) -> Option<FetchErrorKind> {
     state.last_error.as_ref().map(|error| error.class)
 }
 
-fn source_error(answer: Result<Arc<Credential>, CredentialError>) -> (FaultClass, Duration) {
+fn source_error(answer: Result<Arc<Credential>, CredentialError>) -> (FetchErrorKind, Duration) {
     match answer {
         Err(CredentialError::Source { error, retry_after }) => (error.class, retry_after),
         other => panic!("expected the source's error, got {other:?}"),
@@ -211,7 +211,7 @@ async fn a_panicking_source_loses_one_fetch_and_not_the_keeper() {
     let stage = Stage::new();
     stage.source.behave_for("bad", Behaviour::Panic);
     let (bad, good) = tokio::join!(stage.ask("bad"), stage.ask("good"));
-    assert_eq!(source_error(bad).0, FaultClass::Unavailable);
+    assert_eq!(source_error(bad).0, FetchErrorKind::Unavailable);
     assert_eq!(good.unwrap().access_key_id, "good");
     stage.source.behave_for("bad", Behaviour::Answer { life: HOUR });
     sleep(5 * SECOND).await;
@@ -225,7 +225,7 @@ async fn a_hanging_source_is_given_up_and_makes_room() {
     assert!(matches!(stage.ask("stuck").await, Err(CredentialError::TimedOut { .. })));
     sleep(FETCH_DEADLINE).await;
     assert_eq!(stage.source.in_flight(), 0);
-    assert_eq!(last_error(&stage.state("stuck").await.unwrap()), Some(FaultClass::Unavailable));
+    assert_eq!(last_error(&stage.state("stuck").await.unwrap()), Some(FetchErrorKind::Unavailable));
     assert!(stage.ask("fine").await.is_ok());
 }
 
@@ -234,7 +234,7 @@ async fn what_is_issued_dead_or_dying_counts_as_a_failure() {
     let stage = Stage::new();
     for life in [Duration::ZERO, 59 * SECOND] {
         stage.source.behave(Behaviour::Answer { life });
-        assert_eq!(source_error(stage.ask("a").await).0, FaultClass::Unavailable);
+        assert_eq!(source_error(stage.ask("a").await).0, FetchErrorKind::Unavailable);
         assert!(stage.held("a").is_none());
         sleep(5 * SECOND).await;
     }
@@ -271,7 +271,7 @@ async fn dropping_the_handle_stops_the_task() {
 #[tokio::test(start_paused = true)]
 async fn the_state_page_tells_everything_but_the_secret() {
     let stage = Stage::new();
-    stage.source.behave_for("b", Behaviour::Fail(FaultClass::AccessDenied));
+    stage.source.behave_for("b", Behaviour::Fail(FetchErrorKind::AccessDenied));
     stage.keep(&["b", "a"]).await;
     sleep(SECOND).await;
     let state = stage.keeper.state().await;
@@ -279,7 +279,7 @@ async fn the_state_page_tells_everything_but_the_secret() {
     assert_eq!(roles, ["a", "b"]);
     let expires_at = stage.held("a").unwrap().expires_at;
     assert_eq!((state[0].expires_at, last_error(&state[0])), (Some(expires_at), None));
-    assert_eq!((state[1].expires_at, last_error(&state[1])), (None, Some(FaultClass::AccessDenied)));
+    assert_eq!((state[1].expires_at, last_error(&state[1])), (None, Some(FetchErrorKind::AccessDenied)));
     assert!(state.iter().all(|one| one.wanted && one.next_fetch.is_some_and(|next| next > stage.clock.now())));
     assert!(!format!("{state:?}").contains("secret"));
 }

@@ -17,7 +17,7 @@ async fn keeps_serving_old_credentials_while_source_is_down() {
     let stage = Stage::new();
     stage.keep(&["a"]).await;
     let first = stage.ask("a").await.unwrap();
-    stage.source.behave(Behaviour::Fail(FaultClass::Unavailable));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::Unavailable));
     walk(MINUTE, 59, async |n| {
         let asked_at = Instant::now();
         let served = stage.ask("a").await.unwrap();
@@ -31,7 +31,7 @@ async fn keeps_serving_old_credentials_while_source_is_down() {
 
 #[tokio::test(start_paused = true)]
 async fn an_expired_credential_is_never_served_and_does_not_stay_in_memory() {
-    for class in [FaultClass::Unavailable, FaultClass::AccessDenied, FaultClass::Throttled] {
+    for class in [FetchErrorKind::Unavailable, FetchErrorKind::AccessDenied, FetchErrorKind::Throttled] {
         let stage = Stage::new();
         stage.keep(&["a"]).await;
         let (secret, expires_at) = {
@@ -50,7 +50,7 @@ async fn an_expired_credential_is_never_served_and_does_not_stay_in_memory() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_come_closer_as_expiry_does_but_not_when_throttled() {
-    for (class, gaps_at_the_end) in [(FaultClass::Unavailable, 1..=3), (FaultClass::Throttled, 30..=61)] {
+    for (class, gaps_at_the_end) in [(FetchErrorKind::Unavailable, 1..=3), (FetchErrorKind::Throttled, 30..=61)] {
         let stage = Stage::new();
         stage.keep(&["a"]).await;
         let expires_at = stage.ask("a").await.unwrap().expires_at;
@@ -68,9 +68,9 @@ async fn a_source_that_comes_back_renews_and_forgets_the_failure() {
     let stage = Stage::new();
     stage.keep(&["a"]).await;
     let first = stage.ask("a").await.unwrap();
-    stage.source.behave(Behaviour::Fail(FaultClass::Unavailable));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::Unavailable));
     sleep(50 * MINUTE).await;
-    assert_eq!(last_error(&stage.state("a").await.unwrap()), Some(FaultClass::Unavailable));
+    assert_eq!(last_error(&stage.state("a").await.unwrap()), Some(FetchErrorKind::Unavailable));
     stage.source.behave(Behaviour::Answer { life: HOUR });
     sleep(MINUTE + SECOND).await;
     let second = stage.ask("a").await.unwrap();
@@ -83,12 +83,12 @@ async fn a_source_that_comes_back_renews_and_forgets_the_failure() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_remembered_as_long_as_its_class_deserves() {
     for (class, window) in [
-        (FaultClass::AccessDenied, 60..=120),
-        (FaultClass::Invalid, 60..=120),
-        (FaultClass::Identity, 60..=120),
-        (FaultClass::Token, 5..=10),
-        (FaultClass::Throttled, 2..=4),
-        (FaultClass::Unavailable, 0..=1),
+        (FetchErrorKind::AccessDenied, 60..=120),
+        (FetchErrorKind::Invalid, 60..=120),
+        (FetchErrorKind::Identity, 60..=120),
+        (FetchErrorKind::Token, 5..=10),
+        (FetchErrorKind::Throttled, 2..=4),
+        (FetchErrorKind::Unavailable, 0..=1),
     ] {
         let stage = Stage::new();
         stage.source.behave(Behaviour::Fail(class));
@@ -113,7 +113,7 @@ async fn a_failure_is_remembered_as_long_as_its_class_deserves() {
 #[tokio::test(start_paused = true)]
 async fn a_denial_that_stays_is_asked_about_ever_more_seldom() {
     let stage = Stage::new();
-    stage.source.behave(Behaviour::Fail(FaultClass::AccessDenied));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::AccessDenied));
     stage.keep(&["a"]).await;
     sleep(2 * HOUR).await;
     let calls = stage.source.asked();
@@ -125,20 +125,20 @@ async fn a_denial_that_stays_is_asked_about_ever_more_seldom() {
 #[tokio::test(start_paused = true)]
 async fn a_failure_of_another_class_begins_at_its_own_first_window() {
     let stage = Stage::new();
-    stage.source.behave(Behaviour::Fail(FaultClass::Unavailable));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::Unavailable));
     stage.keep(&["a"]).await;
     sleep(5 * MINUTE).await;
-    stage.source.behave(Behaviour::Fail(FaultClass::AccessDenied));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::AccessDenied));
     sleep(6 * SECOND).await;
     let (class, left) = source_error(stage.ask("a").await);
-    assert_eq!(class, FaultClass::AccessDenied);
+    assert_eq!(class, FetchErrorKind::AccessDenied);
     assert!(left > 53 * SECOND && left <= 120 * SECOND, "{left:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wanted_key_is_retried_without_being_asked_for() {
     let stage = Stage::new();
-    stage.source.behave(Behaviour::Fail(FaultClass::AccessDenied));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::AccessDenied));
     stage.keep(&["a"]).await;
     sleep(SECOND).await;
     stage.source.behave(Behaviour::Answer { life: HOUR });
@@ -149,7 +149,7 @@ async fn a_wanted_key_is_retried_without_being_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn one_failing_role_leaves_the_others_alone() {
     let stage = Stage::with(1);
-    stage.source.behave_for("bad", Behaviour::Fail(FaultClass::Throttled));
+    stage.source.behave_for("bad", Behaviour::Fail(FetchErrorKind::Throttled));
     stage.keep(&["bad", "good"]).await;
     sleep(HOUR * 10).await;
     assert!(stage.ask("good").await.is_ok());

@@ -8,7 +8,7 @@ const ROLES: [&str; 20] =
 /// A node that wants twenty roles and was refused its first eight, at once.
 async fn refused() -> Stage {
     let stage = Stage::new();
-    stage.source.behave(Behaviour::Fail(FaultClass::Throttled));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::Throttled));
     stage.keep(&ROLES).await;
     sleep(SECOND).await;
     assert_eq!(stage.source.calls(), 8, "what was under way was refused, and nothing else was asked for");
@@ -54,9 +54,9 @@ async fn a_grant_ends_the_row_of_refusals() {
     stage.source.behave(Behaviour::Answer { life: HOUR });
     sleep(2 * MINUTE).await;
     assert!(ROLES.iter().all(|role| stage.held(role).is_some()));
-    stage.source.behave(Behaviour::Fail(FaultClass::Throttled));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::Throttled));
     let (class, pause) = source_error(stage.ask("another").await);
-    assert_eq!(class, FaultClass::Throttled);
+    assert_eq!(class, FetchErrorKind::Throttled);
     assert!(pause <= 4 * SECOND, "{pause:?}");
 }
 
@@ -65,7 +65,7 @@ async fn who_would_wait_in_vain_is_told_at_once_and_for_how_long() {
     let stage = refused().await;
     let asked_at = Instant::now();
     let (class, pause) = source_error(stage.ask("another").await);
-    assert_eq!((class, asked_at.elapsed()), (FaultClass::Throttled, Duration::ZERO));
+    assert_eq!((class, asked_at.elapsed()), (FetchErrorKind::Throttled, Duration::ZERO));
     assert!(pause <= 3 * SECOND, "a second of it is over: {pause:?}");
     stage.source.behave(Behaviour::Answer { life: HOUR });
     sleep(pause).await;
@@ -77,7 +77,7 @@ async fn a_credential_that_is_held_is_served_all_the_same() {
     let stage = Stage::new();
     stage.keep(&["a"]).await;
     let first = stage.ask("a").await.unwrap();
-    stage.source.behave(Behaviour::Fail(FaultClass::Throttled));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::Throttled));
     sleep(40 * MINUTE).await;
     let asked_at = Instant::now();
     assert!(Arc::ptr_eq(&first, &stage.ask("a").await.unwrap()));
@@ -93,7 +93,7 @@ async fn a_role_that_a_pods_own_token_is_exchanged_for_is_not_held_back() {
 
     // Nor does it hold back the others: its refusal is none of the node's account's.
     let stage = Stage::new();
-    stage.source.behave_for("own", Behaviour::Fail(FaultClass::Throttled));
+    stage.source.behave_for("own", Behaviour::Fail(FetchErrorKind::Throttled));
     source_error(stage.credentials.for_grant(&grant_by("own", web_identity)).await);
     assert!(stage.ask("a").await.is_ok());
 }

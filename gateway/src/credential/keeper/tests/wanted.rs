@@ -159,7 +159,7 @@ async fn a_request_below_the_floor_gets_the_old_one_from_a_source_that_fails_and
     let stage = Stage::new();
     let first = stage.ask("a").await.unwrap();
     sleep(36 * MINUTE).await;
-    stage.source.behave(Behaviour::Fail(FaultClass::Unavailable));
+    stage.source.behave(Behaviour::Fail(FetchErrorKind::Unavailable));
     assert!(Arc::ptr_eq(&first, &stage.ask("a").await.unwrap()));
     stage.source.behave(Behaviour::Answer { life: HOUR });
     sleep(3 * SECOND).await;

@@ -154,16 +154,16 @@ impl Walk {
             }
             Step::NoPod { slot } => {
                 self.truth.pods.remove(&slot);
-                self.tell(Told::Pod(Change::Gone(pod_name(slot))));
+                self.tell(WatchChange::Pod(Change::Gone(pod_name(slot))));
             }
             Step::Namespace { namespace, word } => {
                 put(&mut self.truth.namespaces, namespace, word);
                 let name = namespace_name(namespace);
-                self.tell(Told::Namespace(told(name, word)));
+                self.tell(WatchChange::Namespace(told(name, word)));
             }
             Step::Account { namespace, account, word } => {
                 put(&mut self.truth.accounts, (namespace, account), word);
-                self.tell(Told::Account(told(account_name((namespace, account)), word)));
+                self.tell(WatchChange::Account(told(account_name((namespace, account)), word)));
             }
             Step::Deaf => self.deaf = true,
             Step::Relist { cut_off } => {
@@ -179,10 +179,10 @@ impl Walk {
 
     fn set_pod(&mut self, slot: u8, pod: Option<Live>) {
         self.truth.pods.insert(slot, pod.clone());
-        self.tell(Told::Pod(Change::Set(pod_name(slot), pod)));
+        self.tell(WatchChange::Pod(Change::Set(pod_name(slot), pod)));
     }
 
-    fn tell(&mut self, news: Told) {
+    fn tell(&mut self, news: WatchChange) {
         if !self.deaf {
             self.index.apply(news);
             self.hear();
@@ -200,13 +200,13 @@ impl Walk {
         let accounts =
             truth.accounts.iter().map(|(name, word)| Change::Listed(account_name(*name), Some(described(*word))));
         for change in framed(pods.take(at_most), whole) {
-            self.index.apply(Told::Pod(change));
+            self.index.apply(WatchChange::Pod(change));
         }
         for change in framed(namespaces.take(at_most), whole) {
-            self.index.apply(Told::Namespace(change));
+            self.index.apply(WatchChange::Namespace(change));
         }
         for change in framed(accounts.take(at_most), whole) {
-            self.index.apply(Told::Account(change));
+            self.index.apply(WatchChange::Account(change));
         }
         if whole {
             self.hear();

@@ -26,7 +26,7 @@ pub(super) struct Index {
 }
 
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum WatchChange {
     Pod(Change<Live>),
     Namespace(Change<Described>),
     Account(Change<Described>),
@@ -51,14 +51,14 @@ impl Index {
     }
 
     /// Whether the workloads may be others now.
-    pub(super) fn apply(&mut self, told: Told) -> bool {
+    pub(super) fn apply(&mut self, told: WatchChange) -> bool {
         match told {
-            Told::Pod(change) => {
+            WatchChange::Pod(change) => {
                 let change = self.aged(change);
                 self.pods.apply(change)
             }
-            Told::Namespace(change) => self.namespaces.apply(change),
-            Told::Account(change) => self.accounts.apply(change),
+            WatchChange::Namespace(change) => self.namespaces.apply(change),
+            WatchChange::Account(change) => self.accounts.apply(change),
         }
     }
 
@@ -180,13 +180,13 @@ mod tests {
     /// An index that has heard of namespace and service account.
     fn index() -> Index {
         let mut index = Index::new("node-a", Arc::default());
-        index.apply(Told::Namespace(Change::Set(name("", "payments"), Some(annotated("of-namespace")))));
-        index.apply(Told::Account(Change::Set(name("payments", "checkout"), Some(annotated("of-account")))));
+        index.apply(WatchChange::Namespace(Change::Set(name("", "payments"), Some(annotated("of-namespace")))));
+        index.apply(WatchChange::Account(Change::Set(name("payments", "checkout"), Some(annotated("of-account")))));
         index
     }
 
     fn set(index: &mut Index, live: Live) {
-        index.apply(Told::Pod(Change::Set(name("payments", "checkout-0"), Some(live))));
+        index.apply(WatchChange::Pod(Change::Set(name("payments", "checkout-0"), Some(live))));
     }
 
     fn uids(index: &Index, second: u64) -> Vec<String> {
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn a_pod_without_its_namespace_is_nobody_however_long() {
         let mut index = index();
-        index.apply(Told::Namespace(Change::Gone(name("", "payments"))));
+        index.apply(WatchChange::Namespace(Change::Gone(name("", "payments"))));
         set(&mut index, live("u-1", None, 0));
         assert!(uids(&index, 1_000_000).is_empty());
     }
@@ -216,14 +216,14 @@ mod tests {
     #[test]
     fn a_pod_without_its_service_account_is_nobody_and_somebody_hears_of_it_after_a_while() {
         let mut index = index();
-        index.apply(Told::Account(Change::Gone(name("payments", "checkout"))));
+        index.apply(WatchChange::Account(Change::Gone(name("payments", "checkout"))));
         set(&mut index, live("u-1", None, 0));
         let early = index.current(at(1));
         assert_eq!((early.workloads.len(), early.incomplete.len(), early.until), (0, 0, Some(at(2))));
         let late = index.current(at(2));
         assert_eq!((late.workloads.len(), late.withheld.len(), late.until), (0, 1, None));
         assert_eq!(late.incomplete[0].1, "service account checkout");
-        index.apply(Told::Account(Change::Set(name("payments", "checkout"), Some(annotated("back")))));
+        index.apply(WatchChange::Account(Change::Set(name("payments", "checkout"), Some(annotated("back")))));
         assert_eq!(uids(&index, 3), ["u-1"]);
     }
 
@@ -231,7 +231,7 @@ mod tests {
     fn a_pod_that_is_told_of_again_does_not_begin_to_wait_again() {
         let mut index = index();
         set(&mut index, live("u-1", None, 0));
-        index.apply(Told::Account(Change::Gone(name("payments", "checkout"))));
+        index.apply(WatchChange::Account(Change::Gone(name("payments", "checkout"))));
         set(&mut index, live("u-1", None, 100));
         assert_eq!(index.current(at(100)).incomplete.len(), 1);
         set(&mut index, live("u-2", None, 100));
@@ -250,10 +250,10 @@ mod tests {
     #[test]
     fn nothing_is_known_before_all_three_lists_are_whole() {
         let mut index = Index::new("node-a", Arc::default());
-        index.apply(Told::Pod(Change::Whole));
-        index.apply(Told::Namespace(Change::Whole));
+        index.apply(WatchChange::Pod(Change::Whole));
+        index.apply(WatchChange::Namespace(Change::Whole));
         assert!(!index.is_synced());
-        index.apply(Told::Account(Change::Whole));
+        index.apply(WatchChange::Account(Change::Whole));
         assert!(index.is_synced());
     }
 }

@@ -7,7 +7,7 @@ use super::*;
 
 #[tokio::test]
 async fn each_error_of_sts_has_its_class_and_keeps_code_and_request_id() {
-    use FaultClass::{AccessDenied, Identity, Invalid, Throttled, Token, Unavailable};
+    use FetchErrorKind::{AccessDenied, Identity, Invalid, Throttled, Token, Unavailable};
     for (status, code, signed, with_token) in [
         (403, "AccessDenied", AccessDenied, AccessDenied),
         (400, "Throttling", Throttled, Throttled),
@@ -47,7 +47,7 @@ async fn an_answer_that_makes_no_sense_is_unavailable_and_is_not_quoted() {
         let reply = body.to_owned();
         let (_server, source) = answering(move |_| Reply::Answer(status, reply.clone())).await;
         let error = source.fetch(&key("reader")).await.unwrap_err();
-        assert_eq!(error.class, FaultClass::Unavailable, "{body}: {error}");
+        assert_eq!(error.class, FetchErrorKind::Unavailable, "{body}: {error}");
         assert!(!format!("{error} {error:?}").contains("wJalr"), "{error:?}");
     }
 }
@@ -60,7 +60,7 @@ async fn a_silent_sts_and_an_absent_one_are_unavailable_in_bounded_time() {
     let source = StsSource::over(&Transport { timeouts, ..transport() }, settings(&server.endpoint));
     let begun = tokio::time::Instant::now();
     let error = source.fetch(&key("reader")).await.unwrap_err();
-    assert_eq!(error.class, FaultClass::Unavailable, "{error}");
+    assert_eq!(error.class, FetchErrorKind::Unavailable, "{error}");
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert!(server.asked().len() > 1, "an attempt that timed out is tried again");
 
@@ -68,15 +68,15 @@ async fn a_silent_sts_and_an_absent_one_are_unavailable_in_bounded_time() {
     let endpoint = FakeServer::start(|_| Reply::Silence).await.endpoint.clone();
     tokio::time::sleep(Duration::from_millis(20)).await;
     let error = source_at(&endpoint, None).fetch(&key("reader")).await.unwrap_err();
-    assert_eq!(error.class, FaultClass::Unavailable, "{error}");
+    assert_eq!(error.class, FetchErrorKind::Unavailable, "{error}");
 }
 
 #[tokio::test]
 async fn a_gateway_that_may_not_assume_its_intermediate_role_has_no_identity() {
     for (status, code, class) in [
-        (403, "AccessDenied", FaultClass::Identity),
-        (400, "Throttling", FaultClass::Throttled),
-        (503, "ServiceUnavailable", FaultClass::Unavailable),
+        (403, "AccessDenied", FetchErrorKind::Identity),
+        (400, "Throttling", FetchErrorKind::Throttled),
+        (503, "ServiceUnavailable", FetchErrorKind::Unavailable),
     ] {
         let server = FakeServer::start(move |_| refused(status, code, "not you")).await;
         let error = source_at(&server.endpoint, Some("hub")).fetch(&key("reader")).await.unwrap_err();
@@ -116,9 +116,9 @@ async fn a_gateway_without_an_identity_says_so_and_one_that_cannot_reach_its_nod
     };
     let sts = FakeServer::start(|_| issued("AssumeRole", "ASIAWORKLOAD", HOUR)).await;
     for (identity, class) in [
-        (SharedCredentialsProvider::new(Unloaded), FaultClass::Identity),
-        (node(&roleless.endpoint), FaultClass::Identity),
-        (node(&nowhere), FaultClass::Unavailable),
+        (SharedCredentialsProvider::new(Unloaded), FetchErrorKind::Identity),
+        (node(&roleless.endpoint), FetchErrorKind::Identity),
+        (node(&nowhere), FetchErrorKind::Unavailable),
     ] {
         let source = StsSource::over(&Transport::new(), StsSettings { identity, ..settings(&sts.endpoint) });
         let error = source.fetch(&key("reader")).await.unwrap_err();

@@ -129,7 +129,7 @@ async fn a_workload_without_its_token_never_reaches_sts() {
     let (server, source) = answering(|_| issued("AssumeRoleWithWebIdentity", "ASIAWEB", HOUR)).await;
     let other = crate::workload::Workload { pod: "other".into(), ..Default::default() };
     let error = source.fetch(&CredentialKey::new(web_role(true), &other)).await.unwrap_err();
-    assert_eq!(error.class, FaultClass::Token);
+    assert_eq!(error.class, FetchErrorKind::Token);
     assert!(server.asked().is_empty());
 }
 
@@ -196,6 +196,6 @@ async fn a_session_that_is_too_long_for_its_role_is_shortened_to_an_hour() {
 async fn another_validation_error_is_not_taken_for_a_session_that_is_too_long() {
     let (server, source) = answering(|_| refused(400, "ValidationError", "1 validation error detected")).await;
     let key = key_of(Role { duration: 12 * HOUR, ..role("reader") });
-    assert_eq!(source.fetch(&key).await.unwrap_err().class, FaultClass::Invalid);
+    assert_eq!(source.fetch(&key).await.unwrap_err().class, FetchErrorKind::Invalid);
     assert_eq!(server.asked().len(), 1);
 }

@@ -10,35 +10,35 @@ use tokio::{
 };
 
 use crate::{
-    credential::{Credential, FaultClass, FetchError, Source},
+    credential::{Credential, FetchError, FetchErrorKind, Source},
     credential_key::CredentialKey,
 };
 
 type Outcome = Result<Credential, FetchError>;
 
-pub(super) struct Flights {
+pub(super) struct InFlight {
     tasks: JoinSet<Outcome>,
     /// Abandoned ones are in `tasks` until they end, and not in here.
-    aloft: HashMap<Id, Flight>,
+    running: HashMap<Id, Running>,
     limit: usize,
     deadline: Duration,
 }
 
-struct Flight {
+struct Running {
     key: CredentialKey,
-    launched: Instant,
+    started: Instant,
     task: AbortHandle,
 }
 
-pub(super) struct Landed {
+pub(super) struct Finished {
     pub(super) key: CredentialKey,
     pub(super) outcome: Outcome,
-    pub(super) launched: Instant,
+    pub(super) started: Instant,
 }
 
-impl Flights {
+impl InFlight {
     pub(super) fn new(limit: usize, deadline: Duration) -> Self {
-        Self { tasks: JoinSet::new(), aloft: HashMap::new(), limit: limit.max(1), deadline }
+        Self { tasks: JoinSet::new(), running: HashMap::new(), limit: limit.max(1), deadline }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -46,7 +46,7 @@ impl Flights {
     }
 
     pub(super) fn count(&self, of: impl Fn(&CredentialKey) -> bool) -> usize {
-        self.aloft.values().filter(|flight| of(&flight.key)).count()
+        self.running.values().filter(|flight| of(&flight.key)).count()
     }
 
     pub(super) fn launch(&mut self, source: Arc<dyn Source>, key: CredentialKey, within: Context) {
@@ -56,31 +56,31 @@ impl Flights {
             answered.unwrap_or_else(|_| Err(unavailable(format!("the source has not answered within {deadline:?}"))))
         };
         let task = self.tasks.spawn(fetch.with_context(within));
-        self.aloft.insert(task.id(), Flight { key, launched: Instant::now(), task });
+        self.running.insert(task.id(), Running { key, started: Instant::now(), task });
     }
 
     /// The next that ends; None when none is under way. May be dropped while it waits: nothing is lost.
-    pub(super) async fn landed(&mut self) -> Option<Landed> {
+    pub(super) async fn finished(&mut self) -> Option<Finished> {
         loop {
             let (id, outcome) = match self.tasks.join_next_with_id().await? {
                 Ok((id, outcome)) => (id, outcome),
                 Err(error) => (error.id(), Err(crashed(&error))),
             };
-            if let Some(Flight { key, launched, .. }) = self.aloft.remove(&id) {
-                return Some(Landed { key, outcome, launched });
+            if let Some(Running { key, started, .. }) = self.running.remove(&id) {
+                return Some(Finished { key, outcome, started });
             }
         }
     }
 
     /// Ends the fetch of that key. Its outcome is never seen.
     pub(super) fn abandon(&mut self, key: &CredentialKey) {
-        for (_, flight) in self.aloft.extract_if(|_, flight| flight.key == *key) {
+        for (_, flight) in self.running.extract_if(|_, flight| flight.key == *key) {
             flight.task.abort();
         }
     }
 
     pub(super) async fn cancel(&mut self) {
-        self.aloft.clear();
+        self.running.clear();
         self.tasks.shutdown().await;
     }
 }
@@ -91,5 +91,5 @@ fn crashed(error: &JoinError) -> FetchError {
 }
 
 fn unavailable(detail: String) -> FetchError {
-    FetchError { class: FaultClass::Unavailable, code: None, detail }
+    FetchError { class: FetchErrorKind::Unavailable, code: None, detail }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What there is to explain.
-pub(super) enum Asked {
+pub(super) enum Target {
     /// The pod's role, or the credential of the role that is named so.
     Role(Option<String>),
     /// An entry that `imds.allow` admits, by its path below a version.
@@ -29,7 +29,7 @@ pub(super) struct Nowhere {
     pub(super) next_step: Option<NextStep>,
 }
 
-impl Asked {
+impl Target {
     /// As a pod writes it, or without the version before it.
     pub(super) fn at(path: &str, allow: &AllowList) -> Self {
         let path: Cow<'_, str> = match imds::is_versioned(path) {
