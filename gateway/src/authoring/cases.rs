@@ -98,7 +98,7 @@ impl Parser<'_, '_> {
                 self.collector.refuse(&key.name("name"), "a case needs a name", help);
             } else if !seen.insert(case.name.clone()) {
                 let problem = format!("{} is the name of another case too", quote(&case.name));
-                self.collector.refuse(&key.name("name"), problem, "give each a name of its own");
+                self.collector.refuse(&key.name("name"), problem, "give each case its own name");
             }
             cases.extend(self.case(&key, case, &settings));
         }
@@ -131,7 +131,7 @@ impl Parser<'_, '_> {
         let decides = resolve.is_some() || authorize.is_some() || authorize_path.is_some();
         if init.is_some() && decides {
             let problem = "a plugin that refuses its configuration is asked nothing else";
-            self.collector.refuse(&expect.name("init"), problem, "make two cases of it");
+            self.collector.refuse(&expect.name("init"), problem, "split it into two cases");
         }
         if init.is_none() && !decides {
             let help = "add [case.expect] with resolve, authorize, authorize_path or init";
@@ -141,7 +141,7 @@ impl Parser<'_, '_> {
             [("role", raw.role.is_some(), authorize.is_some()), ("path", raw.path.is_some(), authorize_path.is_some())]
         {
             if told && !asked {
-                let problem = "is told, and nothing is expected of it";
+                let problem = "is given, but nothing is expected of it";
                 let help = format!(
                     "expect {} of it, or leave it out",
                     if name == "role" { "authorize" } else { "authorize_path" }
@@ -196,7 +196,7 @@ impl Parser<'_, '_> {
         let key = key.name("workload");
         let Some(raw) = raw else {
             let help = "add workload = { namespace = \"payments\", pod = \"checkout-0\" }";
-            self.collector.refuse(&key, "is needed: a plugin decides about a pod", help);
+            self.collector.refuse(&key, "is required: a plugin decides about a pod", help);
             return None;
         };
         let pod = PodTable {
@@ -226,12 +226,12 @@ impl Parser<'_, '_> {
         match (written, clock) {
             ("", true) if decides => {
                 let help = "add now = \"2026-11-25T09:00:00Z\"";
-                self.collector.refuse(key, "is needed: the plugin has the clock", help);
+                self.collector.refuse(key, "is required: the plugin has the clock", help);
                 None
             }
             ("", _) => None,
             (_, false) => {
-                let help = "add clock = true to [plugin], as the operator has to";
+                let help = "add clock = true to [plugin], as an operator does in metagate.toml";
                 self.collector.refuse(key, "is not shown to a plugin that has no clock", help);
                 None
             }

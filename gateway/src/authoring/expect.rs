@@ -96,8 +96,8 @@ impl Parser<'_, '_> {
                 if error.trim().is_empty() {
                     self.collector.refuse(
                         &key.name("error"),
-                        "every message has this in it",
-                        "write what must be in it",
+                        "every message contains the empty string",
+                        "write a part of the expected message",
                     );
                     return None;
                 }

@@ -44,7 +44,7 @@ impl Parser<'_, '_> {
         let Some(written) = written else {
             self.collector.refuse(
                 &key,
-                "is needed: authorize is asked about a role",
+                "is required: authorize is asked about a role",
                 "add role = \"path/name\", or its ARN",
             );
             return None;
@@ -64,9 +64,9 @@ impl Parser<'_, '_> {
 
     pub(super) fn asked_path(&mut self, key: &Key, written: Option<String>) -> Option<Question> {
         let key = key.name("path");
-        let help = "write it as the gateway shows it: path = \"meta-data/placement/region\"";
+        let help = "write it as plugins see it: path = \"meta-data/placement/region\"";
         let Some(path) = written else {
-            self.collector.refuse(&key, "is needed: authorize_path is asked about a path", help);
+            self.collector.refuse(&key, "is required: authorize_path is asked about a path", help);
             return None;
         };
         if path.is_empty() || path.starts_with('/') || path.ends_with('/') || path.starts_with("latest/") {

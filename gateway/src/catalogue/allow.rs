@@ -36,20 +36,29 @@ pub struct AllowError {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllowErrorKind {
-    #[error("is not in the metadata catalogue; did you mean \"{nearest}\"?")]
+    #[error("is not in the metadata catalogue")]
     Misspelt { nearest: String },
-    #[error(
-        "is not in the metadata catalogue; write a category below meta-data/ such as \"placement\", \"user-data\", or one below \"dynamic/\""
-    )]
+    #[error("is not in the metadata catalogue")]
     Unknown,
-    #[error(
-        "would hand out the node's own credentials, which no setting can; remove it: pods are given their own role under iam/ without it"
-    )]
+    #[error("would hand out the node's own credentials, which no setting can do")]
     Credentials,
-    #[error(
-        "has a * where the catalogue has fixed names; * stands only for a MAC, an address, a device, a tag or a key"
-    )]
+    #[error("has a * where the catalogue has fixed names")]
     Star,
+}
+
+impl AllowErrorKind {
+    /// How to mend it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Misspelt { nearest } => format!("did you mean \"{nearest}\"?"),
+            Self::Unknown => {
+                "write a category below meta-data/ such as \"placement\", \"user-data\", or one below \"dynamic/\""
+                    .into()
+            }
+            Self::Credentials => "remove it: pods get their own role's credentials under iam/ without it".into(),
+            Self::Star => "* stands only for a MAC, an address, a device, a tag or a key".into(),
+        }
+    }
 }
 
 impl AllowList {
@@ -223,7 +232,8 @@ mod tests {
     fn every_fault_is_reported_and_says_how_to_mend_it() {
         let errors = parse(&["placment", "placement", "iam"]).unwrap_err();
         let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(texts[0], "\"placment\" is not in the metadata catalogue; did you mean \"placement\"?");
+        assert_eq!(texts[0], "\"placment\" is not in the metadata catalogue");
+        assert_eq!(errors[0].kind.help(), "did you mean \"placement\"?");
         assert!(texts[1].starts_with("\"iam\" would hand out the node's own credentials"));
         assert_eq!(errors.iter().map(|error| error.index).collect::<Vec<_>>(), [0, 2]);
     }

@@ -75,13 +75,13 @@ fn diagnostic(layers: &Layers, error: &Error, top: &Key, below: &Key, values: &V
 fn help_for_type(origin: &Origin, key: &Key, found: Option<&Value>) -> Option<String> {
     match (origin, found) {
         (Origin::Environment { .. }, Some(Value::Dict(..))) => {
-            Some(format!("set all of it with {}", variable_of_key(key)))
+            Some(format!("set the whole value with {}", variable_of_key(key)))
         }
         (Origin::Environment { .. } | Origin::Flag { .. }, _) => {
             Some(r#"write it as in TOML: 8, true, ["a", "b"], [{ name = "a", builtin = "annotations" }]"#.to_owned())
         }
         (Origin::File { .. }, Some(Value::Dict(..))) if key.steps().len() == 1 => {
-            Some(format!("a table that may stand several times has two brackets: [[{key}]]"))
+            Some(format!("a table that may occur several times is written with two brackets: [[{key}]]"))
         }
         _ => None,
     }
@@ -101,7 +101,7 @@ fn help_for_unknown(layers: &Layers, key: &Key, name: &str, known: &[&str]) -> S
     let elsewhere: Vec<String> =
         layers.known().iter().filter(|known| known.last_name() == Some(name)).map(Key::to_string).collect();
     if elsewhere.is_empty() {
-        format!("known here: {}", known.join(", "))
+        format!("known keys: {}", known.join(", "))
     } else {
         format!("did you mean {}?", elsewhere.join(" or "))
     }

@@ -21,11 +21,11 @@ pub struct Interfaces(Vec<Pattern>);
 pub enum PatternError {
     #[error("names no interface")]
     Empty,
-    #[error("is longer than the {LONGEST} bytes that an interface's name has")]
+    #[error("is longer than the {LONGEST} bytes that an interface's name can have")]
     TooLong,
-    #[error("holds {0:?}, which is not taken in an interface's name")]
+    #[error("contains {0:?}, which an interface's name cannot have here")]
     Character(char),
-    #[error("is every interface, and so the node's own loopback too")]
+    #[error("matches every interface, and so the node's own loopback too")]
     Everything,
 }
 
@@ -33,7 +33,7 @@ pub enum PatternError {
 pub enum NoInterface {
     #[error("no interface is named, so nothing would be redirected")]
     Empty,
-    #[error("\"{0}\" is excluded again by \"{1}\"")]
+    #[error("\"{0}\" is excluded by \"{1}\"")]
     Excluded(Pattern, Pattern),
 }
 

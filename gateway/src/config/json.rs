@@ -4,7 +4,7 @@ use figment::value::{Dict, Value};
 
 use super::key::Key;
 
-pub(crate) const NO_JSON: &str = "is a number that JSON does not have";
+pub(crate) const NO_JSON: &str = "is a number that JSON cannot hold";
 pub(crate) const NO_JSON_HELP: &str = "a plugin reads its config as JSON: write a finite number";
 
 /// Else the keys of the numbers that JSON does not have.

@@ -18,11 +18,11 @@ pub struct NodeAddresses {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    #[error("{0} is no address that pods' packets could be sent on to")]
+    #[error("pods' packets cannot be forwarded to {0}")]
     Unreachable(IpAddr),
     #[error("{0} is the metadata service's own address")]
     Metadata(IpAddr),
-    #[error("{1} and {0} are of one family, and a connection can go to one only")]
+    #[error("{1} and {0} are of one family, and a connection can be sent to only one of them")]
     Second(IpAddr, IpAddr),
 }
 

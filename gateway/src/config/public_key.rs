@@ -13,11 +13,11 @@ pub struct PublicKey(VerifyingKey);
 pub enum PublicKeyError {
     #[error("is not base64")]
     Base64,
-    #[error("is a private key: take it for known to others, and sign with a new one")]
+    #[error("is a private key: treat it as compromised, and sign with a new one")]
     Private,
-    #[error("is no public key of ed25519")]
+    #[error("is not an ed25519 public key")]
     Kind,
-    #[error("is a key that anybody can sign for")]
+    #[error("is a weak key, which anybody can sign for")]
     Weak,
 }
 

@@ -56,8 +56,8 @@ impl Sources {
                 return Err(Diagnostic {
                     origin: Origin::whole_file(&*path),
                     key: String::new(),
-                    problem: "is empty: that would stand for every default".into(),
-                    help: Some("write it to another file, and rename that".into()),
+                    problem: "is empty, which would mean the default of every key".into(),
+                    help: Some("write the new text to another file, and rename that file".into()),
                     excerpt: None,
                 }
                 .into());
@@ -115,8 +115,8 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Diagnostics> {
         })
     };
     let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => fault("there is no such file".into(), Some("name another one with --config")),
-        ErrorKind::PermissionDenied => fault("may not be read".into(), Some("make it readable for the gateway's user")),
+        ErrorKind::NotFound => fault("there is no such file".into(), Some("name another file with --config")),
+        ErrorKind::PermissionDenied => fault("is not readable".into(), Some("make it readable by the gateway's user")),
         _ => fault(format!("cannot be read: {error}"), None),
     });
     bytes.and_then(|bytes| {
@@ -214,7 +214,7 @@ mod tests {
         let faults = Sources::read(Some(Path::new("no-such-folder/metagate.toml"))).unwrap_err();
         assert_eq!(
             faults.to_string(),
-            "no-such-folder/metagate.toml: there is no such file\nhelp: name another one with --config"
+            "no-such-folder/metagate.toml: there is no such file\nhelp: name another file with --config"
         );
     }
 }

@@ -16,8 +16,8 @@ impl Checker<'_, '_> {
         if address.port() == 0 && !address.ip().is_loopback() {
             self.collector.refuse(
                 key,
-                "port 0 means any free port, which nothing could be redirected to",
-                "name a port",
+                "port 0 means any free port, and the redirect needs a fixed one",
+                "write a port number",
             );
             return None;
         }
@@ -44,7 +44,7 @@ impl Checker<'_, '_> {
         if pods.port() != 0 && pods.port() == admin.port() && overlap {
             self.collector.refuse_pair(
                 [&Key::dotted("admin.listen"), &Key::dotted("pods.listen")],
-                format!("admin.listen ({admin}) and pods.listen ({pods}) are one address"),
+                format!("admin.listen ({admin}) and pods.listen ({pods}) are the same address"),
                 "give each its own port: pods must not reach the admin listener",
             );
         }
@@ -58,7 +58,7 @@ impl Checker<'_, '_> {
                 hosts.push(lower);
             } else {
                 let problem = format!("expected a host name or an IP address, found {}", quote(host));
-                self.collector.refuse(&key.index(index), problem, "leave out the scheme, the port and the path");
+                self.collector.refuse(&key.index(index), problem, "remove the scheme, the port and the path");
             }
         }
         (hosts.len() == written.len()).then_some(hosts)
@@ -71,8 +71,10 @@ impl Checker<'_, '_> {
         if node.is_empty() || dns::is_subdomain(node) {
             return Some(node.to_owned());
         }
-        let (problem, help) =
-            (format!("expected a node's name, found {}", quote(node)), "it is the pod's spec.nodeName");
+        let (problem, help) = (
+            format!("expected a node's name, found {}", quote(node)),
+            "write the node's name in Kubernetes, the pod's spec.nodeName",
+        );
         match written {
             "" => {
                 let origin = Origin::Environment { variable: NODE_NAME.to_owned() };

@@ -10,18 +10,16 @@ use crate::{
 
 const SESSION_DURATION: Bounds<Duration> = bounds(
     Duration::from_secs(*DURATION_BOUNDS.start())..=Duration::from_secs(*DURATION_BOUNDS.end()),
-    "STS gives sessions of 15m to 12h",
+    "STS allows sessions of 15m to 12h",
 );
 /// AWS IAM User Guide, "Role chaining": a session that a role assumes another role with lasts an hour at most.
 const CHAINED_MAX: Duration = Duration::from_secs(3600);
 const WAIT: Bounds<Duration> = bounds(
     Duration::ZERO..=Duration::from_secs(10),
-    "SDKs give up after 1s to 5s, so a longer wait only holds a connection that nobody reads",
+    "SDKs time out after 1s to 5s, so a longer wait only holds a connection that nobody reads",
 );
-const CONCURRENT_FETCHES: Bounds<usize> = bounds(
-    1..=256,
-    "STS throttles per account and region: every node counts against the same few hundred calls a second",
-);
+const CONCURRENT_FETCHES: Bounds<usize> =
+    bounds(1..=256, "STS throttles per account and region: all nodes share a few hundred calls per second");
 
 impl Checker<'_, '_> {
     pub(super) fn credentials(&mut self, raw: &raw::Credentials) -> Option<Credentials> {
@@ -109,9 +107,9 @@ impl Checker<'_, '_> {
         let (floor, half, session) = (show(floor), show(session / 2), show(session));
         self.collector.refuse_pair(
             [key, &Key::dotted("credentials.session_duration")],
-            format!("min_remaining ({floor}) is not less than half of session_duration ({session})"),
+            format!("min_remaining ({floor}) must be less than half of session_duration ({session})"),
             format!(
-                "they are renewed at half of their life: set min_remaining below {half}, or a longer session_duration"
+                "credentials are renewed at half of their lifetime: set min_remaining below {half}, or a longer session_duration"
             ),
         );
         None

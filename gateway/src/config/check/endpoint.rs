@@ -39,7 +39,7 @@ impl Checker<'_, '_> {
             self.collector.refuse_pair(
                 [&Key::dotted("imds.endpoint"), &Key::dotted("pods.listen")],
                 format!("imds.endpoint ({endpoint}) is the gateway's own pods.listen ({listen})"),
-                "the gateway would ask itself: name the node's metadata service, http://169.254.169.254",
+                "the gateway would send requests to itself: write the node's metadata service, http://169.254.169.254",
             );
         }
     }

@@ -14,7 +14,7 @@ impl Checker<'_, '_> {
     }
 
     fn interfaces(&mut self, key: &Key, written: &[String]) -> Option<Interfaces> {
-        let help = r#"name it ("eth0"), or with "+" what begins so ("eni+"), or with "!" what not ("!lo")"#;
+        let help = r#"write a name ("eth0"), a prefix with "+" after it ("eni+"), or either with "!" before it to exclude it ("!lo")"#;
         let entries = written.iter().enumerate();
         let patterns: Vec<_> =
             entries.filter_map(|(index, pattern)| self.parse(&key.index(index), pattern, help)).collect();
@@ -22,12 +22,12 @@ impl Checker<'_, '_> {
             return None;
         }
         let all = Interfaces::of(patterns);
-        let help = r#""!lo" alone stands for everything that does not come from the node itself"#;
+        let help = r#""!lo" alone matches every interface except the loopback"#;
         all.map_err(|error| self.collector.refuse(key, error.to_string(), help)).ok()
     }
 
     fn node_ips(&mut self, key: &Key, written: &[String]) -> Option<NodeAddresses> {
-        let help = "name an address of this node's own interfaces, one of each family at most";
+        let help = "write addresses of this node's own interfaces, at most one IPv4 and one IPv6 address";
         let (mut all, mut faultless) = (NodeAddresses::default(), true);
         for (index, address) in written.iter().enumerate() {
             let added = match address.parse::<IpAddr>() {

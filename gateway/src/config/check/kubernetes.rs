@@ -10,7 +10,7 @@ impl Checker<'_, '_> {
             "" => None,
             key if is_taint_key(key) => Some(key.to_owned()),
             other => {
-                let problem = format!("expected the key of a taint, found {}", quote(other));
+                let problem = format!("expected a taint's key, found {}", quote(other));
                 self.collector.refuse(
                     &at,
                     problem,

@@ -48,20 +48,20 @@ struct Checker<'a, 'b> {
 
 /// Each connection takes a file descriptor, and the kernel gives a process 1,048,576 at most (fs.nr_open).
 const CONNECTIONS: Bounds<usize> =
-    bounds(1..=1_000_000, "each connection takes one file descriptor, of which a process has about a million");
+    bounds(1..=1_000_000, "each connection takes one file descriptor, and a process can have about a million");
 /// A processor answers a tenth of the most.
-const REQUESTS: Bounds<usize> = bounds(0..=1_000_000, "0 is no limit, and more than a million is none either");
+const REQUESTS: Bounds<usize> = bounds(0..=1_000_000, "0 means no limit; more than a million has no effect either");
 const HEADER_TIMEOUT: Bounds<Duration> = bounds(
     Duration::from_millis(100)..=Duration::from_secs(60),
-    "SDKs send their headers at once; whoever takes longer only holds a connection",
+    "SDKs send their headers at once; a slower client only holds a connection",
 );
 const IDLE_TIMEOUT: Bounds<Duration> = bounds(
     Duration::from_secs(1)..=Duration::from_secs(3600),
-    "SDKs ask every few minutes at most; an idle connection counts against pods.max_connections",
+    "SDKs send a request every few minutes at most; an idle connection counts against pods.max_connections",
 );
 const ROSTER_WAIT: Bounds<Duration> = bounds(
     Duration::ZERO..=Duration::from_secs(5),
-    "SDKs give up after 1s to 5s, so a longer wait only holds a connection that nobody reads",
+    "SDKs time out after 1s to 5s, so a longer wait only holds a connection that nobody reads",
 );
 const IMDS_CACHE: Bounds<Duration> = bounds(
     Duration::ZERO..=Duration::from_secs(3600),
@@ -118,7 +118,7 @@ impl Checker<'_, '_> {
             self.collector.refuse_pair(
                 [&at("max_connections_per_pod"), &at("max_connections")],
                 format!("max_connections_per_pod ({one}) is more than max_connections ({all})"),
-                "one pod alone could then keep all others out",
+                "a single pod could then use every connection",
             );
         }
         Some(Pods {
@@ -143,8 +143,8 @@ impl Checker<'_, '_> {
             Some("fixed") if raw.file.is_empty() => {
                 self.collector.refuse_pair(
                     [&at("file"), &at("source")],
-                    "file is needed where source is \"fixed\"",
-                    "name the file that holds the [[workload]] tables",
+                    "file is required when source is \"fixed\"",
+                    "write the file that holds the [[workload]] tables",
                 );
                 None
             }
@@ -175,7 +175,8 @@ impl Checker<'_, '_> {
     }
 
     fn allow(&mut self, key: &Key, written: &[String]) -> Option<AllowList> {
-        let mut refuse = |error: &AllowError| self.collector.refuse(&key.index(error.index), error.to_string(), "");
+        let mut refuse =
+            |error: &AllowError| self.collector.refuse(&key.index(error.index), error.to_string(), error.kind.help());
         AllowList::parse(written).map_err(|errors| errors.iter().for_each(&mut refuse)).ok()
     }
 

@@ -22,7 +22,7 @@ impl Checker<'_, '_> {
             (_, "") => {
                 self.collector.refuse_pair(
                     [key_file, folder],
-                    "compiled_key_file is needed where compiled is set",
+                    "compiled_key_file is required when compiled is set",
                     "name a file elsewhere, which is made where it does not exist: what lies in the folder is run, and only \
                      this key tells what the gateway put there",
                 );
@@ -31,15 +31,19 @@ impl Checker<'_, '_> {
             ("", _) => {
                 self.collector.refuse_pair(
                     [folder, key_file],
-                    "compiled is needed where compiled_key_file is set",
-                    "name the folder that compiled plugins are kept in, or leave out both",
+                    "compiled is required when compiled_key_file is set",
+                    "write the folder for compiled plugins, or remove both keys",
                 );
                 None
             }
             (written_folder, written_file) => {
                 let made = Compiled { folder: self.path(written_folder), key_file: self.path(written_file) };
                 if made.key_file.starts_with(&made.folder) {
-                    self.collector.refuse(key_file, "lies in the folder that it seals", "name a file elsewhere");
+                    self.collector.refuse(
+                        key_file,
+                        "is inside the folder that it seals",
+                        "write a file outside of that folder",
+                    );
                     return None;
                 }
                 Some(Some(made))

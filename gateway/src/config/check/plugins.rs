@@ -14,7 +14,7 @@ use crate::config::{
 /// A decision stands between a pod and its credentials; SDKs give up after 1 s to 5 s.
 pub(crate) const TIMEOUT: Bounds<Duration> = bounds(
     Duration::from_millis(1)..=Duration::from_secs(2),
-    "a built-in decides in microseconds, and SDKs give up after 1s to 5s",
+    "a built-in decides in microseconds, and SDKs time out after 1s to 5s",
 );
 pub(crate) const MEMORY: Bounds<u64> = bounds(
     64 << 10..=PLUGIN_MEMORY_MAX as u64,
@@ -22,7 +22,7 @@ pub(crate) const MEMORY: Bounds<u64> = bounds(
 );
 const CACHE: Bounds<Duration> = bounds(
     Duration::ZERO..=Duration::from_secs(3600),
-    "a decision made with the clock is wrong as soon as the time has come",
+    "a decision that depends on the time becomes wrong when that time comes",
 );
 
 /// As in a metric's label and a log line.
@@ -41,7 +41,7 @@ impl Checker<'_, '_> {
                 self.collector.refuse(
                     &key.name("name"),
                     problem,
-                    "give each plugin a name of its own: it stands in metrics and refusals",
+                    "give each plugin its own name: metrics and refusals show it",
                 );
             }
             plugins.extend(self.plugin(&key, table));
@@ -72,17 +72,25 @@ impl Checker<'_, '_> {
 
     fn plugin_name(&mut self, key: &Key, written: &str) -> Option<String> {
         if written.is_empty() {
-            self.collector.refuse(key, "a plugin needs a name", "add name = \"…\": it stands in metrics and refusals");
+            self.collector.refuse(key, "a plugin needs a name", "add name = \"…\": metrics and refusals show it");
             return None;
         }
         let fits = written.len() <= NAME_MAX
             && written.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
         if written == POLICY {
-            self.collector.refuse(key, "is the gateway's own name in metrics and refusals", "give the plugin another");
+            self.collector.refuse(
+                key,
+                "is the gateway's own name in metrics and refusals",
+                "give the plugin another name",
+            );
             return None;
         }
         if !fits {
-            self.collector.refuse(key, format!("expected 1 to 63 of a-z 0-9 -, found {}", quote(written)), "");
+            self.collector.refuse(
+                key,
+                format!("expected 1 to 63 characters of a-z, 0-9 and -, found {}", quote(written)),
+                "",
+            );
             return None;
         }
         Some(written.to_owned())
@@ -100,11 +108,11 @@ impl Checker<'_, '_> {
                 None
             }
             (builtin, "") if !raw.sha256.is_empty() => {
-                let problem = format!("the built-in {} has no file that a digest could be of", quote(builtin));
+                let problem = format!("the built-in {} has no file whose digest could be checked", quote(builtin));
                 self.collector.refuse(
                     &key.name("sha256"),
                     problem,
-                    "leave sha256 out: a built-in is part of the gateway's own binary",
+                    "remove sha256: a built-in plugin is part of the gateway's own binary",
                 );
                 None
             }
@@ -119,7 +127,7 @@ impl Checker<'_, '_> {
             _ => {
                 self.collector.refuse(
                     &key.name("path"),
-                    "has builtin and path",
+                    "has both builtin and path",
                     "keep one of them: a plugin is one component",
                 );
                 None

@@ -8,7 +8,7 @@ use super::{Bounds, Checker, Key, bounds, nearest, quote, raw};
 use crate::config::{LogFormat, Otlp, OtlpProtocol, Telemetry};
 
 const METRICS_INTERVAL: Bounds<Duration> =
-    bounds(Duration::from_secs(1)..=Duration::from_secs(3600), "half a minute is what dashboards show");
+    bounds(Duration::from_secs(1)..=Duration::from_secs(3600), "dashboards show steps of about 30s");
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -39,8 +39,8 @@ impl Checker<'_, '_> {
         }
         self.collector.refuse(
             key,
-            format!("expected a share from 0.0 to 1.0, found {written}"),
-            "0.01 traces one request of a hundred",
+            format!("expected a ratio from 0.0 to 1.0, found {written}"),
+            "0.01 traces one request in a hundred",
         );
         None
     }
@@ -54,17 +54,17 @@ impl Checker<'_, '_> {
         if let Some(word) = bare_word(written) {
             let near = nearest(&word.to_ascii_lowercase(), LEVELS);
             let help = near.map_or_else(
-                || format!("a module needs its level: {word}=debug"),
+                || format!("a module's name needs a level: {word}=debug"),
                 |near| format!("did you mean \"{near}\"?"),
             );
-            self.collector.refuse(key, format!("{} is no level", quote(word)), help);
+            self.collector.refuse(key, format!("{} is not a log level", quote(word)), help);
             return None;
         }
         Some(written.to_owned())
     }
 }
 
-/// To the filter a word that is no level is a module of that name: where a level is misspelt, everything falls silent.
+/// To the filter a word that is not a log level is a module of that name: where a level is misspelt, everything falls silent.
 /// Filters by span hold commas of their own and are left to the filter.
 fn bare_word(filter: &str) -> Option<&str> {
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));

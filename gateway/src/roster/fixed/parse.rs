@@ -94,8 +94,8 @@ impl Parser<'_, '_> {
         let (pod, token_file, listen) = entry.split();
         let is_read = |name| !self.collector.has_within(&key.name(name));
         if pod.ips.is_empty() && listen.is_empty() && is_read("ips") && is_read("listen") {
-            let help = "add ips = [\"127.0.0.2\"], or listen = \"127.0.0.1:8191\" where the loopback has one address";
-            self.collector.refuse(key, "has neither ips nor listen, so nobody could be known as it", help);
+            let help = "add ips = [\"127.0.0.2\"], or listen = \"127.0.0.1:8191\" where the loopback interface has only one address";
+            self.collector.refuse(key, "has neither ips nor listen, so no request could be attributed to it", help);
         }
         let listen = self.listen(&key.name("listen"), &listen);
         let workload = pod.read(key, self.collector);
@@ -146,6 +146,6 @@ impl Parser<'_, '_> {
     }
 
     fn twice(&mut self, key: &Key, what: &str) {
-        self.collector.refuse(key, format!("{what} is in this file twice"), "keep one of them");
+        self.collector.refuse(key, format!("{what} occurs twice in this file"), "keep one of them");
     }
 }

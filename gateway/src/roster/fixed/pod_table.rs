@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// What a namespace and a container may be called.
-pub(super) const LABEL: &str = "1 to 63 of a-z 0-9 -, neither first nor last a -";
-const SUBDOMAIN: &str = "1 to 253 of a-z 0-9 - and dots, each part neither beginning nor ending with -";
+pub(super) const LABEL: &str = "1 to 63 characters of a-z, 0-9 and -; neither the first nor the last is -";
+const SUBDOMAIN: &str = "1 to 253 characters of a-z, 0-9, - and dots; no part begins or ends with -";
 /// Kubernetes gives a pod that names none this service account.
 const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 

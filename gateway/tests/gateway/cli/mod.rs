@@ -118,7 +118,7 @@ fn a_missing_configuration_file_is_named() {
         let ran = run(&[command, "--config", "no-such-folder/metagate.toml"]);
         assert_eq!((ran.code, ran.out.as_str()), (78, ""), "{command}");
         let expected =
-            "metagate: no-such-folder/metagate.toml: there is no such file\nhelp: name another one with --config\n";
+            "metagate: no-such-folder/metagate.toml: there is no such file\nhelp: name another file with --config\n";
         assert_eq!(ran.err, expected, "{command}");
     }
 }
