@@ -18,13 +18,13 @@ use crate::{
     workload::Workload,
 };
 
-/// What names of roles are completed with.
+/// Completes short role names.
 pub(super) const BASE: &str = "arn:aws:iam::123456789012:role/";
 
 /// Never empty.
 #[derive(Debug)]
 pub struct Cases {
-    /// As the gateway would have it from its configuration, but for name and code.
+    /// As the gateway would have it from its configuration, except name and code.
     pub(super) settings: config::Plugin,
     pub(super) defaults: Defaults,
     pub cases: Vec<Case>,
@@ -32,7 +32,7 @@ pub struct Cases {
 
 #[derive(Debug)]
 pub struct Case {
-    /// A claim.
+    /// A claim about the plugin.
     pub name: String,
     pub config: serde_json::Value,
     /// RFC 3339; only where the plugin has the clock.
@@ -43,7 +43,7 @@ pub struct Case {
 }
 
 impl Cases {
-    /// `file` names the text in faults.
+    /// `file` names the text in diagnostics.
     pub fn parse(file: &Path, text: &str) -> Result<Self, Diagnostics> {
         let layers = Layers::of_file(file, text)?;
         let (production, defaults) = production()?;
@@ -61,7 +61,7 @@ impl Cases {
     }
 }
 
-/// What the gateway's configuration says where nothing is set.
+/// The gateway's default configuration.
 pub(super) fn production() -> Result<(config::Plugin, Defaults), Diagnostics> {
     let config = config::load(&Sources::default())?.config;
     let plugin = config.plugins.into_iter().next().ok_or_else(|| internal("there is no plugin by default"))?;
@@ -149,7 +149,7 @@ impl Parser<'_, '_> {
                 self.collector.refuse(&key.name(name), problem, help);
             }
         }
-        // Where it is at fault, the rest is looked at all the same.
+        // After an error the rest is checked all the same.
         let workload = decides.then(|| self.workload(key, raw.workload)).flatten().unwrap_or_default();
         let now = self.now(&key.name("now"), &raw.now, settings.clock, decides);
         let mut asks = Vec::new();
@@ -218,7 +218,7 @@ impl Parser<'_, '_> {
         })
     }
 
-    /// In whole seconds, as the gateway tells the time.
+    /// In whole seconds, as plugins get the time.
     fn now(&mut self, key: &Key, written: &str, clock: bool, decides: bool) -> Option<String> {
         if self.collector.has(key) {
             return None;

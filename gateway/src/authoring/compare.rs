@@ -1,4 +1,4 @@
-//! What a plugin answered beside what was expected of it.
+//! Compares a plugin's answer with the expected one.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,26 +13,26 @@ use crate::{
 /// What a plugin answered.
 #[derive(Clone, Debug)]
 pub(super) enum Got {
-    /// It took its configuration.
+    /// It accepted its configuration.
     Ready,
     Abstain,
     Allow,
     Deny(Denied),
     Role(Box<RoleAnswer>),
     Fails(PluginError),
-    /// Nothing that the gateway would act on.
+    /// The gateway would not act on this answer.
     Unusable(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// Of a denial or a role; None where the answers are of different kinds.
+    /// The field of a denial or role; None if the answers are of different kinds.
     pub field: Option<&'static str>,
     pub expected: String,
     pub got: String,
 }
 
-/// Empty where it is as expected.
+/// Empty if the answer is as expected.
 pub(super) fn differences(expected: &Expected, got: &Got) -> Vec<Difference> {
     match (expected, got) {
         (Expected::Ready, Got::Ready) | (Expected::Abstain, Got::Abstain) | (Expected::Allow, Got::Allow) => Vec::new(),
@@ -56,7 +56,7 @@ pub(super) fn differences(expected: &Expected, got: &Got) -> Vec<Difference> {
     }
 }
 
-/// Compared by value: texts that read alike may be of two.
+/// Compared by value, as different values may have the same text.
 fn field<T: PartialEq>(name: &'static str, expected: &T, got: &T, text: impl Fn(&T) -> String) -> Option<Difference> {
     (expected != got).then(|| shown(name, text(expected), text(got)))
 }
@@ -65,7 +65,7 @@ fn shown(field: &'static str, expected: String, got: String) -> Difference {
     Difference { field: Some(field), expected: printable(&expected), got: printable(&got) }
 }
 
-/// A name and its ARN are one role.
+/// A name and its ARN are the same role.
 fn role_differences(expected: &RoleAnswer, got: &RoleAnswer) -> Vec<Difference> {
     let option = |value: &Option<String>| value.clone().unwrap_or_else(absent);
     let seconds = |value: &Option<u32>| value.map_or_else(absent, |value| value.to_string());
@@ -115,7 +115,7 @@ fn same_role(one: &str, other: &str) -> bool {
     one == other || arn(one).is_some_and(|one| arn(other) == Some(one))
 }
 
-/// Spaces and the order of keys are no difference.
+/// Spaces and the order of keys do not count.
 fn same_json(one: Option<&str>, other: Option<&str>) -> bool {
     let read = |text: &str| serde_json::from_str::<Value>(text).ok();
     match (one, other) {

@@ -11,7 +11,7 @@ use crate::{
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// It takes its configuration.
+    /// It accepts its configuration.
     Ready,
     /// It refuses its configuration, with this in its message.
     Error(String),
@@ -21,12 +21,12 @@ pub enum Expected {
         code: String,
         reason: Option<String>,
     },
-    /// Compared whole: what is not named must be absent.
+    /// Compared as a whole: a field that is not written must be absent.
     Role(Box<RoleAnswer>),
     Fails(PluginErrorKind),
 }
 
-/// What can be expected of a phase, and by which keys tables of it are told apart.
+/// The answers that a phase can expect, and the keys that tell its tables apart.
 struct Forms {
     shown: &'static str,
     words: &'static [(&'static str, Expected)],
@@ -121,7 +121,7 @@ impl Parser<'_, '_> {
     }
 
     fn fault_kind(&mut self, key: &Key, written: &str) -> Option<PluginErrorKind> {
-        // The gateway's own shortage is nothing that a case could bring about.
+        // No case can cause a shortage of instances in the gateway.
         let known = || PluginErrorKind::ALL.into_iter().filter(|kind| *kind != PluginErrorKind::Exhausted);
         let kind = known().find(|kind| kind.label() == written);
         if kind.is_none() {
@@ -133,7 +133,7 @@ impl Parser<'_, '_> {
         kind
     }
 
-    /// A name, or a table that has one as `arn`.
+    /// A name, or a table with an `arn`.
     pub(super) fn role(&mut self, key: &Key, written: Value) -> Option<RoleAnswer> {
         match written {
             Value::Dict(_, mut table) => match table.remove("arn") {

@@ -1,4 +1,4 @@
-//! What a file is, as a plugin: what it wants, what it costs, and whether the gateway would load it.
+//! What a plugin file contains: its imports and interest, its size, and whether the gateway would load it.
 
 use std::{
     io,
@@ -23,27 +23,27 @@ use crate::{
 pub struct Inspection {
     pub file: PathBuf,
     pub bytes: u64,
-    /// None of a file that is too large to be read.
+    /// None if the file is too large to be read.
     pub sha256: Option<String>,
     pub kind: Kind,
-    /// Of `metagate:policy`, by what it exports; None where it exports no policy, or is no component.
+    /// The version of `metagate:policy` that it exports; None if it exports no policy, or is not a component.
     pub interface: Option<String>,
     pub compile_microseconds: Option<u64>,
     pub exports: Vec<String>,
     pub imports: Vec<Import>,
-    /// Of a fresh instance that took its configuration.
+    /// The memory of a fresh instance after `init`.
     pub init_microseconds: Option<u64>,
     pub memory_bytes: Option<usize>,
     pub memory_limit_bytes: usize,
-    /// What of a workload it reads, list by list.
+    /// The keys of a workload that it reads, list by list.
     pub interest: Option<Vec<(&'static str, Vec<String>)>>,
-    /// Whether it reads the time, which the operator has to grant.
+    /// Whether it reads the time, which needs `clock = true`.
     pub wants_clock: bool,
     /// Why the gateway would not load it.
     pub refused: Option<String>,
-    /// Why it refuses to be without a configuration, where it was given none.
+    /// Why it refuses an empty configuration, if none was given.
     pub needs_config: Option<String>,
-    /// To paste into metagate.toml.
+    /// The table to paste into metagate.toml.
     pub table: Option<String>,
 }
 
@@ -51,7 +51,7 @@ pub struct Inspection {
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Component,
-    /// What a compiler makes before it is wrapped.
+    /// A core module, not yet wrapped as a component.
     Module,
     Other,
 }
@@ -65,7 +65,7 @@ pub struct Import {
 const WRAP_IT: &str = "is a core module, and a plugin is a component: build it with linker = \"wasm-component-ld\" for \
     wasm32-unknown-unknown in .cargo/config.toml, as `metagate plugin new` writes it, or wrap it with `wasm-tools component new`";
 
-/// Without `config`, as with an empty one.
+/// No `config` means an empty one.
 pub async fn inspect(host: &Host, file: &Path, config: Option<serde_json::Value>) -> io::Result<Inspection> {
     let bytes = tokio::fs::metadata(file).await?.len();
     let wasm = if bytes > FILE_MAX { Vec::new() } else { tokio::fs::read(file).await? };
@@ -97,7 +97,7 @@ pub async fn inspect(host: &Host, file: &Path, config: Option<serde_json::Value>
     Ok(found)
 }
 
-/// As the gateway would have it where nothing else is configured; pinned, so that what is compiled is what was read.
+/// The gateway's default settings, pinned to the digest so that what is compiled is what was read.
 fn settings(
     file: &Path,
     sha256: Option<[u8; 32]>,
@@ -106,7 +106,7 @@ fn settings(
     let (plugin, _) = production()?;
     let code = PluginCode::File { path: file.to_owned(), sha256 };
     let config = config.unwrap_or_else(|| serde_json::json!({}));
-    // Whether the operator grants the clock is not asked here.
+    // Inspection does not need the operator's permission to read the clock.
     Ok(config::Plugin { name: plugin_name(file), code, config, clock: true, ..plugin })
 }
 
@@ -115,7 +115,7 @@ impl Inspection {
         self.refused.is_none() && self.needs_config.is_none()
     }
 
-    /// Step by step, as far as it goes.
+    /// Stops at the first step that fails.
     async fn look(&mut self, host: &Host, settings: &config::Plugin) -> Result<(), LoadError> {
         let began = Instant::now();
         let compiled = Compiled::of(host, settings).await?;

@@ -1,4 +1,4 @@
-//! For whoever writes a plugin: a project to begin with, what a component is, and whether it answers as it should.
+//! Tools for plugin authors: start a project, inspect a component, test it with cases.
 
 mod cases;
 mod compare;

@@ -1,4 +1,4 @@
-//! What a plugin writes to the gateway's log while it is tried.
+//! The lines that a plugin writes to the gateway's log during a trial.
 
 use std::{
     fmt,
@@ -14,14 +14,14 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// Where the host writes a guest's lines.
+/// The target of a guest's log lines.
 const TARGET: &str = "metagate::plugin";
 
 #[derive(Clone, Default)]
 pub(super) struct Overheard(Arc<Mutex<Vec<String>>>);
 
 impl Overheard {
-    /// Gets what is logged where it is the subscriber, and nothing of what is logged elsewhere.
+    /// Gets only the events of the scope that it subscribes to.
     pub(super) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
         Registry::default().with(self.clone())
     }

@@ -1,4 +1,4 @@
-//! A plugin's project, to begin with.
+//! A new plugin project.
 
 use std::{
     fs, io,
@@ -20,7 +20,7 @@ pub struct Project {
     pub folder: PathBuf,
     /// Relative to the folder.
     pub files: Vec<&'static str>,
-    /// What to do next, in the folder.
+    /// The commands to run next, in the folder.
     pub commands: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub enum NewError {
 
 /// A name is a table's `name` in metagate.toml, and a package's in all three languages.
 const NAME_MAX: usize = 63;
-/// What cargo and rustc have as a package or a word of the language, and what the project depends on.
+/// Names that cargo and rustc reserve, and names of the project's dependencies.
 const TAKEN: [&str; 48] = [
     "abstract",
     "alloc",
@@ -89,7 +89,7 @@ const TAKEN: [&str; 48] = [
 ];
 
 impl Project {
-    /// In a folder of its name below `parent`.
+    /// Writes it to a folder of its name below `parent`.
     pub fn create(name: &str, language: Language, parent: &Path) -> Result<Self, NewError> {
         check_name(name).map_err(|why| NewError::Name { name: name.to_owned(), why })?;
         let folder = if parent == Path::new(".") { PathBuf::from(name) } else { parent.join(name) };
@@ -123,11 +123,11 @@ impl Project {
 const README: &str = "README.md";
 
 fn filled(text: &str, name: &str) -> String {
-    // cargo names a library's file as Rust names the crate.
+    // cargo names a library's file after the crate.
     text.replace("{{name}}", name).replace("{{crate}}", &name.replace('-', "_"))
 }
 
-/// The first shell block: a template's README begins with how to test, build and try it.
+/// The first shell block of the template's README, which tests, builds and tries it.
 fn first_commands(readme: &str) -> Vec<String> {
     let block = readme.lines().skip_while(|line| *line != "```sh").skip(1);
     block.take_while(|line| *line != "```").map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! What a plugin is asked in a case.
+//! The questions that a case asks a plugin.
 
 use figment::value::Value;
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub struct Ask {
 
 #[derive(Debug)]
 pub enum Question {
-    /// Whether it takes its configuration.
+    /// Whether it accepts its configuration.
     Init,
     Resolve,
     Authorize(Box<RoleView>),
@@ -91,7 +91,7 @@ impl Question {
 }
 
 impl Phase {
-    /// As cases and reports name it.
+    /// Its name in cases and reports.
     pub fn key(self) -> &'static str {
         match self {
             Self::Init => "init",

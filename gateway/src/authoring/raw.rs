@@ -1,4 +1,5 @@
-//! What a cases file says, key by key. What may be a word or a table is still a value here; `cases` and `expect` read it.
+//! What a cases file says, key by key. A key that takes a word or a table is still a value here, and `cases` and `expect`
+//! read it.
 
 use figment::value::{Dict, Value};
 use serde::Deserialize;
@@ -12,7 +13,7 @@ pub(super) struct Raw {
     pub(super) case: Vec<Case>,
 }
 
-/// As a `[[plugin]]` table of the gateway's configuration, without what only a gateway needs.
+/// A `[[plugin]]` table of the gateway's configuration, without the keys that only a gateway needs.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Plugin {
@@ -60,7 +61,7 @@ pub(super) struct Expect {
     pub(super) authorize_path: Option<Value>,
 }
 
-/// What a role has beside its name.
+/// The fields of a role beside its name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Session {

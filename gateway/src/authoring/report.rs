@@ -1,4 +1,4 @@
-//! What came of all cases, for a person and for a program.
+//! The results of all cases, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ pub struct Report {
 const GREEN: &str = "32";
 const RED: &str = "1;31";
 
-/// Longer names are not aligned with.
+/// The column does not grow for longer names.
 const NAME_WIDTH: usize = 60;
 
 impl Report {
@@ -33,7 +33,7 @@ impl Report {
         self.failed == 0
     }
 
-    /// One line a case; below those that failed, why.
+    /// One line per case; below a failed one, why.
     pub fn text(&self, coloured: bool) -> String {
         let paint = |colour: &str, text: &str| match coloured {
             true => format!("\u{1b}[{colour}m{text}\u{1b}[0m"),

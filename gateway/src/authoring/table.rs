@@ -4,17 +4,17 @@ use std::path::Path;
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
-/// A plugin's name from its file's: `target/…/my_policy.wasm` is `my-policy`.
+/// A plugin's name, derived from its file's: `target/…/my_policy.wasm` is `my-policy`.
 pub fn plugin_name(file: &Path) -> String {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let letter = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '-' };
-    // As many as the configuration takes.
+    // The configuration's limit.
     let name: String = stem.chars().map(letter).take(63).collect();
     let name = name.trim_matches('-');
     if name.is_empty() { "plugin".to_owned() } else { name.to_owned() }
 }
 
-/// `config` is left out where it is empty.
+/// Without `config` if it is empty.
 pub(super) fn table(file: &Path, sha256: &str, clock: bool, config: &serde_json::Value) -> String {
     let mut table = Table::new();
     table.insert("name", value(plugin_name(file)));

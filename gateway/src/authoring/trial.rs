@@ -1,4 +1,4 @@
-//! Cases put to a plugin, in the gateway's own sandbox.
+//! Runs cases against a plugin, in the gateway's own sandbox.
 
 use std::{
     path::Path,
@@ -29,15 +29,15 @@ use crate::{
     workload::Workload,
 };
 
-/// What came of one case.
+/// The result of one case.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trial {
     pub name: String,
     pub passed: bool,
     pub phases: Vec<PhaseResult>,
-    /// Linear memory of the instance that was asked last.
+    /// Linear memory of the last instance.
     pub memory_bytes: Option<usize>,
-    /// What may explain a failure.
+    /// Likely reasons of a failure.
     pub notes: Vec<String>,
     /// What the plugin wrote to the gateway's log.
     pub log: Vec<String>,
@@ -49,7 +49,7 @@ pub struct PhaseResult {
     pub microseconds: u64,
     /// For a person.
     pub answer: String,
-    /// None where it answered as expected.
+    /// Empty if the answer is as expected.
     pub differences: Vec<Difference>,
 }
 
@@ -61,7 +61,8 @@ impl Cases {
     }
 }
 
-/// One after the other, each with fresh instances. An error is the plugin's as a whole: no case could be asked.
+/// Runs one case after the other, each with fresh instances. An error means that the plugin cannot be loaded and no case
+/// ran.
 pub async fn run(host: &Host, cases: &Cases, file: &Path) -> Result<Report, LoadError> {
     let compiled = Compiled::of(host, &cases.settings(file, serde_json::Value::Null)).await?;
     compiled.vet(host)?;
@@ -100,7 +101,7 @@ impl Trying<'_> {
         let mut began = Instant::now();
         let mut started = match Plugin::configured(self.host, compiled, settings).await {
             Ok(plugin) => {
-                // The first instance has seconds to start in; this one has what each decision's has.
+                // The first instance has seconds to start; this one has the time limit of a decision's.
                 began = Instant::now();
                 plugin.instance(self.host).await.map(|instance| (plugin, instance)).map_err(Got::Fails)
             }
@@ -117,7 +118,8 @@ impl Trying<'_> {
         started.filter(|_| init.is_none())
     }
 
-    /// As the gateway does: one instance for both questions about a role, another for a path, none after a failure.
+    /// Uses instances as the gateway does: one for both questions about a role, another for a path, a new one after a
+    /// failure.
     async fn decide(&mut self, plugin: &Plugin, first: Instance) {
         let case = self.case;
         let shown = workload_view(&case.workload, plugin.interest(), case.now.clone());
@@ -146,7 +148,7 @@ impl Trying<'_> {
         }
     }
 
-    /// A role that the gateway would refuse is no answer, however much it is the expected one.
+    /// A role that the gateway would refuse does not count as an answer, even if it is the expected one.
     fn completed(&self, got: Got) -> Got {
         let Got::Role(role) = &got else { return got };
         match complete((**role).clone(), "policy", &self.case.workload, self.defaults) {
@@ -176,7 +178,7 @@ async fn answer(instance: &mut Instance, shown: &WorkloadView, question: &Questi
     })
 }
 
-/// What the case says of its pod and the plugin did not ask to see: a key forgotten in `interest`, as often as not.
+/// Keys of the case's pod that the plugin's `interest` does not name: often a forgotten one.
 fn unseen(workload: &Workload, interest: &Interest) -> Vec<String> {
     let images = workload.images.keys().map(|container| (image_attribute(container), String::new())).collect();
     let said: [&Pairs; 6] = [

@@ -1,12 +1,12 @@
-//! Which catalogue entries pods may read: `imds.allow`.
+//! `imds.allow`: the catalogue entries that pods may read.
 
 use super::{
     names::nearest,
     table::{Kind, Name, Node, ROOT},
 };
 
-/// What an operator who says nothing gets. Peers that relayed everything leaked user data and identity documents; the one
-/// that relayed nothing broke region look-up, CSI drivers and log agents (kube2iam#137, kiam#60).
+/// The default of `imds.allow`. Peers that relayed everything leaked user data and identity documents; a peer that relayed
+/// nothing broke region look-up, CSI drivers and log agents (kube2iam#137, kiam#60).
 pub const DEFAULT: [&str; 3] = ["placement", "instance-id", "instance-type"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct AllowList {
     patterns: Vec<Pattern>,
 }
 
-/// Names a leaf, or a group: then everything under it.
+/// Names a leaf, or a group with everything under it.
 type Pattern = Vec<Part>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +24,11 @@ enum Part {
     Any,
 }
 
-/// One entry that cannot be allowed, by its place in the list.
+/// An entry that cannot be allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{written}\" {kind}")]
 pub struct AllowError {
-    /// Counts from 0.
+    /// Its place in the list, from 0.
     pub index: usize,
     pub written: String,
     pub kind: AllowErrorKind,
@@ -63,7 +63,7 @@ impl AllowErrorKind {
 
 impl AllowList {
     /// Reads entries and groups relative to `meta-data/` (`placement`, `placement/region`,
-    /// `network/interfaces/macs/*/vpc-id`), or beginning with `dynamic` or `user-data`. Every fault is reported.
+    /// `network/interfaces/macs/*/vpc-id`), or beginning with `dynamic` or `user-data`. Every wrong entry is reported.
     pub fn parse(written: &[String]) -> Result<Self, Vec<AllowError>> {
         let mut patterns = Vec::new();
         let mut errors = Vec::new();
@@ -77,11 +77,11 @@ impl AllowList {
     }
 
     pub fn admits(&self, entry: &super::Entry) -> bool {
-        // Nothing stands below a leaf, so a pattern that agrees with one names it or a group that it is in.
+        // A leaf has nothing below it, so a pattern that agrees with it names it or a group around it.
         self.reaches(entry.path())
     }
 
-    /// Whether something at or below this path is admitted, as far as patterns tell.
+    /// Whether a pattern admits something at or below this path.
     pub(super) fn reaches(&self, path: &str) -> bool {
         self.patterns.iter().any(|pattern| agrees(pattern, path))
     }
@@ -94,7 +94,7 @@ impl Default for AllowList {
     }
 }
 
-/// Whether the two say the same for as long as both last.
+/// Whether the two are equal up to the end of the shorter one.
 fn agrees(pattern: &[Part], path: &str) -> bool {
     pattern.iter().zip(path.split('/')).all(|(part, segment)| match part {
         Part::Named(name) => name == segment,

@@ -1,7 +1,7 @@
 //! Which metadata paths exist, and what their directories hold.
 //!
-//! An [`Entry`] is the only thing that can be asked of an upstream, and only the catalogue makes one, out of its own
-//! names and validated wildcard values: no byte of a client's gets further.
+//! The gateway asks its upstream only for an [`Entry`], and only the catalogue makes one, out of its own names and
+//! validated wildcard values: no other byte of a client's request reaches the upstream.
 
 use std::{fmt, sync::Arc};
 
@@ -30,8 +30,8 @@ impl Catalogue {
         }
     }
 
-    /// What the directory at these segments holds of what `allow` admits. None where there is no directory, or nothing in it
-    /// can be admitted. `/latest/` and `meta-data/` are there for everybody.
+    /// The names in the directory at these segments that `allow` admits. None if there is no directory, or `allow` can
+    /// admit nothing in it. `/latest/` and `meta-data/` always exist.
     pub fn listing(segments: &[&str], allow: &AllowList) -> Option<Listing> {
         let (path, kind) = walk(segments)?;
         let Kind::Directory(nodes) = kind else { return None };
@@ -53,7 +53,7 @@ impl Catalogue {
         (!names.is_empty() || matches!(path.as_str(), "" | "meta-data")).then_some(Listing::Names(names))
     }
 
-    /// Where `name` leads that the listing of the directory at these segments has: a public key is listed as `0=NAME`.
+    /// The path of `name`, as the listing of the directory at these segments has it: a public key is listed as `0=NAME`.
     pub fn path_of(directory: &[&str], name: &str) -> String {
         let segment = match walk(directory) {
             Some((_, Kind::Directory([Node { name: Name::Each(wildcard), .. }, ..]))) => wildcard.listed(name),
@@ -63,12 +63,12 @@ impl Catalogue {
     }
 }
 
-/// What a directory holds.
+/// The names of a directory.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Listing {
     /// Sorted; sub-categories end with `/`.
     Names(Vec<String>),
-    /// Only the node knows.
+    /// The names differ from instance to instance: the node has to be asked.
     Node(NodeListing),
 }
 
@@ -81,12 +81,12 @@ pub struct NodeListing {
 }
 
 impl NodeListing {
-    /// What to ask the node. The slash makes it the directory: only a listing can be asked for in this form.
+    /// The request to the node. The closing slash asks for the directory: no other entry has one.
     pub(crate) fn entry(&self) -> Entry {
         Entry { path: format!("{}/", self.path).into(), freshness: Freshness::Steady }
     }
 
-    /// Those lines of the node's own listing that are names of this directory and that `allow` admits.
+    /// The names in the node's own listing that can be in this directory and that `allow` admits.
     pub(crate) fn names(&self, body: &[u8], allow: &AllowList) -> Vec<String> {
         let text = String::from_utf8_lossy(body);
         let mut names = Vec::new();
@@ -111,17 +111,17 @@ impl Entry {
         self.freshness
     }
 
-    /// For the gateway itself: whose instance profile the node has. No catalogue entry, so no pod can name it.
+    /// For the gateway itself: the node's instance profile. It is not in the catalogue, so no pod can name it.
     pub(crate) fn instance_profile() -> Self {
         Self { path: "meta-data/iam/info".into(), freshness: Freshness::Steady }
     }
 
-    /// For the gateway itself: where the node is.
+    /// For the gateway itself: the node's region.
     pub(crate) fn region() -> Self {
         Self { path: "meta-data/placement/region".into(), freshness: Freshness::Steady }
     }
 
-    /// For the gateway itself: what every instance has.
+    /// For the gateway itself: an entry that every instance has.
     pub(crate) fn instance_id() -> Self {
         Self { path: "meta-data/instance-id".into(), freshness: Freshness::Steady }
     }
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(find(Entry::region().path()), Some(Entry::region()));
     }
 
-    /// Paths that nearly are what an attacker wants: documented ones and guarded ones, cut, joined and bent.
+    /// Paths close to what an attacker wants: documented and guarded ones, cut, joined and changed.
     fn a_hostile_path() -> impl Strategy<Value = Vec<String>> {
         let guarded = [
             "meta-data/iam/security-credentials/node",
@@ -268,7 +268,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
-        /// Whatever is asked for, an entry is what was asked for, is a URL path as it is, and is none of the guarded.
+        /// For every input, an entry is the path that was asked for, needs no encoding in a URL, and is none of the
+        /// guarded ones.
         #[test]
         fn no_input_yields_an_entry_of_the_nodes_credentials(asked in a_hostile_path()) {
             let segments: Vec<&str> = asked.iter().map(String::as_str).collect();
@@ -284,7 +285,7 @@ mod tests {
             }
         }
 
-        /// What is listed leads somewhere: to an entry that is admitted, or to a directory that lists something.
+        /// Every listed name leads to an admitted entry, or to a directory that lists something.
         #[test]
         fn no_listing_names_what_is_not_admitted(asked in a_hostile_path(), picks in proptest::collection::vec(0usize..60, 0..4)) {
             let all: Vec<String> = documented().collect();

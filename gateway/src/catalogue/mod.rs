@@ -1,7 +1,7 @@
-//! What the instance metadata service has: its paths, what stands at each, and which of them an operator allows.
+//! The paths of the instance metadata service, and which of them an operator allows.
 //!
-//! Pure, and at the ground: configuration parses `imds.allow` with it, and requests, listings and `explain` resolve paths
-//! with it. Nothing here asks the node.
+//! Configuration parses `imds.allow` with it; requests, listings and `explain` resolve paths with it. It is pure: it
+//! never asks the node.
 
 mod allow;
 mod entry;

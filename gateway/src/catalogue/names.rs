@@ -1,14 +1,14 @@
-//! The catalogue's names as an operator writes them, for whoever mistyped one.
+//! The catalogue's names as an operator writes them, to suggest one for a mistyped name.
 
 use super::{
     entry::below,
     table::{Kind, Name, ROOT},
 };
 
-/// How alike a name must be to be worth suggesting: two typing errors in a word of eight letters still are.
+/// The likeness from which a name is suggested: two typing errors in a word of eight letters are still above it.
 const ALIKE: f64 = 0.7;
 
-/// The known name that `written` is most like, by its whole or, as people write `region`, by its last part.
+/// The known name that is most like `written`, compared as a whole or, as people write `region`, by its last part.
 pub(super) fn nearest(written: &str) -> Option<String> {
     let likeness = |known: &str| {
         let last = known.rsplit('/').next().unwrap_or(known);

@@ -1,7 +1,7 @@
 //! Request paths, decoded once.
 //!
-//! What is matched, what is decided on and what is sent upstream are the same segments, so no spelling of a path can mean
-//! one thing to us and another to the node's metadata service.
+//! Matching, policy and the upstream request all use the same decoded segments: no spelling of a path can mean one thing to
+//! the gateway and another to the node's metadata service.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 /// Longer than any path of the metadata service with a percent-encoded role ARN in it.
 const PATH_MAX: usize = 8 * 1024;
 
-/// Segments without their slashes. Empty ones are gone: `//` and a trailing slash name the same resource.
+/// Segments without their slashes. Empty ones are dropped: `//` and a trailing slash name the same resource.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CanonicalPath<'a>(pub Vec<Cow<'a, str>>);
 
@@ -28,7 +28,7 @@ pub enum PathError {
     Character,
 }
 
-/// Below these a role follows, which may hold slashes of its own, encoded or not.
+/// A role's name follows these segments. It may contain slashes, encoded or not.
 const BEFORE_ROLE: [&str; 3] = ["meta-data", "iam", "security-credentials"];
 const BEFORE_ROLE_EXTENDED: &str = "security-credentials-extended";
 
@@ -39,7 +39,7 @@ impl<'a> CanonicalPath<'a> {
         }
         let mut segments = Vec::with_capacity(8);
         for raw_segment in raw.split('/').filter(|segment| !segment.is_empty()) {
-            // Nearly every segment is what it looks like.
+            // Nearly every segment needs no decoding.
             let segment = if raw_segment.bytes().all(is_plain) {
                 check_dots(raw_segment)?;
                 Cow::Borrowed(raw_segment)
@@ -52,8 +52,8 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
-/// What a segment may hold once it is decoded, looked up: every byte of every path is asked about, and a comparison with each
-/// of those that are refused takes a third more.
+/// The bytes that a decoded segment may contain. A table, as every byte of every path is looked up, and comparing with each
+/// refused byte takes a third longer.
 #[expect(clippy::indexing_slicing, reason = "run by the compiler, which would say so")]
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
@@ -70,7 +70,7 @@ fn is_plain(byte: u8) -> bool {
     PLAIN.get(usize::from(byte)).is_some_and(|plain| *plain)
 }
 
-/// A segment that is not what it looks like, behind those `before`.
+/// Decodes a segment; `before` are the segments before it.
 #[cold]
 fn decode<'a>(raw: &'a str, before: &[Cow<'_, str>]) -> Result<Cow<'a, str>, PathError> {
     let decoded = percent_decode_str(raw).decode_utf8().map_err(|_| PathError::Character)?;

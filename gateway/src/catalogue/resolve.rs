@@ -1,8 +1,8 @@
-//! What stands at a path, for requests, listings and `explain` alike.
+//! Resolves a path: requests, listings and `explain` all use it.
 
 use super::{AllowList, Catalogue, Entry, Listing};
 
-/// What stands at a path below a version, where `imds.allow` says so much.
+/// What a path below a version is, given `imds.allow`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Resolved {
     /// An entry that `imds.allow` admits.
@@ -10,11 +10,11 @@ pub enum Resolved {
     /// An entry that `imds.allow` does not admit.
     NotAllowed(Entry),
     Directory(Directory),
-    /// Nothing that any pod may read.
+    /// Not a path that any pod may read.
     Unknown,
 }
 
-/// A directory with the names that it may list. Which of them a pod sees is policy's to say.
+/// A directory with the names that it may list. Policy decides which of them a pod sees.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Directory {
     segments: Vec<String>,
@@ -22,7 +22,7 @@ pub struct Directory {
     own: Own,
 }
 
-/// The names that a directory has by the gateway itself, not by the catalogue: they lead to the pod's own role.
+/// Names that the gateway itself adds to a directory of the catalogue: they lead to the pod's own role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Own {
     Nothing,
@@ -30,12 +30,12 @@ pub enum Own {
     ForEveryPod(&'static str),
     /// Listed for pods that have a role, and left out for others.
     ForPodsWithRole(&'static str),
-    /// All that the directory has. A pod without a role is told why it has none.
+    /// The only names of the directory. A pod without a role is refused with the reason.
     OfRole([&'static str; 2]),
 }
 
 impl Catalogue {
-    /// What stands at these canonical segments below a version.
+    /// Resolves canonical segments below a version.
     pub fn resolve(segments: &[&str], allow: &AllowList) -> Resolved {
         if let Some(entry) = Self::find(segments) {
             return if allow.admits(&entry) { Resolved::Entry(entry) } else { Resolved::NotAllowed(entry) };
@@ -59,7 +59,7 @@ impl Directory {
         self.own
     }
 
-    /// Where a listed name leads.
+    /// The path of a listed name.
     pub fn path_of(&self, name: &str) -> String {
         let segments: Vec<&str> = self.segments.iter().map(String::as_str).collect();
         Catalogue::path_of(&segments, name)

@@ -1,9 +1,9 @@
-//! Everything of the metadata service that may be read through the gateway, as IMDS itself arranges it.
+//! Every path of the metadata service that may be read through the gateway, in IMDS's own tree.
 //!
 //! The names are those of the EC2 User Guide, "Instance metadata categories" and "Dynamic data categories", with those
-//! that instances list without being documented there (`hibernation`, `profile`, `system`). What is absent is absent for
-//! everybody, whatever configuration or a plugin says: `iam`, `identity-credentials` and `api` hold the node's own
-//! credentials and tokens.
+//! that instances list without being documented there (`hibernation`, `profile`, `system`). No configuration and no
+//! plugin can add what is absent here: `iam`, `identity-credentials` and `api` hold the node's own credentials and
+//! tokens.
 
 use super::wildcard::Wildcard;
 
@@ -14,7 +14,7 @@ pub(super) struct Node {
 
 pub(super) enum Name {
     Is(&'static str),
-    /// A directory that holds one of these holds nothing else.
+    /// The only node of its directory.
     Each(Wildcard),
 }
 
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 pub(crate) enum Freshness {
     /// Set at launch or changed rarely.
     Steady,
-    /// A warning with a deadline: a spot instance has two minutes from it.
+    /// A warning with a deadline: a spot instance ends two minutes after it.
     Urgent,
 }
 

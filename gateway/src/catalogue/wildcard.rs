@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-/// Each has its own strict character set, and every character in any of them may stand in a URL path as it is (RFC 3986,
-/// pchar): a path built from admitted values never needs encoding, and no value can hold a separator.
+/// Each has its own strict character set, and a URL path may contain every one of these characters unencoded (RFC 3986,
+/// pchar): a path built from admitted values never needs encoding, and no value contains a separator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wildcard {
     /// `00:00:5e:00:53:01`, in lower case as IMDS lists it.
@@ -34,7 +34,7 @@ impl Wildcard {
         }
     }
 
-    /// The value in one line of the node's own listing; none where the line is not one this instance could have.
+    /// The value in one line of the node's own listing; None if the line cannot be such a value.
     pub(super) fn listed(self, line: &str) -> Option<&str> {
         let value = match self {
             Self::PublicKey => {

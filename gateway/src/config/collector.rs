@@ -13,8 +13,8 @@ use super::{
     units::UnitError,
 };
 
-/// Where a value is wrong, its check notes a diagnostic and the checks of other keys go on. Each key gets one at most: what is
-/// found later may only follow from the first.
+/// A check that finds a wrong value adds a diagnostic, and the other keys are checked all the same. A key gets one
+/// diagnostic at most: a second one may only follow from the first.
 pub(crate) struct Collector<'a> {
     layers: &'a Layers,
     found: Vec<Diagnostic>,
@@ -25,12 +25,13 @@ impl<'a> Collector<'a> {
         Self { layers, found: Vec::new() }
     }
 
-    /// The whole document. A key that serde refuses gets a diagnostic and has its default. None where there were too many.
+    /// Deserializes the whole document. A key that serde refuses gets a diagnostic and its default value. None if there
+    /// are too many of them.
     pub(crate) fn extract<T: DeserializeOwned>(&mut self) -> Option<T> {
         self.extract_at(&Key::default(), Value::from(self.layers.values().clone()))
     }
 
-    /// The same of the value that stands at `key`.
+    /// Deserializes the value at `key` in the same way.
     pub(crate) fn extract_at<T: DeserializeOwned>(&mut self, key: &Key, value: Value) -> Option<T> {
         let (read, found) = extract_at(self.layers, key, value);
         self.found.extend(found);
@@ -54,7 +55,7 @@ impl<'a> Collector<'a> {
         self.found.is_empty()
     }
 
-    /// An empty `help` is none.
+    /// Adds a diagnostic at `key`, unless it has one. An empty `help` means none.
     pub(crate) fn refuse(&mut self, key: &Key, problem: impl Into<String>, help: impl Into<String>) {
         if self.has(key) {
             return;
@@ -64,7 +65,7 @@ impl<'a> Collector<'a> {
         self.found.push(Diagnostic { origin, key: key.to_string(), problem: problem.into(), help, excerpt });
     }
 
-    /// Two keys that disagree: told at the first one that somebody set. The problem names both.
+    /// Adds a diagnostic for two keys that contradict each other, at the first one that is set. The problem names both.
     pub(crate) fn refuse_pair(&mut self, keys: [&Key; 2], problem: impl Into<String>, help: impl Into<String>) {
         if keys.iter().any(|key| self.has(key)) {
             return;
@@ -74,7 +75,7 @@ impl<'a> Collector<'a> {
         self.refuse(set.unwrap_or(&first), problem, help);
     }
 
-    /// Of something that stands elsewhere than where `key` is written.
+    /// Adds a diagnostic whose origin is not the place of `key` in the document.
     pub(crate) fn refuse_from(&mut self, origin: Origin, key: &Key, problem: impl Into<String>, help: &str) {
         let help = Some(help.to_owned());
         self.found.push(Diagnostic { origin, key: key.to_string(), problem: problem.into(), help, excerpt: None });
@@ -85,7 +86,7 @@ impl<'a> Collector<'a> {
         outcome.map_err(|error| self.refuse(key, error.problem, error.help)).ok()
     }
 
-    /// What was read, where nothing is wrong with it.
+    /// The value that was read, or everything that is wrong.
     pub(crate) fn finish<T>(self, read: Option<T>) -> Result<T, Diagnostics> {
         match (Diagnostics::of(self.found), read) {
             (None, Some(read)) => Ok(read),

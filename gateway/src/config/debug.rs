@@ -1,4 +1,4 @@
-//! `Debug` of what may hold a secret: what the effective configuration redacts is redacted here too.
+//! `Debug` of types that may hold a secret. It redacts what the effective configuration redacts.
 
 use std::fmt;
 

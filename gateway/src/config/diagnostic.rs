@@ -10,7 +10,7 @@ use super::origin::Origin;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     pub origin: Origin,
-    /// As TOML writes it, `plugin[2].timeout`; empty where the fault is the file's.
+    /// As TOML writes it, `plugin[2].timeout`; empty if the whole file is wrong.
     pub key: String,
     pub problem: String,
     pub help: Option<String>,
@@ -18,7 +18,7 @@ pub struct Diagnostic {
     pub(crate) excerpt: Option<Excerpt>,
 }
 
-/// The line at fault; absent where showing it could show a secret.
+/// The wrong line; absent if it may hold a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Excerpt {
     pub(crate) line: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Excerpt {
 }
 
 impl Diagnostic {
-    /// 1 for the first line.
+    /// Counts from 1.
     pub fn line(&self) -> Option<usize> {
         match self.origin {
             Origin::File { line, .. } => line,
@@ -36,7 +36,7 @@ impl Diagnostic {
         }
     }
 
-    /// In characters, 1 for the first.
+    /// In characters, counts from 1.
     pub fn column(&self) -> Option<usize> {
         match self.origin {
             Origin::File { column, .. } => column,
@@ -81,11 +81,11 @@ impl fmt::Display for Excerpt {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// None where nothing is wrong.
-    pub(crate) fn of(mut faults: Vec<Diagnostic>) -> Option<Self> {
-        // Stable: faults of one place stay in the order in which they were found.
-        faults.sort_by(|a, b| a.origin.cmp(&b.origin));
-        (!faults.is_empty()).then_some(Self(faults))
+    /// None if nothing is wrong.
+    pub(crate) fn of(mut found: Vec<Diagnostic>) -> Option<Self> {
+        // A stable sort: diagnostics of one place stay in the order in which they were found.
+        found.sort_by(|a, b| a.origin.cmp(&b.origin));
+        (!found.is_empty()).then_some(Self(found))
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
@@ -94,16 +94,16 @@ impl Diagnostics {
 }
 
 impl From<Diagnostic> for Diagnostics {
-    fn from(fault: Diagnostic) -> Self {
-        Self(vec![fault])
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, fault) in self.0.iter().enumerate() {
+        for (at, diagnostic) in self.0.iter().enumerate() {
             let gap = if at == 0 { "" } else { "\n\n" };
-            write!(f, "{gap}{fault}")?;
+            write!(f, "{gap}{diagnostic}")?;
         }
         Ok(())
     }

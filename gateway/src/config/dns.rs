@@ -1,6 +1,6 @@
 //! Kubernetes' own names (RFC 1123, as in `k8s.io/apimachinery/pkg/util/validation`).
 
-/// 1 to 63 of `a-z 0-9 -`, neither first nor last a `-`. Namespaces are labels.
+/// 1 to 63 of `a-z 0-9 -`, neither the first nor the last is `-`. Namespaces are labels.
 pub(crate) fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len()) && is_part(text)
 }

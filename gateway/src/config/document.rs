@@ -24,7 +24,7 @@ pub(crate) struct Document {
     parsed: toml_edit::Document<String>,
 }
 
-/// Which of the two a fault points at.
+/// Which of the two a diagnostic points at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Name,
@@ -58,7 +58,7 @@ impl Document {
         dict(self.parsed.as_table())
     }
 
-    /// Where `key` stands, or the nearest table around it that does.
+    /// The place of `key`, or of the nearest table around it that is in the document.
     pub(crate) fn place(&self, key: &Key, part: Part) -> (Origin, Option<Excerpt>) {
         let own = key.own_name().map(str::to_owned);
         let (mut key, mut part) = (key.clone(), part);
@@ -66,7 +66,7 @@ impl Document {
             if let Some(span) = self.span(&key, part) {
                 return place(&self.file, self.parsed.raw(), span, own.as_deref());
             }
-            // A key that is missing is told at the header of the table that misses it.
+            // A missing key is reported at the header of its table.
             part = Part::Value;
             match key.parent() {
                 Some(parent) if !parent.steps().is_empty() => key = parent,
@@ -122,7 +122,7 @@ fn value_of_item(item: &Item) -> Option<Value> {
     }
 }
 
-/// A date has no type of its own in any key, nor in the JSON that plugins read: it is the text that was written.
+/// No key has a date's type, and neither has the JSON that plugins read: a date becomes the text that was written.
 pub(crate) fn value_of(value: &toml_edit::Value) -> Value {
     match value {
         toml_edit::Value::String(text) => Value::from(text.value().clone()),
@@ -135,7 +135,7 @@ pub(crate) fn value_of(value: &toml_edit::Value) -> Value {
     }
 }
 
-/// Line and column of a span, with its line to show. A span of several lines is marked on its first.
+/// Line and column of a span, with its line as an excerpt. Of a span of several lines the first is marked.
 fn place(file: &Path, text: &str, span: Range<usize>, own: Option<&str>) -> (Origin, Option<Excerpt>) {
     let start = (0..=span.start.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     let head = text.get(..start).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The whole configuration as it stands, with where each value came from. Secrets are redacted.
+//! The effective configuration: the value of each key, and where it came from. Secrets are redacted.
 
 use serde_json::{Value, json};
 use toml_edit::{Item, TableLike};
@@ -20,7 +20,7 @@ pub struct Effective {
 
 #[derive(Clone, Debug)]
 struct Entry {
-    /// `[pods]`, `[[plugin]]`; empty for a key that stands before every table.
+    /// `[pods]`, `[[plugin]]`; empty for a key before the first table.
     header: String,
     section: Key,
     name: String,
@@ -36,7 +36,8 @@ impl Effective {
             shown.roster.node = node.to_owned();
         }
         let mut entries = Vec::new();
-        // The structs hold only what TOML has: a test renders every default, and a property what the parser gave.
+        // Cannot fail, as the structs hold only TOML's types: a test renders every default, and a property test what was
+        // parsed.
         let document = toml_edit::ser::to_document(&shown).unwrap_or_default();
         for (section, item) in document.iter() {
             let key = Key::default().name(section);
@@ -90,7 +91,7 @@ impl Effective {
         text
     }
 
-    /// The keys that say something else than they did before, dotted. Values that are redacted look alike.
+    /// The keys whose value differs from `before`'s, dotted. Redacted values count as equal.
     pub fn changed_since(&self, before: &Self) -> Vec<String> {
         let said = |of: &Self| {
             let rows =
@@ -134,7 +135,7 @@ impl Effective {
     }
 }
 
-/// An element's empty text is an absent key (`builtin` beside `path`), and shown as such.
+/// In an array's table, an empty string means that the key is absent (`builtin` beside `path`): it is not shown.
 fn rows(header: &str, section: &Key, table: &dyn TableLike, layers: &Layers) -> Vec<Entry> {
     let is_element = header.starts_with("[[");
     let mut entries = Vec::new();

@@ -1,4 +1,4 @@
-//! From merged values to serde's structs, without stopping at the first key that does not fit.
+//! Deserializes merged values, without stopping at the first key that does not fit.
 
 use figment::{
     error::{Error, Kind},
@@ -16,11 +16,11 @@ use super::{
     quote::quote,
 };
 
-/// Nobody mends more in one go, and each costs one pass.
+/// Each costs one pass, and nobody mends more in one go.
 const DIAGNOSTICS_MAX: usize = 100;
 
-/// What serde makes of the values that stand at `top`. A key that it refuses gets a diagnostic and is left out, so that its
-/// default stands in for it and the next one shows. None where there were too many.
+/// Deserializes the values at `top`. A key that serde refuses gets a diagnostic and is removed, so that it has its
+/// default and the next wrong key shows. None if there are too many of them.
 pub(super) fn extract_at<T: DeserializeOwned>(
     layers: &Layers,
     top: &Key,
@@ -41,7 +41,7 @@ pub(super) fn extract_at<T: DeserializeOwned>(
     (None, found)
 }
 
-/// figment writes an index like a name; only the value tells which it is.
+/// figment writes an index like a name: only the value tells whether it is one.
 fn key_of(error: &Error, values: &Value) -> Key {
     let mut key = Key::default();
     let mut here = Some(values);
@@ -140,7 +140,8 @@ fn find<'a>(values: &'a Value, key: &Key) -> Option<&'a Value> {
     })
 }
 
-/// Takes the key out of its table. For an element the whole array goes: without it the others would change their index.
+/// Removes the key from its table. For an array's element the whole array is removed, as the others would change their
+/// index.
 fn leave_out(values: &mut Value, key: &Key) -> bool {
     let Some(last) = key.steps().iter().rposition(|step| matches!(step, Step::Name(_))) else { return false };
     let mut here = Some(values);

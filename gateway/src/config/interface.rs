@@ -1,4 +1,4 @@
-//! Which network interfaces pods' packets come from, as `intercept.interfaces` writes it.
+//! The network interfaces that pods' packets come from: `intercept.interfaces`.
 
 use std::{fmt, str::FromStr};
 
@@ -13,7 +13,8 @@ pub struct Pattern {
     name: String,
 }
 
-/// The union of what its patterns name, without what those with `!` name. With none but these: everything else.
+/// Interfaces that a pattern matches, without those that a pattern with `!` matches. If every pattern is an exclusion, all
+/// other interfaces match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interfaces(Vec<Pattern>);
 
@@ -106,7 +107,7 @@ impl Interfaces {
         named && !self.excluded().any(|pattern| pattern.matches(interface))
     }
 
-    /// Those that are named in full, and that are not among `existing`: a slip of the pen, or one that comes later.
+    /// Full names that are not among `existing`: a typing error, or an interface that is added later.
     pub fn absent<'a>(&'a self, existing: &[String]) -> Vec<&'a str> {
         let exact = self.0.iter().filter(|pattern| !pattern.is_prefix).map(|pattern| pattern.name.as_str());
         exact.filter(|name| !existing.iter().any(|interface| interface == name)).collect()

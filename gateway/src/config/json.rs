@@ -7,14 +7,14 @@ use super::key::Key;
 pub(crate) const NO_JSON: &str = "is a number that JSON cannot hold";
 pub(crate) const NO_JSON_HELP: &str = "a plugin reads its config as JSON: write a finite number";
 
-/// Else the keys of the numbers that JSON does not have.
+/// The error is the keys of the numbers that JSON cannot hold.
 pub(crate) fn json_of(key: &Key, dict: &Dict) -> Result<serde_json::Value, Vec<Key>> {
     let mut odd = Vec::new();
     odd_numbers(key, &Value::from(dict.clone()), &mut odd);
     if !odd.is_empty() {
         return Err(odd);
     }
-    // Finite numbers, text, switches, arrays and tables of them: there is nothing that JSON could refuse.
+    // Cannot fail: JSON can hold finite numbers, strings, booleans, arrays and tables of them.
     Ok(serde_json::to_value(dict).unwrap_or_default())
 }
 

@@ -12,7 +12,7 @@ pub(crate) enum Step {
 }
 
 impl Key {
-    /// Splits at every dot, so only for names that hold none: the sections' own.
+    /// Splits at every dot: only for names without dots, such as those of sections.
     pub(crate) fn dotted(written: &str) -> Self {
         Self::split(written, ".")
     }
@@ -42,7 +42,7 @@ impl Key {
         Some(Self(head.to_vec()))
     }
 
-    /// The last name, whatever indexes follow it: `allow` of `imds.allow[1]`.
+    /// The last name, without indexes: `allow` of `imds.allow[1]`.
     pub(crate) fn last_name(&self) -> Option<&str> {
         self.0.iter().rev().find_map(|step| match step {
             Step::Name(name) => Some(name.as_str()),
@@ -50,7 +50,7 @@ impl Key {
         })
     }
 
-    /// The last name where it is one of ours: below `plugin` anything may be meant by it.
+    /// The last name, if the gateway defines its meaning: below `plugin`, a plugin does.
     pub(crate) fn own_name(&self) -> Option<&str> {
         let of_plugin = matches!(self.0.first(), Some(Step::Name(section)) if section == "plugin");
         if of_plugin { None } else { self.last_name() }

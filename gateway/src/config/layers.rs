@@ -1,4 +1,4 @@
-//! Defaults, file, environment and flags, one above the other, and for each value the layer that it came from.
+//! Defaults, file, environment and flags, each overriding those before, and for each value the layer that it came from.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ pub(crate) struct Layers {
     figment: Figment,
     values: Dict,
     document: Option<Document>,
-    /// Every key that has a default, for whoever misspelt one.
+    /// Every key that has a default: suggestions for misspelt ones.
     known: Vec<Key>,
 }
 
@@ -56,7 +56,7 @@ impl Layers {
         Ok(Self { values: merged(&figment), figment, document, known })
     }
 
-    /// One file and nothing below or above it.
+    /// One file, without defaults, environment or flags.
     pub(crate) fn of_file(file: &Path, text: &str) -> Result<Self, Diagnostics> {
         let document = Document::parse(file, text)?;
         let figment = Figment::from(Layer::of_file(&document));
@@ -71,7 +71,7 @@ impl Layers {
         &self.known
     }
 
-    /// Where the value of `key` came from: the default, unless something names exactly this key.
+    /// Where the value of `key` came from: the default, unless a layer sets exactly this key.
     pub(crate) fn origin(&self, key: &Key) -> Origin {
         match self.deepest(key) {
             (Some(value), depth) if depth == key.steps().len() => self.origin_of(value, key, Part::Value).0,
@@ -79,7 +79,7 @@ impl Layers {
         }
     }
 
-    /// Where a fault of `key` is told: at the key, or at what stands around the place where it is missing.
+    /// The place for a diagnostic of `key`: the key itself, or the table that it is missing in.
     pub(crate) fn place(&self, key: &Key, part: Part) -> (Origin, Option<Excerpt>) {
         match self.deepest(key) {
             (Some(value), _) => self.origin_of(value, key, part),
@@ -156,7 +156,7 @@ fn refuse_depth(key: &Key, origin: Origin) -> Result<(), Diagnostics> {
     Err(Diagnostic { origin, key: String::new(), problem, help: None, excerpt: None }.into())
 }
 
-/// Our layers cannot fail to give their data: the default's serialization is tested, the others hold theirs.
+/// Cannot fail: a test serializes the defaults, and the other layers hold their values.
 fn merged(figment: &Figment) -> Dict {
     figment.data().ok().and_then(|mut profiles| profiles.remove(&Profile::Default)).unwrap_or_default()
 }
@@ -175,8 +175,8 @@ pub(super) fn variable_of_key(key: &Key) -> String {
     format!("{PREFIX}{}", names.collect::<Vec<_>>().join("__"))
 }
 
-/// Text is taken as it is where the key holds text, so that nobody quotes twice; anything else is read as TOML. What is
-/// no TOML stays text, and is refused with the key's type.
+/// A key that holds a string takes the text as it is, so that nobody has to quote twice; any other key parses it as TOML.
+/// Text that is not TOML stays a string, and is refused for the key's type.
 fn read_value(known: &Dict, key: &Key, text: &str) -> Value {
     let mut holder = Some(Value::from(known.clone()));
     for step in key.steps() {

@@ -13,8 +13,8 @@ pub struct Loaded {
     pub effective: Effective,
 }
 
-/// Defaults, then the file, then the environment, then the command line; checked whole. Everything that is wrong is told at
-/// once, but for text that is no TOML at all: nothing can be said of its keys.
+/// Merges defaults, file, environment and command line, in this order, and checks the result. The error has everything
+/// that is wrong; only where the file is not TOML at all are its keys not checked.
 pub fn load(sources: &Sources) -> Result<Loaded, Diagnostics> {
     let layers = Layers::of(sources)?;
     let folder = sources.file.as_ref().and_then(|(path, _)| path.parent()).unwrap_or(Path::new(""));

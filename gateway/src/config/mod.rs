@@ -49,11 +49,11 @@ use crate::{
     role::{BaseArn, SessionTemplate},
 };
 
-/// Where the chart has the watcher of the redirect write its status, and where everybody looks for it.
+/// Where the redirect's watcher writes its status by default, and where the gateway and `doctor` read it.
 pub const INTERCEPT_STATUS_FILE: &str = "/run/metagate-intercept/status.json";
 /// The largest `memory` that a plugin may be given; the plugin engine reserves as many bytes of addresses per instance.
 pub const PLUGIN_MEMORY_MAX: usize = 64 << 20;
-/// The gateway's own name among those of plugins, in metrics and refusals.
+/// The gateway's own name in metrics and refusals, in the place of a plugin's.
 pub const POLICY: &str = "policy";
 
 #[derive(Clone, Debug)]
@@ -80,7 +80,7 @@ pub struct Pods {
     pub hosts: Vec<String>,
     pub max_connections: usize,
     pub max_connections_per_pod: usize,
-    /// None: as many as they like.
+    /// None: no limit.
     pub max_requests_per_second_per_pod: Option<NonZeroU32>,
     pub header_timeout: Duration,
     pub idle_timeout: Duration,
@@ -115,12 +115,12 @@ pub enum RosterSource {
     Sandbox,
 }
 
-/// The API server, where the roster comes from there.
+/// How the API server is used, if the roster comes from it.
 #[derive(Clone, Debug)]
 pub struct Kubernetes {
     /// None: KUBECONFIG, `~/.kube/config`, or the pod's own service account.
     pub kubeconfig: Option<PathBuf>,
-    /// Whether pods that are refused get an Event.
+    /// Whether a refused pod gets a Kubernetes Event.
     pub events: bool,
     /// The key of a taint that is removed from this node once the gateway is ready.
     pub startup_taint: Option<String>,
@@ -130,9 +130,9 @@ pub struct Kubernetes {
 pub struct Imds {
     pub endpoint: ImdsEndpoint,
     pub token: TokenMode,
-    /// 32-byte keys, base64, one a line; the first one signs. Made at first start where it does not exist.
+    /// 32-byte keys in base64, one per line; the first one signs. Created at first start if it does not exist.
     pub token_key_file: Option<PathBuf>,
-    /// What pods may read of it.
+    /// The entries of the metadata catalogue that pods may read.
     pub allow: AllowList,
     pub cache: Duration,
 }
@@ -215,9 +215,9 @@ pub struct Plugin {
     pub memory: usize,
     /// Whether the plugin is told the time (`now`).
     pub clock: bool,
-    /// How long a decision made with the clock stands.
+    /// How long a decision made with the clock is cached.
     pub cache: Duration,
-    /// What `init` reads.
+    /// What the plugin's `init` gets.
     pub config: serde_json::Value,
 }
 
@@ -227,19 +227,19 @@ pub enum PluginCode {
     File { path: PathBuf, sha256: Option<[u8; 32]> },
 }
 
-/// What holds for all plugins that are files.
+/// Settings of all plugins that come from files.
 #[derive(Clone, Debug, Default)]
 pub struct PluginFiles {
-    /// With any, each file must be signed by one of them.
+    /// If there are any, one of them must have signed each plugin file.
     pub public_keys: Vec<PublicKey>,
     pub compiled: Option<Compiled>,
 }
 
-/// Where compiled plugins are kept for the next start.
+/// Where compiled plugins are cached for the next start.
 #[derive(Clone, Debug)]
 pub struct Compiled {
     pub folder: PathBuf,
-    /// Holds the key that seals them. Made at first start where it does not exist.
+    /// Holds the key that seals them. Created at first start if it does not exist.
     pub key_file: PathBuf,
 }
 
@@ -248,7 +248,7 @@ pub struct Compiled {
 pub struct Intercept {
     pub interfaces: Interfaces,
     pub node_ips: NodeAddresses,
-    /// What a watcher of the redirect writes, for those who may not ask nft.
+    /// Where the redirect's watcher writes its status, for processes that may not run nft.
     pub status_file: PathBuf,
 }
 
@@ -257,9 +257,9 @@ pub struct Telemetry {
     pub log_format: LogFormat,
     /// A `tracing` filter: `info`, or `info,metagate::policy=debug`.
     pub log_level: String,
-    /// What the cluster is called in what is exported; empty: nothing.
+    /// The cluster's name in exported telemetry; not exported if empty.
     pub cluster: String,
-    /// None: nothing is exported.
+    /// None: no export.
     pub otlp: Option<Otlp>,
 }
 
@@ -269,7 +269,7 @@ pub struct Otlp {
     pub endpoint: String,
     pub protocol: OtlpProtocol,
     pub metrics_interval: Duration,
-    /// Of the requests of pods, the share that is traced: 0 to 1.
+    /// The ratio of pods' requests that are traced, 0 to 1.
     pub trace_ratio: f64,
 }
 

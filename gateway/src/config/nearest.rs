@@ -1,6 +1,6 @@
-//! The word that was probably meant.
+//! The known word that a misspelt one probably means.
 
-/// None where no candidate is near: more than a third of the letters would have to change.
+/// None if no candidate is near: if more than a third of the letters would have to change.
 pub(crate) fn nearest<'a>(written: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let bound = (written.chars().count() / 3).max(1);
     candidates

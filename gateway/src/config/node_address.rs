@@ -5,11 +5,11 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-/// Where pods ask, by the EC2 documentation.
+/// The metadata service's addresses (EC2 User Guide, "Access instance metadata").
 pub const METADATA_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 pub const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
 
-/// One of each family at most. Pods' requests of a family without one are rejected.
+/// At most one IPv4 and one IPv6 address. Pods' requests over a family without an address are rejected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeAddresses {
     v4: Option<Ipv4Addr>,
@@ -57,7 +57,7 @@ impl NodeAddresses {
         [(METADATA_V4.into(), self.v4.map(IpAddr::from)), (METADATA_V6.into(), self.v6.map(IpAddr::from))]
     }
 
-    /// Those at which a gateway that listens on `listen` is not reached.
+    /// The addresses at which a gateway that listens on `listen` cannot be reached.
     pub fn missed_by(&self, listen: SocketAddr) -> Vec<IpAddr> {
         let reached = |address: &IpAddr| match listen.ip() {
             // tokio leaves IPV6_V6ONLY at the kernel's default, which is off.

@@ -4,11 +4,11 @@ use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
-/// The order is the one in which faults are told: the file from its top, then the environment, then flags.
+/// Diagnostics are sorted by it: the file from its top, then the environment, then flags.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(tag = "from", rename_all = "lowercase")]
 pub enum Origin {
-    /// `line` and `column` count characters from 1. Without them the fault is the whole file's.
+    /// `line` and `column` count from 1, in characters. Without them the whole file is meant.
     File {
         file: PathBuf,
         line: Option<usize>,
@@ -29,7 +29,7 @@ impl Origin {
     }
 }
 
-/// What stands before a fault: `metagate.toml:12:9`, `METAGATE_IMDS__TOKEN`.
+/// The first words of a diagnostic: `metagate.toml:12:9`, `METAGATE_IMDS__TOKEN`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
 
-/// Whose signatures are taken.
+/// An ed25519 key whose signatures are accepted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
 
@@ -27,7 +27,7 @@ const SPKI: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x
 const PRIVATE: [&[u8]; 2] = [&[0x02, 0x01, 0x00], &[0x02, 0x01, 0x01]];
 
 impl PublicKey {
-    /// Strict: keys and signatures for which more than one message verifies are refused.
+    /// Strict: refuses keys and signatures that verify for more than one message.
     pub(crate) fn verifies(&self, message: &[u8], signature: &Signature) -> bool {
         self.0.verify_strict(message, signature).is_ok()
     }

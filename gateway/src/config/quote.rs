@@ -1,13 +1,13 @@
-//! A wrong value as a fault may repeat it.
+//! How a diagnostic quotes a wrong value.
 
 use std::borrow::Cow;
 
 use super::redact;
 
-/// Longer values are cut: the place says where the rest is.
+/// Longer values are cut: the diagnostic has their place.
 const MAX: usize = 60;
 
-/// In quotes, escaped, cut, and without what could be a secret.
+/// Quoted, escaped, cut, and without what could be a secret.
 pub(crate) fn quote(text: &str) -> String {
     let Some(line) = redact::line(text, None) else {
         return match redact::url(text) {

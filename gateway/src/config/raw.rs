@@ -1,5 +1,5 @@
-//! What the file says, key by key. Durations, sizes and addresses are still text here; `check` is the only road from
-//! this to [`super::Config`]. `Raw::default()` holds every default, and `config/metagate.toml` explains each.
+//! What the file says, key by key. Durations, sizes and addresses are still text here; only `check`
+//! turns them into [`super::Config`]. `Raw::default()` holds every default, and `config/metagate.toml` explains each.
 
 use figment::value::Dict;
 use serde::{Deserialize, Serialize};
@@ -137,7 +137,7 @@ pub struct Telemetry {
     pub trace_ratio: f64,
 }
 
-/// A plugin's own keys: any that it likes, so secrets among them are known by name only.
+/// A plugin's own keys. The plugin defines them, so that only a key's name tells whether its value is a secret.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PluginConfig(pub(super) Dict);

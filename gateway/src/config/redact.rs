@@ -1,4 +1,4 @@
-//! What is never shown: not in an effective configuration, not in a fault, not in `Debug`.
+//! Secrets are redacted in the effective configuration, in diagnostics and in `Debug`.
 
 use std::borrow::Cow;
 
@@ -6,10 +6,11 @@ use figment::value::{Dict, Value};
 
 pub(crate) const REDACTED: &str = "(redacted)";
 
-/// Names that announce a secret, wherever they stand in a longer name: `api_token`, `clientSecret`.
+/// A key whose name contains one of these holds a secret: `api_token`, `clientSecret`.
 const SECRET_NAMES: [&str; 6] = ["secret", "token", "password", "passphrase", "api_key", "apikey"];
 
-/// PKCS#8: a length of one to three bytes, then the INTEGER 0 and a SEQUENCE, in base64; and what PEM says of any private key.
+/// PKCS#8: a length of one to three bytes, then the INTEGER 0 and a SEQUENCE, in base64; and what PEM says of any private
+/// key.
 const PRIVATE_KEYS: [&str; 4] = ["CAQAw", "AgEAM", "IBADA", "PRIVATE KEY"];
 
 pub(crate) fn is_secret_name(name: &str) -> bool {
@@ -35,13 +36,14 @@ fn redacted(value: &Value) -> Value {
     }
 }
 
-/// The same of what is JSON already.
+/// The same for JSON.
 pub(crate) fn json(config: &serde_json::Value) -> serde_json::Value {
     let read: Result<Dict, _> = Value::serialize(config).map(|value| value.into_dict().unwrap_or_default());
     read.ok().and_then(|config| serde_json::to_value(dict(&config)).ok()).unwrap_or_default()
 }
 
-/// `https://user:password@host/` becomes `https://(redacted)@host/`. Works on any text, as a fault may hold half a URL.
+/// `https://user:password@host/` becomes `https://(redacted)@host/`. Works on any text, as a diagnostic may hold half a
+/// URL.
 pub(crate) fn url(text: &str) -> Cow<'_, str> {
     let (mut shown, mut rest, mut hidden) = (String::new(), text, false);
     while let Some((head, tail)) = rest.split_once("://") {
@@ -60,8 +62,8 @@ pub(crate) fn url(text: &str) -> Cow<'_, str> {
     if hidden { Cow::Owned(shown + rest) } else { Cow::Borrowed(text) }
 }
 
-/// A line of a file as a fault may show it; None where it gives a value to a name that announces a secret, or holds a
-/// private key. `own` is the key at fault, where it is one of ours: `imds.token` is a word, not a secret.
+/// A line of a file as a diagnostic may show it; None if it assigns a value to a name of a secret, or holds a private key.
+/// `own` is the name of the wrong key, if the gateway defines it: `imds.token` is a word, not a secret.
 pub(crate) fn line<'a>(text: &'a str, own: Option<&str>) -> Option<&'a str> {
     let secret = text.match_indices(['=', ':']).any(|(at, _)| {
         let before = text.get(..at).unwrap_or_default().trim_end_matches([' ', '\t', '"', '\'']);

@@ -1,4 +1,4 @@
-//! The texts that a configuration is made from. Reading them is all the I/O there is; the rest is pure.
+//! The texts that a configuration is made from. Only this module does I/O; the rest of `config` is pure.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use super::{
     origin::Origin,
 };
 
-/// Read where no `--config` names another one.
+/// Read if there is no `--config`.
 pub const DEFAULT_FILE: &str = "/etc/metagate/metagate.toml";
 
 /// The embedded default: loopback only, sample pods, sample credentials, simulated instance metadata.
@@ -19,24 +19,25 @@ pub const SANDBOX: &str = include_str!("../../../config/sandbox.toml");
 
 pub(super) const PREFIX: &str = "METAGATE_";
 
-/// Set from `spec.nodeName`, as is the custom of node agents; `roster.node` goes before it.
+/// Set from `spec.nodeName`, as is usual for node agents. `roster.node` overrides it.
 pub(super) const NODE_NAME: &str = "NODE_NAME";
 
-/// Variables of the command line that name no key.
+/// Variables of the command line, which set no key.
 const RESERVED: [&str; 1] = ["METAGATE_CONFIG"];
 
 #[derive(Clone, Default)]
 pub struct Sources {
-    /// Path, as faults shall name it, and text. Relative paths in the text are relative to this path's folder.
+    /// Path, as diagnostics name it, and text. Relative paths in the text are relative to this path's folder.
     pub file: Option<(PathBuf, String)>,
-    /// `METAGATE_IMDS__TOKEN=required` and `NODE_NAME`; others are passed over.
+    /// `METAGATE_IMDS__TOKEN=required` and `NODE_NAME`; others are ignored.
     pub env: Vec<(String, String)>,
-    /// Dotted key and value, from the command line. They go before everything else.
+    /// Dotted key and value, from the command line. They override everything else.
     pub overrides: Vec<(String, String)>,
 }
 
 impl Sources {
-    /// The file at `path`, which must exist, or else [`DEFAULT_FILE`] where it does; and the process's environment.
+    /// The file at `path`, which must exist, or without a path [`DEFAULT_FILE`], if it exists; and the process's
+    /// environment.
     pub fn read(path: Option<&Path>) -> Result<Self, Diagnostics> {
         let file = match path {
             Some(path) => Some((path.to_owned(), read_text(path)?)),
@@ -48,7 +49,7 @@ impl Sources {
         Ok(Self { file, env: environment()?, overrides: Vec::new() })
     }
 
-    /// The file's text anew, where there is a file. The environment of a process stays what it was.
+    /// Reads the file again, if there is one. A process's environment does not change.
     pub fn read_again(&mut self) -> Result<(), Diagnostics> {
         if let Some((path, text)) = &mut self.file {
             let now = read_text(path)?;
@@ -67,7 +68,7 @@ impl Sources {
         Ok(())
     }
 
-    /// What the file says now, where there is one.
+    /// Replaces the file's text, if there is a file.
     pub fn set_text(&mut self, now: String) {
         if let Some((_, text)) = &mut self.file {
             *text = now;
@@ -80,7 +81,7 @@ impl Sources {
         Ok(Self { file: Some(file), env: environment()?, overrides: Vec::new() })
     }
 
-    /// The variables that name keys, in the order of their names.
+    /// The variables that set keys, sorted by name.
     pub(super) fn variables(&self) -> Vec<&(String, String)> {
         let mut variables: Vec<_> = self.env.iter().filter(|(name, _)| is_key(name)).collect();
         variables.sort();
@@ -103,9 +104,9 @@ impl fmt::Debug for Sources {
     }
 }
 
-/// A file's text, or the fault that says why there is none.
+/// A file's text, or a diagnostic of why it cannot be read.
 pub(crate) fn read_text(path: &Path) -> Result<String, Diagnostics> {
-    let fault = |problem: String, help: Option<&str>| {
+    let refused = |problem: String, help: Option<&str>| {
         Diagnostics::from(Diagnostic {
             origin: Origin::whole_file(path),
             key: String::new(),
@@ -115,14 +116,16 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Diagnostics> {
         })
     };
     let bytes = std::fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => fault("there is no such file".into(), Some("name another file with --config")),
-        ErrorKind::PermissionDenied => fault("is not readable".into(), Some("make it readable by the gateway's user")),
-        _ => fault(format!("cannot be read: {error}"), None),
+        ErrorKind::NotFound => refused("there is no such file".into(), Some("name another file with --config")),
+        ErrorKind::PermissionDenied => {
+            refused("is not readable".into(), Some("make it readable by the gateway's user"))
+        }
+        _ => refused(format!("cannot be read: {error}"), None),
     });
     bytes.and_then(|bytes| {
         String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
-            fault(format!("is not UTF-8: the byte at offset {at} begins no character"), Some("save it as UTF-8"))
+            refused(format!("is not UTF-8: the byte at offset {at} begins no character"), Some("save it as UTF-8"))
         })
     })
 }
@@ -150,10 +153,10 @@ fn is_key(variable: &str) -> bool {
     variable.starts_with(PREFIX) && !RESERVED.contains(&variable) && !is_service_link(variable)
 }
 
-/// Kubernetes tells each container of the services in its namespace by variables (`enableServiceLinks`). A service that
-/// is named `metagate` or `metagate-admin` must not stop the gateway: `METAGATE_SERVICE_HOST`, `METAGATE_PORT`,
-/// `METAGATE_ADMIN_SERVICE_PORT_HTTP`, `METAGATE_PORT_9620_TCP_ADDR`. None of them has the two underscores that part
-/// our levels.
+/// Kubernetes sets variables for the services of a container's namespace (`enableServiceLinks`). Those of a service named
+/// `metagate` or `metagate-admin` must not stop the gateway: `METAGATE_SERVICE_HOST`, `METAGATE_PORT`,
+/// `METAGATE_ADMIN_SERVICE_PORT_HTTP`, `METAGATE_PORT_9620_TCP_ADDR`. None of them has the two underscores that
+/// separate levels.
 fn is_service_link(variable: &str) -> bool {
     if variable.contains("__") {
         return false;
@@ -210,10 +213,10 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_a_fault_that_names_it() {
-        let faults = Sources::read(Some(Path::new("no-such-folder/metagate.toml"))).unwrap_err();
+    fn a_missing_file_is_an_error_that_names_it() {
+        let diagnostics = Sources::read(Some(Path::new("no-such-folder/metagate.toml"))).unwrap_err();
         assert_eq!(
-            faults.to_string(),
+            diagnostics.to_string(),
             "no-such-folder/metagate.toml: there is no such file\nhelp: name another file with --config"
         );
     }

@@ -13,7 +13,7 @@ pub(crate) struct UnitError {
     pub(crate) help: String,
 }
 
-/// The values that a key takes, with the reason for the bounds.
+/// The range of values that a key accepts, with the reason.
 pub(crate) struct Bounds<T> {
     pub(crate) within: RangeInclusive<T>,
     pub(crate) because: &'static str,
@@ -48,7 +48,7 @@ pub(crate) fn number(written: usize, bounds: &Bounds<usize>) -> Result<usize, Un
     bounds.check(written, ToString::to_string)
 }
 
-/// In the largest unit that it is a whole number of, as people write it.
+/// As a whole number of the largest unit possible.
 fn shown_size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
     let unit = units.into_iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));

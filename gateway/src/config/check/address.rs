@@ -12,7 +12,7 @@ impl Checker<'_, '_> {
             self.collector.refuse(key, format!("expected IP:PORT, found {}", quote(written)), help);
             return None;
         };
-        // Tests and laptops take any free port; a node's redirect needs one that it knows.
+        // Tests and laptops may use any free port; a node's redirect needs a fixed one.
         if address.port() == 0 && !address.ip().is_loopback() {
             self.collector.refuse(
                 key,
@@ -64,8 +64,8 @@ impl Checker<'_, '_> {
         (hosts.len() == written.len()).then_some(hosts)
     }
 
-    /// Empty where nothing names the node, which only the Kubernetes roster needs: `check` also runs where there is no
-    /// node at all.
+    /// Empty if nothing names the node. Only the Kubernetes roster needs the name, and `check` also runs where there is
+    /// no node.
     pub(super) fn node(&mut self, key: &Key, written: &str, node_name: Option<&str>) -> Option<String> {
         let node = if written.is_empty() { node_name.unwrap_or_default() } else { written };
         if node.is_empty() || dns::is_subdomain(node) {

@@ -1,4 +1,4 @@
-//! Where credentials come from, how long they live, and the roles that are named by hand.
+//! Where credentials come from, their lifetimes, and the roles that the configuration names.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const SESSION_DURATION: Bounds<Duration> = bounds(
     Duration::from_secs(*DURATION_BOUNDS.start())..=Duration::from_secs(*DURATION_BOUNDS.end()),
     "STS allows sessions of 15m to 12h",
 );
-/// AWS IAM User Guide, "Role chaining": a session that a role assumes another role with lasts an hour at most.
+/// AWS IAM User Guide, "Role chaining": a role that another role assumes has sessions of one hour at most.
 const CHAINED_MAX: Duration = Duration::from_secs(3600);
 const WAIT: Bounds<Duration> = bounds(
     Duration::ZERO..=Duration::from_secs(10),
@@ -95,7 +95,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Credentials are renewed at half of their life, so a floor above that could not be kept.
+    /// Credentials are renewed at half of their lifetime: a minimum above that could not be kept.
     fn min_remaining(&mut self, key: &Key, written: &str, session: Option<Duration>) -> Option<Duration> {
         let any = bounds(Duration::ZERO..=Duration::MAX, "");
         let floor = self.duration(key, written, &any)?;
@@ -127,7 +127,7 @@ impl Checker<'_, '_> {
         );
     }
 
-    /// A name, a path with a name, or an ARN. What a name means depends on a base that may be known only at run time.
+    /// A name, a path with a name, or an ARN. A name's ARN depends on a base that may be known only at run time.
     pub(super) fn default_role(&mut self, key: &Key, written: &str) -> Option<Option<String>> {
         if written.is_empty() {
             return Some(None);

@@ -1,4 +1,4 @@
-//! URLs that the gateway itself asks.
+//! URLs that the gateway itself sends requests to.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -25,7 +25,7 @@ impl Checker<'_, '_> {
         None
     }
 
-    /// Asked to proxy to its own listener, the gateway would ask itself until its connections are used up.
+    /// A gateway whose upstream is its own listener would send requests to itself until its connections are used up.
     pub(super) fn refuse_loop(&mut self, listen: SocketAddr, endpoint: &str) {
         let Ok(uri) = endpoint.parse::<Uri>() else { return };
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
@@ -44,7 +44,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// None inside where nothing is written.
+    /// The inner None: nothing is written.
     pub(super) fn optional_url(&mut self, key: &Key, written: &str) -> Option<Option<String>> {
         if written.is_empty() {
             return Some(None);
@@ -63,7 +63,7 @@ impl Checker<'_, '_> {
     }
 }
 
-/// `http://HOST[:PORT]`, with a closing slash taken off. The metadata service speaks plain HTTP only.
+/// `http://HOST[:PORT]`, without a closing slash. The metadata service speaks plain HTTP only.
 fn endpoint_base(written: &str) -> Result<String, &'static str> {
     let uri: Uri = written.parse().map_err(|_| "that is no URL")?;
     let authority = uri.authority().ok_or("it names no host")?;

@@ -1,4 +1,4 @@
-//! What is asked of the API server.
+//! How the API server is used.
 
 use super::{Checker, Key, quote};
 use crate::config::{Kubernetes, dns, raw};

@@ -1,5 +1,5 @@
-//! The only road from what the file says to what it means. Every fault is found in one go: a value that cannot be read
-//! is noted and the others are looked at all the same.
+//! Turns the raw configuration into the checked one, and nothing else does. All errors are found in one pass: after a wrong
+//! value the others are checked all the same.
 
 mod address;
 mod credentials;
@@ -29,9 +29,8 @@ use super::{
 };
 use crate::catalogue::{AllowError, AllowList};
 
-/// What a raw configuration means, or None and at least one diagnostic. A key that serde refused stands at its default in
-/// `raw`: what is found there, or between it and another key, is not written in the file, and `collector` keeps it from
-/// being told.
+/// The checked configuration, or None and at least one diagnostic. A key that serde refused has its default in `raw`:
+/// `collector` adds no diagnostic about a default that nobody wrote.
 pub(super) fn check(
     raw: &Raw,
     node_name: Option<&str>,
@@ -49,7 +48,7 @@ struct Checker<'a, 'b> {
 /// Each connection takes a file descriptor, and the kernel gives a process 1,048,576 at most (fs.nr_open).
 const CONNECTIONS: Bounds<usize> =
     bounds(1..=1_000_000, "each connection takes one file descriptor, and a process can have about a million");
-/// A processor answers a tenth of the most.
+/// One processor core answers a tenth of the maximum.
 const REQUESTS: Bounds<usize> = bounds(0..=1_000_000, "0 means no limit; more than a million has no effect either");
 const HEADER_TIMEOUT: Bounds<Duration> = bounds(
     Duration::from_millis(100)..=Duration::from_secs(60),
@@ -187,7 +186,7 @@ impl Checker<'_, '_> {
     }
 }
 
-/// How values are read, whatever their section.
+/// How values of every section are read.
 impl Checker<'_, '_> {
     fn duration(&mut self, key: &Key, written: &str, bounds: &Bounds<Duration>) -> Option<Duration> {
         self.collector.read(key, units::duration(written, bounds))
@@ -197,7 +196,7 @@ impl Checker<'_, '_> {
         self.collector.read(key, units::number(written, bounds))
     }
 
-    /// For types whose error says what is wrong with the text: "is …", "has …", "names …".
+    /// For types whose error continues the sentence that begins with the text: "is …", "has …", "names …".
     fn parse<T: FromStr<Err: fmt::Display>>(&mut self, key: &Key, written: &str, help: &str) -> Option<T> {
         written.parse().map_err(|error| self.collector.refuse(key, format!("{} {error}", quote(written)), help)).ok()
     }
@@ -220,7 +219,7 @@ impl Checker<'_, '_> {
         self.choice(key, written, [("enforce", super::Mode::Enforce), ("audit", super::Mode::Audit)])
     }
 
-    /// Relative paths are relative to the configuration's folder, wherever the process was started.
+    /// Relative paths are relative to the configuration's folder, not to the working directory.
     fn path(&self, written: &str) -> PathBuf {
         self.folder.join(written)
     }

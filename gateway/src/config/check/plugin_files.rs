@@ -1,4 +1,4 @@
-//! What holds for all plugins that are files.
+//! Settings of all plugins that come from files.
 
 use super::{Checker, Key, raw};
 use crate::config::{Compiled, PluginFiles};

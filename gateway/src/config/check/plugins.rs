@@ -11,7 +11,7 @@ use crate::config::{
     units::{self, Bounds},
 };
 
-/// A decision stands between a pod and its credentials; SDKs give up after 1 s to 5 s.
+/// A pod waits for the decision before it gets credentials; SDKs time out after 1 s to 5 s.
 pub(crate) const TIMEOUT: Bounds<Duration> = bounds(
     Duration::from_millis(1)..=Duration::from_secs(2),
     "a built-in decides in microseconds, and SDKs time out after 1s to 5s",
@@ -25,7 +25,7 @@ const CACHE: Bounds<Duration> = bounds(
     "a decision that depends on the time becomes wrong when that time comes",
 );
 
-/// As in a metric's label and a log line.
+/// Names are metric labels and log fields.
 const NAME_MAX: usize = 63;
 
 impl Checker<'_, '_> {

@@ -64,8 +64,8 @@ impl Checker<'_, '_> {
     }
 }
 
-/// To the filter a word that is not a log level is a module of that name: where a level is misspelt, everything falls silent.
-/// Filters by span hold commas of their own and are left to the filter.
+/// The filter takes a word that is not a log level for a module's name: a misspelt level would switch off all logs. Filters
+/// by span may contain commas, and only the filter's own parser judges them.
 fn bare_word(filter: &str) -> Option<&str> {
     let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
     let mut words = filter.split(',').map(str::trim);

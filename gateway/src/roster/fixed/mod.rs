@@ -20,7 +20,7 @@ mod tests {
     use crate::workload::Uid;
 
     fn listed(text: &str) -> Vec<Listed> {
-        parse(Path::new("lab/roster.toml"), text).unwrap_or_else(|faults| panic!("{faults}")).workloads
+        parse(Path::new("lab/roster.toml"), text).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).workloads
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
     workload::Workload,
 };
 
-/// The workloads of a file, in its order. Two of them may have one address: that is refused when somebody asks from it.
+/// The workloads of a file, in its order. Two of them may have the same address: requests from it are refused.
 #[derive(Debug)]
 pub struct Parsed {
     pub workloads: Vec<Listed>,
@@ -20,12 +20,12 @@ pub struct Parsed {
 /// A workload, with its own listener where it has one.
 #[derive(Debug)]
 pub struct Listed {
-    /// `node` and `since` are empty: the file does not know them.
+    /// `node` and `since` are empty: the file does not have them.
     pub workload: Workload,
     pub listen: Option<SocketAddr>,
 }
 
-/// `file` names the text in faults, and its folder is what a relative `token_file` is relative to.
+/// `file` names the text in diagnostics, and a relative `token_file` is relative to its folder.
 pub fn parse(file: &Path, text: &str) -> Result<Parsed, Diagnostics> {
     let layers = Layers::of_file(file, text)?;
     let mut collector = Collector::new(&layers);
@@ -111,12 +111,12 @@ impl Parser<'_, '_> {
         Listed { workload, listen }
     }
 
-    /// None where nothing is written, or nothing that can be listened on.
+    /// None if nothing is written, or it is refused.
     fn listen(&mut self, key: &Key, written: &str) -> Option<SocketAddr> {
         if written.is_empty() {
             return None;
         }
-        // Whoever connects there is taken for this workload, whatever the address.
+        // Every connection to it counts as this workload, whatever its address.
         let listen = written.parse::<SocketAddr>().ok().filter(|address| address.ip().is_loopback());
         if listen.is_none() {
             let problem = format!("expected a loopback IP:PORT, found {}", quote(written));
@@ -125,7 +125,7 @@ impl Parser<'_, '_> {
         listen
     }
 
-    /// Two workloads of one name would share a derived UID, and with it session tokens.
+    /// Two workloads of one name would share a derived UID, and so their session tokens.
     fn refuse_twins(&mut self, entries: &[Listed]) {
         let mut names = BTreeMap::new();
         let mut uids = BTreeMap::new();

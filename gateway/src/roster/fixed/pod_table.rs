@@ -8,17 +8,17 @@ use crate::{
     workload::{Uid, Workload},
 };
 
-/// What a namespace and a container may be called.
+/// The rule for names of namespaces and containers.
 pub(super) const LABEL: &str = "1 to 63 characters of a-z, 0-9 and -; neither the first nor the last is -";
 const SUBDOMAIN: &str = "1 to 253 characters of a-z, 0-9, - and dots; no part begins or ends with -";
-/// Kubernetes gives a pod that names none this service account.
+/// The service account of a pod that names none, as in Kubernetes.
 const DEFAULT_SERVICE_ACCOUNT: &str = "default";
 
 #[derive(Debug, Default)]
 pub(crate) struct PodTable {
     pub(crate) namespace: String,
     pub(crate) pod: String,
-    /// Empty: derived from namespace and pod.
+    /// Derived from namespace and pod if empty.
     pub(crate) uid: String,
     pub(crate) ips: Vec<String>,
     pub(crate) service_account: String,

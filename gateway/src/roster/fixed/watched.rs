@@ -19,7 +19,7 @@ use crate::{
 
 /// What the file said when it was opened.
 pub struct Watched {
-    /// None for the sample pods, which are compiled in.
+    /// None for the sandbox's sample pods, which are compiled in.
     file: Option<(PathBuf, String)>,
     node: String,
     listed: Vec<Listed>,
@@ -34,7 +34,7 @@ pub enum OpenError {
 }
 
 impl Watched {
-    /// None where the roster does not come from a file.
+    /// None if the roster does not come from a file.
     pub fn open(source: &RosterSource, node: &str) -> Result<Option<Self>, OpenError> {
         let (file, parsed) = match source {
             RosterSource::Kubernetes => return Ok(None),
@@ -56,7 +56,7 @@ impl Watched {
     }
 
     /// Publishes what was read, and then each change until `stop`. A file that cannot be read or is wrong changes nothing:
-    /// the last good one stays. `reloaded` hears of each new text whether it was taken.
+    /// the last good roster stays. `reloaded` is told of each new text whether it was accepted.
     pub async fn run(self, feed: Arc<Feed>, clock: Clock, reloaded: impl Fn(bool) + Send, stop: CancellationToken) {
         let (node, bound) = (self.node.clone(), listeners(&self.listed));
         publish(&feed, self.listed, &node, &clock);
@@ -77,7 +77,7 @@ impl Watched {
                     }
                     publish(&feed, workloads, &node, &clock);
                 }
-                Err(faults) => tracing::error!("roster not reloaded, the last good one stays\n{faults}"),
+                Err(diagnostics) => tracing::error!("roster not reloaded, the last good one stays\n{diagnostics}"),
             }
         }
     }
