@@ -1,10 +1,10 @@
 //! Tools for plugin authors: start a project, inspect a component, test it with cases.
 
+mod captured_log;
 mod cases;
 mod compare;
 mod expect;
 mod inspect;
-mod overheard;
 mod project;
 mod question;
 mod raw;

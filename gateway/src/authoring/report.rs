@@ -61,7 +61,7 @@ impl Report {
 /// Such as `init 210 µs, resolve 9 µs, 1.1 MiB`.
 fn costs(trial: &Trial) -> String {
     let mut costs: Vec<String> =
-        trial.phases.iter().map(|asked| format!("{} {} µs", asked.phase.key(), asked.microseconds)).collect();
+        trial.phases.iter().map(|result| format!("{} {} µs", result.phase.key(), result.microseconds)).collect();
     costs.extend(trial.memory_bytes.map(memory));
     costs.join(", ")
 }
@@ -71,10 +71,10 @@ pub(super) fn memory(bytes: usize) -> String {
 }
 
 fn failure(trial: &Trial, text: &mut String) {
-    let wrong: Vec<&PhaseResult> = trial.phases.iter().filter(|asked| !asked.differences.is_empty()).collect();
-    for asked in wrong {
-        let phase = asked.phase.key();
-        for difference in &asked.differences {
+    let wrong: Vec<&PhaseResult> = trial.phases.iter().filter(|result| !result.differences.is_empty()).collect();
+    for result in wrong {
+        let phase = result.phase.key();
+        for difference in &result.differences {
             let what = difference.field.map_or_else(|| phase.to_owned(), |field| format!("{phase}.{field}"));
             let _ = writeln!(text, "      {what:<26} expected  {}", difference.expected);
             let _ = writeln!(text, "      {:<26} got       {}", "", difference.got);

@@ -9,10 +9,10 @@ use serde::Serialize;
 use tracing::instrument::WithSubscriber;
 
 use super::{
+    captured_log::CapturedLog,
     cases::{Case, Cases},
     compare::{Difference, Got, differences},
     expect::Expected,
-    overheard::Overheard,
     question::{Ask, Phase, Question},
     report::Report,
     table::plugin_name,
@@ -68,23 +68,23 @@ pub async fn run(host: &Host, cases: &Cases, file: &Path) -> Result<Report, Load
     compiled.vet(host)?;
     let mut trials = Vec::new();
     for case in &cases.cases {
-        let overheard = Overheard::default();
-        let trying = Trying { host, case, defaults: &cases.defaults, trial: Trial::of(case) };
+        let log = CapturedLog::default();
+        let run = Run { host, case, defaults: &cases.defaults, trial: Trial::of(case) };
         let settings = cases.settings(file, case.config.clone());
-        let trial = trying.run(&compiled, settings).with_subscriber(overheard.subscriber()).await;
-        trials.push(Trial { log: overheard.lines(), ..trial });
+        let trial = run.run(&compiled, settings).with_subscriber(log.subscriber()).await;
+        trials.push(Trial { log: log.lines(), ..trial });
     }
     Ok(Report::of(plugin_name(file), compiled.digest(), trials))
 }
 
-struct Trying<'a> {
+struct Run<'a> {
     host: &'a Host,
     case: &'a Case,
     defaults: &'a Defaults,
     trial: Trial,
 }
 
-impl Trying<'_> {
+impl Run<'_> {
     async fn run(mut self, compiled: &Compiled, settings: config::Plugin) -> Trial {
         if let Some((plugin, instance)) = self.start(compiled, settings).await {
             self.decide(&plugin, instance).await;
@@ -114,7 +114,7 @@ impl Trying<'_> {
             Ok(started) => (Some(started), Got::Ready),
             Err(got) => (None, got),
         };
-        self.trial.hear(Phase::Init, took, expected, &got);
+        self.trial.record(Phase::Init, took, expected, &got);
         started.filter(|_| init.is_none())
     }
 
@@ -123,12 +123,12 @@ impl Trying<'_> {
     async fn decide(&mut self, plugin: &Plugin, first: Instance) {
         let case = self.case;
         let shown = workload_view(&case.workload, plugin.interest(), case.now.clone());
-        let mut seat = Some(first);
+        let mut held = Some(first);
         for Ask { question, expected } in &case.asks {
             if question.phase() == Phase::AuthorizePath && case.asks.len() > 1 {
-                seat = None;
+                held = None;
             }
-            let instance = match seat.take() {
+            let instance = match held.take() {
                 Some(instance) => Ok(instance),
                 None => plugin.instance(self.host).await,
             };
@@ -137,14 +137,14 @@ impl Trying<'_> {
                 (Ok(mut instance), Ok(shown)) => {
                     let got = answer(&mut instance, shown, question).await;
                     self.trial.memory_bytes = Some(instance.memory());
-                    seat = Some(instance).filter(|_| got.is_ok());
+                    held = Some(instance).filter(|_| got.is_ok());
                     got.unwrap_or_else(Got::Fails)
                 }
                 (Err(fault), _) => Got::Fails(fault),
                 (_, Err(too_much)) => Got::Unusable(too_much.to_string()),
             };
             let got = self.completed(got);
-            self.trial.hear(question.phase(), began.elapsed(), expected, &got);
+            self.trial.record(question.phase(), began.elapsed(), expected, &got);
         }
     }
 
@@ -204,7 +204,7 @@ impl Trial {
         Self { name, passed: true, phases: Vec::new(), memory_bytes: None, notes: Vec::new(), log: Vec::new() }
     }
 
-    fn hear(&mut self, phase: Phase, took: Duration, expected: &Expected, got: &Got) {
+    fn record(&mut self, phase: Phase, took: Duration, expected: &Expected, got: &Got) {
         let differences = differences(expected, got);
         self.passed &= differences.is_empty();
         let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

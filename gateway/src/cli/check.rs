@@ -10,12 +10,12 @@ use super::{BAD_CONFIG, ConfigArgs, Failure, block_on, print, tell};
 pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, Failure> {
     let config = args.load()?.config;
     let checked = block_on(async { Ok(app::check(&config).await?) })?;
-    if checked.faults.is_empty() {
+    if checked.errors.is_empty() {
         print(&format!("ok: the configuration is right, and {} plugins load", checked.plugins));
         return Ok(ExitCode::SUCCESS);
     }
-    for fault in &checked.faults {
-        tell(fault);
+    for error in &checked.errors {
+        tell(error);
     }
     Ok(ExitCode::from(BAD_CONFIG))
 }

@@ -16,11 +16,11 @@ pub(super) fn refused(faults: &Diagnostics) -> Finding {
 
 pub(super) async fn look(config: Arc<Config>) -> Vec<Finding> {
     vec![match app::check(&config).await {
-        Ok(checked) if checked.faults.is_empty() => {
+        Ok(checked) if checked.errors.is_empty() => {
             Finding::pass(CHECK, format!("is valid, and {} plugins load", checked.plugins))
         }
         Ok(checked) => {
-            Finding::fail(CHECK, checked.faults.join("\n"), "Correct these places; `metagate check` lists them too.")
+            Finding::fail(CHECK, checked.errors.join("\n"), "Correct these places; `metagate check` lists them too.")
         }
         Err(error) => Finding::fail(CHECK, error.to_string(), "The gateway cannot start with this either."),
     }]

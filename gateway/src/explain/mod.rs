@@ -1,6 +1,6 @@
 //! Answers "Why was my pod denied?".
 
-mod target;
+mod subject;
 
 pub use crate::remedy::Remedy as NextStep;
 
@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use self::target::{Nowhere, Target};
+use self::subject::{NotServed, Subject};
 use crate::{
     catalogue::{AllowList, Directory, Listing},
     clock::rfc3339,
@@ -106,12 +106,12 @@ impl Explanation {
         let (workload, rules) = (principal.workload, policy.rules());
         let mut explanation = Self::about(workload, &rules);
         explanation.asked = question.role.or(question.path).map(str::to_owned);
-        let asked = match question.path {
-            Some(path) => Target::at(path, allow),
-            None => Target::Role(question.role.map(str::to_owned)),
+        let subject = match question.path {
+            Some(path) => Subject::at(path, allow),
+            None => Subject::Role(question.role.map(str::to_owned)),
         };
-        match asked {
-            Target::Role(role) => {
+        match subject {
+            Subject::Role(role) => {
                 let decision = policy.explain(principal, None).await;
                 explanation.tell(workload, &decision, &rules);
                 if let Outcome::Granted(grant) = &decision.outcome {
@@ -119,13 +119,13 @@ impl Explanation {
                     explanation.judge_role(role.as_deref(), &grant.role().arn);
                 }
             }
-            Target::Entry(path) => {
+            Subject::Entry(path) => {
                 let decision = policy.explain(principal, Some(&path)).await;
                 explanation.tell(workload, &decision, &rules);
             }
-            Target::Directory(directory) => explanation.tell_listing(policy, principal, &directory).await,
-            Target::Versions => {}
-            Target::Nowhere(Nowhere { refusal, reason, next_step }) => {
+            Subject::Directory(directory) => explanation.tell_listing(policy, principal, &directory).await,
+            Subject::Versions => {}
+            Subject::NotServed(NotServed { refusal, reason, next_step }) => {
                 explanation.refuse(&refusal, Some(reason));
                 explanation.next_step = next_step;
             }

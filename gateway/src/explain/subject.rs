@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What there is to explain.
-pub(super) enum Target {
+pub(super) enum Subject {
     /// The pod's role, or the credential of the role that is named so.
     Role(Option<String>),
     /// An entry that `imds.allow` admits, by its path below a version.
@@ -18,18 +18,18 @@ pub(super) enum Target {
     Directory(Directory),
     /// The service's versions, which every pod may list.
     Versions,
-    Nowhere(Nowhere),
+    NotServed(NotServed),
 }
 
 /// Why nobody is answered.
-pub(super) struct Nowhere {
+pub(super) struct NotServed {
     pub(super) refusal: Refusal,
     /// For an operator, who may be told more than the pod.
     pub(super) reason: String,
     pub(super) next_step: Option<NextStep>,
 }
 
-impl Target {
+impl Subject {
     /// As a pod writes it, or without the version before it.
     pub(super) fn at(path: &str, allow: &AllowList) -> Self {
         let path: Cow<'_, str> = match imds::is_versioned(path) {
@@ -45,7 +45,7 @@ impl Target {
             }
             Err(refusal) => {
                 let reason = refusal.cause().unwrap_or_else(|| refusal.text());
-                Self::Nowhere(Nowhere { refusal, reason, next_step: None })
+                Self::NotServed(NotServed { refusal, reason, next_step: None })
             }
         }
     }
@@ -56,12 +56,12 @@ impl Target {
             // What the gateway lists there is the pod's role, which is named further down.
             Resolved::Directory(directory) if matches!(directory.own(), Own::OfRole(_)) => Self::Role(None),
             Resolved::Directory(directory) => Self::Directory(directory),
-            Resolved::NotAllowed(entry) => Self::Nowhere(Nowhere {
+            Resolved::NotAllowed(entry) => Self::NotServed(NotServed {
                 refusal: Refusal::NoSuchPath,
                 reason: format!("{entry} is not in imds.allow"),
                 next_step: Some(NextStep::say(format!("add \"{entry}\" to imds.allow"))),
             }),
-            Resolved::Unknown => Self::Nowhere(Nowhere {
+            Resolved::Unknown => Self::NotServed(NotServed {
                 refusal: Refusal::NoSuchPath,
                 reason: format!("{} is not a path that any pod may read", segments.join("/")),
                 next_step: None,

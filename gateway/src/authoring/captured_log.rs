@@ -18,9 +18,9 @@ use tracing_subscriber::{
 const TARGET: &str = "metagate::plugin";
 
 #[derive(Clone, Default)]
-pub(super) struct Overheard(Arc<Mutex<Vec<String>>>);
+pub(super) struct CapturedLog(Arc<Mutex<Vec<String>>>);
 
-impl Overheard {
+impl CapturedLog {
     /// Gets only the events of the scope that it subscribes to.
     pub(super) fn subscriber(&self) -> impl Subscriber + Send + Sync + use<> {
         Registry::default().with(self.clone())
@@ -31,7 +31,7 @@ impl Overheard {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Overheard {
+impl<S: Subscriber> Layer<S> for CapturedLog {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         if event.metadata().target() != TARGET {
             return;
