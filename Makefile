@@ -1,5 +1,6 @@
-# What people do here. Needs rustup or cargo; `test`, `clients`, `languages` and `e2e` need python3 with venv, node and npm
-# too; `test`, `instructions` and `bench` need valgrind, which root on Debian is given; `e2e` needs root on Debian.
+# The commands for people. They need rustup or cargo; `test`, `clients`, `languages` and `e2e` also need python3 with
+# venv, node and npm; `test`, `instructions` and `bench` also need valgrind, which is installed for root on Debian;
+# `e2e` needs root on Debian.
 
 CLIENTS := $(CURDIR)/target/clients
 E2E := $(CURDIR)/target/e2e
@@ -10,14 +11,14 @@ DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
 say = @printf '\n==> %s\n'
 
-# With the binary that was just built: what the chart renders must pass its `check`.
+# Uses the binary that was just built: what the chart renders must pass its `check`.
 define check_manifests
 $(say) 'image, chart, kustomize, dashboards'
 METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m unittest discover --start-directory deploy/tests
 endef
 
-# `--workspace` wherever nothing is released or fuzzed: features are joined over what is selected, and a single package's are
-# fewer, so that with `--package` most of what lies below the gateway would be built a second time.
+# `--workspace` wherever nothing is released or fuzzed: cargo unites the features of all selected packages. A single
+# package has fewer features, so `--package` would build most crates below the gateway a second time.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run build test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
@@ -49,8 +50,9 @@ languages: wasm-target install-npm install-wheels ## Plugins in JavaScript and P
 	$(say) 'plugins in JavaScript and Python'
 	METAGATE_LANGUAGES='$(LANGUAGES)' cargo test --workspace --test languages
 
-# A process namespace ends with all that runs in it, and network namespaces are named in a mount of its own: no process
-# and no namespace is left behind, however the tests end. Two at a time, as each starts a cluster, which takes a core.
+# All processes end with their process namespace, and network namespaces are named in a mount of its own: no process and
+# no namespace is left behind, however the tests end. Two tests run at a time, as each starts a cluster, which takes a
+# core.
 e2e: wasm-target languages install-aws-cli install-moto ## A node of a real cluster: API server, network namespaces as pods (root)
 	$(say) 'what the end-to-end tests need'
 	@gateway/tests/node/install.sh '$(E2E)' || case $$? in 3) exit 0;; *) exit 1;; esac; \
@@ -67,13 +69,14 @@ screenshots: build ## Pictures of the status page in target/screenshots, with ch
 	$(say) 'the status page in a browser'
 	gateway/tests/screenshots/run.sh target/debug/metagate target/screenshots
 
-# Optimizes the gateway alone, not the crates below it: the cheapest build in which ten million take minutes.
-churn: wasm-target ## Ten million requests under churn: nobody gets another's
+# Optimizes only the gateway, not the crates below it: the cheapest build in which ten million requests take minutes.
+churn: wasm-target # ## Ten million requests under churn: no pod gets another's credentials
 	METAGATE_CHURN_REQUESTS=10_000_000 cargo test --config 'profile.test.package.metagate.opt-level=2' \
 		--workspace --test gateway churn:: -- --nocapture
 
-# libFuzzer, which needs a C++ compiler and no nightly toolchain. Cargo keeps what it builds by a wrapper apart, and the
-# crates below are those of every other build. What is found is target/fuzz/TARGET-crash-…: run the program on that file.
+# libFuzzer needs a C++ compiler but no nightly toolchain. Cargo stores the crates that it builds with a wrapper
+# separately; the crates below them are those of every other build. A finding is target/fuzz/TARGET-crash-…: run the
+# program on that file.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS := component answer
 fuzz: wasm-target ## Random components and answers to the plugin host, FUZZ_SECONDS=60 each
@@ -86,8 +89,9 @@ fuzz: wasm-target ## Random components and answers to the plugin host, FUZZ_SECO
 			-print_final_stats=1 -artifact_prefix="target/fuzz/$$target-" "target/fuzz/$$target"; \
 	done
 
-# The program as it is shipped, from outside; its stages from inside; what they are counted in. Each adds its rows, and the
-# last prints them all. Most of the time is building: the release with link-time optimization, and the benches.
+# Measures the shipped program from outside, its stages from inside, and their instructions. Each part adds its rows,
+# and the last prints all of them. Building takes most of the time: the release with link-time optimization, and the
+# benches.
 ROWS := target/bench/rows.jsonl
 bench: wasm-target instructions ## Every budget, B1 to B10 and fairness: measured, target, pass or miss
 	$(say) 'building the release'
@@ -105,16 +109,16 @@ curves: wasm-target ## Cost against size, and a simulated fleet: plots in bench/
 	cargo bench --package metagate-bench --bench scale -- --write results
 	cargo bench --package metagate-bench --bench fleet -- --write results
 
-# Not how fast, only that it goes: every kind of traffic, the gateway and the bare server.
+# Checks that every kind of traffic works with the gateway and the bare server, not how fast it is.
 load-smoke: wasm-target ## A little of each kind of traffic, through the gateway and the bare server
 	$(say) 'a little load'
 	cargo build --workspace --bin metagate --bin metagate-load
 	target/debug/metagate-load compare --gateway target/debug/metagate --callers 1,40 --rounds 1 --milliseconds 200
 
-# callgrind counts the same on a busy machine as on a quiet one. Its runner must be of the library's own version. Of the whole
-# workspace, so that nothing is built again that the tests were built with.
+# callgrind's counts are the same on a busy machine as on a quiet one. Its runner must have the library's own version.
+# `--workspace` reuses what the tests were built with.
 RUNNER := target/tools/bin/gungraun-runner
-instructions: wasm-target install-runner ## Instructions of the hit path, which may not be 3 % more than what is committed
+instructions: wasm-target install-runner # ## Instructions of the hit path: fails at 3 % more than is committed
 	$(say) 'instructions of the hit path'
 	CARGO_INCREMENTAL=0 GUNGRAUN_RUNNER='$(CURDIR)/$(RUNNER)' GUNGRAUN_SAVE_SUMMARY=json \
 		cargo bench --config bench/instructions.toml --profile dev --workspace --bench instructions
@@ -124,7 +128,7 @@ install-runner:
 	@command -v valgrind >/dev/null || { \
 		echo '==> installing valgrind'; \
 		apt-get install --yes --quiet --no-install-recommends valgrind >/dev/null || { \
-			echo 'instructions are counted by valgrind, which is not here: install it by your package manager'; exit 1; }; }
+			echo 'valgrind, which counts the instructions, is not installed: install it with your package manager'; exit 1; }; }
 	@version=$$(sed -n '/^name = "gungraun-runner"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock); \
 	$(RUNNER) --version 2>/dev/null | grep -qF "$$version" || { \
 		echo "==> installing gungraun-runner $$version into target/tools"; \
@@ -147,7 +151,7 @@ docs: wasm-target
 	$(say) 'documentation'
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --lib --no-deps
 
-# Plugins are compiled to WebAssembly. rustup gets the target; another cargo must bring it along.
+# Plugins are compiled to WebAssembly. rustup installs the target; another cargo must already have it.
 wasm-target:
 	@if command -v rustup >/dev/null; then \
 		rustup target list --installed | grep -q '^wasm32-unknown-unknown$$' || { \
@@ -155,8 +159,8 @@ wasm-target:
 			rustup target add wasm32-unknown-unknown; }; \
 	fi
 
-# Each client is installed into a folder of its own, from the registries that pip and npm are configured for. It counts as
-# installed as long as what it was installed from is still the same.
+# Each client is installed into a folder of its own, from the registries that pip and npm are configured for. It counts
+# as installed while its list of packages is unchanged.
 VENVS := boto3 aws-cli moto
 install: $(VENVS:%=install-%) install-javascript
 
@@ -170,7 +174,8 @@ $(VENVS:%=install-%): install-%:
 		'$(CLIENTS)/$*/bin/python' -m pip check; \
 		cp '$(SOURCES)/$*.txt' '$(CLIENTS)/$*/installed'; }
 
-# Helm's engine and Kubernetes' schemas among them: about 400 MB. And promtool: the tests say so where it cannot be had (3).
+# Installs about 400 MB, with Helm's engine and Kubernetes' schemas, and promtool. If promtool cannot be had (exit code
+# 3), the tests say so.
 .PHONY: install-deploy
 install-deploy:
 	@cmp -s deploy/tests/tools.txt '$(DEPLOY_TOOLS)/installed' || { set -e; \
@@ -191,7 +196,7 @@ install-javascript:
 		npm ci --prefix '$(CLIENTS)/javascript' --no-audit --no-fund --loglevel=error; \
 		cp '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed'; }
 
-# What a new project's own commands install, to where they find it without a network.
+# Installs what a new project's own commands need, where they find it without a network.
 .PHONY: install-npm install-wheels
 install-npm:
 	@cmp -s '$(TEMPLATES)/javascript/package-lock.json' '$(LANGUAGES)/npm/installed' || { set -e; \

@@ -1,22 +1,22 @@
-//! Lists the files that `metagate plugin new` writes: the templates as they are, the Rust SDK's sources, and the interface.
-//! And has the released program linked small.
+//! Lists the files that `metagate plugin new` writes: the templates unchanged, the Rust SDK's sources, and the
+//! interface. Also sets linker options that make the release binary smaller.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// What building in a template's folder leaves behind.
-const LEFT_BEHIND: [&str; 5] = ["target", "Cargo.lock", "node_modules", ".venv", "__pycache__"];
+/// Files and folders that a build creates in a template's folder.
+const BUILD_OUTPUTS: [&str; 5] = ["target", "Cargo.lock", "node_modules", ".venv", "__pycache__"];
 
 fn main() {
     if let Err(error) = list() {
         println!("cargo::error={error}");
     }
-    if is_released() && links_by_rusts_own() {
-        // One copy of functions that are the same code. No code here tells functions apart by their address.
+    if is_released() && links_with_rust_lld() {
+        // Identical functions are merged into one. No code here compares functions by their address.
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
         if glibc().is_some_and(|version| version >= PACKED_SINCE) {
-            // The addresses that a position-independent program has corrected at start, 24 bytes each, in a few bits: 1.6 MiB.
+            // A relocation of a position-independent program takes a few bits instead of 24 bytes. This saves 1.6 MiB.
             println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
         }
     }
@@ -26,8 +26,8 @@ fn is_released() -> bool {
     env::var("PROFILE").is_ok_and(|profile| profile == "release")
 }
 
-/// On this target Rust brings lld along; other linkers may not know what is asked of them.
-fn links_by_rusts_own() -> bool {
+/// On this target Rust ships lld; another linker may not know these options.
+fn links_with_rust_lld() -> bool {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|found| found == value);
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER");
     is("TARGET", "x86_64-unknown-linux-gnu")
@@ -36,12 +36,13 @@ fn links_by_rusts_own() -> bool {
         && env::var_os("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER").is_none()
 }
 
-/// The first glibc that reads packed relocations (its NEWS for 2.36). Whoever builds on an older one runs on it, too.
+/// The first glibc that reads packed relocations (its NEWS for 2.36). A program that is built on an older one also runs
+/// there.
 const PACKED_SINCE: (u32, u32) = (2, 36);
 
 fn glibc() -> Option<(u32, u32)> {
-    let told = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
-    let (major, minor) = std::str::from_utf8(&told.stdout).ok()?.trim().strip_prefix("glibc ")?.split_once('.')?;
+    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+    let (major, minor) = std::str::from_utf8(&output.stdout).ok()?.trim().strip_prefix("glibc ")?.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
@@ -50,7 +51,7 @@ fn list() -> Result<(), String> {
     let sdk = variable("CARGO_MANIFEST_DIR")?.join("../plugin-sdk");
     let sdk = sdk.canonicalize().map_err(|error| format!("{}: {error}", sdk.display()))?;
     let mut source = String::new();
-    for (constant, template, beside) in [
+    for (constant, template, sdk_folders) in [
         ("RUST", "rust", [("src", "sdk/src"), ("wit", "sdk/wit")].as_slice()),
         ("JAVASCRIPT", "javascript", &[("wit", "wit")]),
         ("PYTHON", "python", &[("wit", "wit")]),
@@ -59,12 +60,12 @@ fn list() -> Result<(), String> {
         walk(&sdk.join("templates").join(template), "", &mut files)?;
         let templates = entries(&files);
         files.clear();
-        for (from, to) in beside {
+        for (from, to) in sdk_folders {
             walk(&sdk.join(from), to, &mut files)?;
         }
-        let kept = entries(&files);
+        let sdk_files = entries(&files);
         source += &format!(
-            "pub(super) const {constant}: Template = Template {{\n    files: &[\n{templates}    ],\n    kept: &[\n{kept}    ],\n}};\n"
+            "pub(super) const {constant}: Template = Template {{\n    files: &[\n{templates}    ],\n    kept: &[\n{sdk_files}    ],\n}};\n"
         );
     }
     let out = variable("OUT_DIR")?.join("templates.rs");
@@ -83,9 +84,9 @@ fn walk(folder: &Path, to: &str, files: &mut Vec<(String, PathBuf)>) -> Result<(
     for path in paths {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let to = if to.is_empty() { name.clone() } else { format!("{to}/{name}") };
-        if path.is_dir() && !LEFT_BEHIND.contains(&name.as_str()) {
+        if path.is_dir() && !BUILD_OUTPUTS.contains(&name.as_str()) {
             walk(&path, &to, files)?;
-        } else if path.is_file() && !LEFT_BEHIND.contains(&name.as_str()) {
+        } else if path.is_file() && !BUILD_OUTPUTS.contains(&name.as_str()) {
             files.push((to, path));
         }
     }

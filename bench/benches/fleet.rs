@@ -1,8 +1,8 @@
-//! What 10 to 10,000 nodes ask of one account's STS, and how long pods wait for it: the gateway's own keepers under a virtual
-//! clock, with and without prefetch, on working days and after a power cut.
+//! How many STS calls 10 to 10,000 nodes make in one account, and how long their pods wait for credentials. The
+//! gateway's own keepers run under a virtual clock, with and without prefetch, on working days and after a power cut.
 //!
-//! `--write DIR` keeps what is printed there, and the plots; `--nodes N` stops at that size; `--only working` or
-//! `--only boot` leaves the other out.
+//! `--write DIR` stores the printed text and the plots in DIR; `--nodes N` stops at that size; `--only working` or
+//! `--only boot` runs only that part.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,14 +21,15 @@ use metagate_bench::{
 use metagate_load::report::Report;
 
 const NODES: [u32; 4] = [10, 100, 1_000, 10_000];
-/// Each size is measured for as long, so that their busiest seconds are comparable: eight rounds of jobs, five rollouts.
+/// Each size is measured for the same time, eight rounds of jobs and five rollouts, so that the busiest seconds
+/// compare.
 const WORKING: Churn = Churn::Steady(Duration::from_secs(2 * 3600));
-/// Until just before the first renewals.
+/// It ends just before the first renewals.
 const BOOT: Churn = Churn::Boot(Duration::from_secs(26 * 60));
 type Way = (Fetching, &'static str);
 const PREFETCH: Way = (Fetching::WhenSeen, "yes");
 const NONE: Way = (Fetching::OnDemand, "no");
-/// Not what the gateway does.
+/// The gateway does not do this.
 const EARLIER: Way = (Fetching::WhenBound, "from binding");
 
 /// One size of fleet and one way of fetching.
@@ -41,7 +42,7 @@ struct Run {
 
 fn main() -> Result<()> {
     let (mut folder, mut most, mut only) = (None, u32::MAX, None);
-    // cargo says `--bench` to every bench.
+    // cargo passes `--bench` to every bench.
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(option) = arguments.next() {
         let value = arguments.next().with_context(|| format!("{option} needs a value"))?;
@@ -50,7 +51,7 @@ fn main() -> Result<()> {
             "--nodes" => most = value.parse()?,
             "--only" if ["working", "boot"].contains(&value.as_str()) => only = Some(value),
             other => {
-                bail!("{other} {value} is no option; there are --write DIR, --nodes N, --only working and --only boot")
+                bail!("{other} {value} is not an option; use --write DIR, --nodes N, --only working or --only boot")
             }
         }
     }
@@ -59,7 +60,7 @@ fn main() -> Result<()> {
     let grants = grants::distinct(most_pods(&sizes))?;
     if only.as_deref() != Some("boot") {
         let working = working(&mut report, &sizes, &grants)?;
-        paper(&mut report, &working)?;
+        capacity(&mut report, &working)?;
         draw_working(&report, &working)?;
     }
     if only.as_deref() != Some("working") {
@@ -117,19 +118,19 @@ fn working(report: &mut Report, sizes: &[u32], grants: &[Arc<Grant>]) -> Result<
     if let Some(last) = runs.last() {
         let known = last.outcome.tally.waits().before_known * 100.0;
         report.line(format_args!(
-            "of the first requests {known:.0}% come before the roster knows the pod, and wait for that too"
+            "{known:.0}% of the first requests come before the roster knows the pod, and wait for the roster too"
         ))?;
     }
     Ok(runs)
 }
 
-/// What one account and region bear, by the largest fleet's figures.
-fn paper(report: &mut Report, runs: &[Run]) -> Result<()> {
+/// How many nodes one account and region can serve, by the largest fleet's figures.
+fn capacity(report: &mut Report, runs: &[Run]) -> Result<()> {
     let Some(largest) = runs.iter().rfind(|run| run.way == PREFETCH) else { return Ok(()) };
     let quota = PUBLISHED.a_second;
     let (mean, busiest) =
         (largest.mean() / f64::from(largest.nodes), f64::from(largest.busiest()) / f64::from(largest.nodes));
-    report.line(format_args!("\non paper, against STS's published {quota:.0} requests/s an account and region"))?;
+    report.line(format_args!("\nby STS's published quota of {quota:.0} requests/s per account and region"))?;
     report.line(format_args!(
         "{PODS_A_NODE} pods a node: {:.0} nodes by the mean rate, {:.0} by the busiest second ({} nodes simulated)",
         quota / mean,
@@ -138,11 +139,11 @@ fn paper(report: &mut Report, runs: &[Run]) -> Result<()> {
     ))?;
     for (pods, hours) in [(30.0, 1.0), (30.0, 12.0), (110.0, 1.0), (110.0, 12.0)] {
         let renewals = pods / (hours * 1800.0);
-        // Starts as simulated: what is not renewal.
+        // Calls that are not renewals come from starts, as simulated.
         let starts = mean - f64::from(PODS_A_NODE) / 1800.0;
         let each = renewals + starts.max(0.0) * pods / f64::from(PODS_A_NODE);
         report.line(format_args!(
-            "{pods:>4} pods a node, sessions of {hours:>2} h: {each:.4} calls/s a node; the quota is {:>7.0} nodes, half of it {:>7.0}",
+            "{pods:>4} pods a node, sessions of {hours:>2} h: {each:.4} calls/s a node; the quota allows {:>7.0} nodes, half of it {:>7.0}",
             quota / each,
             quota / each / 2.0
         ))?;

@@ -1,8 +1,8 @@
-//! What hostile plugins do to other pods: p99 of a pod that is served, and of a pod that is decided for the first time,
-//! without and with two pods that ask all the time, on one of which a plugin loops for ever and on the other of which one
-//! takes all the memory that it can get.
+//! What hostile plugins do to other pods: the p99 of a pod that is served, and of a pod that gets its first decision.
+//! Both are measured without and with two attacking pods that ask all the time: for one of them a plugin loops forever,
+//! for the other it takes all the memory that it can get.
 //!
-//! Both are measured in one process, in turn. Ends by itself after about 30 seconds.
+//! Both are measured in one process, in turn. The bench ends by itself after about 30 seconds.
 
 use std::{
     io::Write,
@@ -37,10 +37,10 @@ use tokio_util::sync::CancellationToken;
 /// The annotation that says what the hostile plugin does to a pod.
 const SCRIPT: &str = "bench.metagate/deed";
 const ATTACKS: [(&str, Ipv4Addr); 2] = [("loop", Ipv4Addr::new(127, 0, 0, 20)), ("grow", Ipv4Addr::new(127, 0, 0, 21))];
-/// Of each attacker; `pods.max_connections_per_pod` would allow 64.
+/// Connections per attacker; `pods.max_connections_per_pod` would allow 64.
 const ATTACKERS: usize = 8;
 const CONNECTIONS: usize = 8;
-/// 1,000 requests a second in all: far more than a node's pods ask.
+/// 1,000 requests a second in all: far more than a node's pods send.
 const EVERY: Duration = Duration::from_millis(8);
 const ROUND: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 5;
@@ -62,13 +62,13 @@ fn main() -> Result<()> {
         served.attacked.add(client.block_on(load.paced(EVERY, ROUND))?)?;
         decided.attacked.add(serving.block_on(bench.decisions())?)?;
         for attacker in &mut attack {
-            // One that ended by itself did not attack.
+            // An attacker that ended by itself did not attack.
             if let Some(ended) = attacker.try_join_next() {
                 bail!("an attacker gave up: {ended:?}");
             }
         }
         drop(attack);
-        // What they left under way ends within the plugin's timeout.
+        // Decisions that the attackers left in flight end within the plugin's timeout.
         std::thread::sleep(Duration::from_millis(700));
     }
     let mut out = std::io::stdout().lock();
@@ -82,7 +82,7 @@ fn main() -> Result<()> {
     serving.block_on(bench.serving).context("the gateway ended badly")
 }
 
-/// In the runtime that is entered, until dropped.
+/// Attacks in the entered runtime until dropped.
 fn attack(victim: &Caller) -> Result<Vec<JoinSet<Result<()>>>> {
     let attackers = ATTACKS.iter().map(|(_, from)| Ok(hammer(&victim.unmet_at(*from)?, ATTACKERS)));
     attackers.collect()
@@ -124,7 +124,7 @@ impl Attacked {
         Ok(Self { gateway, pod, address, stop, serving, _component: component })
     }
 
-    /// Of pods that are new each time, one after the other.
+    /// Times the decisions of pods that are new each time, one after the other.
     async fn decisions(&self) -> Result<Histogram<u64>> {
         let mut took = histogram()?;
         for _ in 0..DECISIONS {

@@ -1,8 +1,8 @@
-//! Instructions of the hit path, counted by callgrind: the same on a busy machine as on a quiet one.
+//! Instructions of the hit path, counted by callgrind: the count is the same on a busy machine as on a quiet one.
 //!
-//! `make instructions` runs it, and fails where a count is more than 3 % above what is committed here. Counts are those of the
-//! build that `instructions.toml` describes, on x86-64; callgrind has no SHA instructions, so a seal takes ten times as many
-//! here as on a processor that has them.
+//! `make instructions` runs it, and fails if a count is more than 3 % above the one committed here. Counts are those of
+//! the build that `instructions.toml` describes, on x86-64. callgrind has no SHA instructions, so a seal takes ten
+//! times as many here as on a processor that has them.
 
 #![expect(clippy::unwrap_used, reason = "a stage that fails is not to be counted")]
 
@@ -44,7 +44,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// What each took when it was last looked at. One that takes less is written down here, so that it cannot be lost again.
+/// The latest count of each stage. A lower count is written here too, so that the gain cannot be lost again.
 mod baseline {
     pub(super) const PATH: u64 = 1_505;
     pub(super) const TOKEN: u64 = 8_595;
@@ -68,10 +68,10 @@ fn at_most(baseline: u64) -> LibraryBenchmarkConfig {
     config
 }
 
-/// On one connection, so that what is counted once for a connection weighs little.
+/// On one connection, so that what is counted once per connection weighs little.
 const REQUESTS: usize = 100;
 
-/// A node with a session token and a parsed request; the runtime is kept for the keeper, which lives on it.
+/// A node with a session token and a parsed request. The runtime is kept because the keeper runs on it.
 struct Stage {
     _runtime: Runtime,
     node: Node,
@@ -79,8 +79,9 @@ struct Stage {
     request: Parts,
 }
 
-/// Under callgrind a decision takes many times as long, and longer beside other work; its time is not what is counted.
-fn patient() -> Config {
+/// Plugins have longer timeouts here: under callgrind a decision takes many times as long, and longer beside other
+/// work. Its time is not what is counted.
+fn with_long_timeouts() -> Config {
     let mut config = config().unwrap();
     for plugin in &mut config.plugins {
         plugin.timeout = Duration::from_secs(2);
@@ -91,10 +92,10 @@ fn patient() -> Config {
 impl Stage {
     fn set() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let node = runtime.block_on(Node::of(&patient(), Vec::new())).unwrap();
+        let node = runtime.block_on(Node::of(&with_long_timeouts(), Vec::new())).unwrap();
         let (token, request) = (node.token().unwrap(), node.credential_request().unwrap());
         let stage = Self { _runtime: runtime, node, token, request };
-        // What is made once for a credential, a workload or a thread is made now.
+        // This call makes now what is made once per credential, workload or thread.
         let first = at_once(handle(stage.node.gateway(), &stage.node.origin, &stage.request, false));
         assert_eq!(first.unwrap().status(), 200);
         stage
@@ -108,7 +109,7 @@ fn at_once<F: Future>(future: F) -> Option<F::Output> {
     }
 }
 
-/// A server and a caller of it on one thread.
+/// A server and its caller on one thread.
 struct Pair {
     runtime: Runtime,
     caller: Caller,
@@ -118,7 +119,7 @@ struct Pair {
 impl Pair {
     fn gateway() -> Self {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let node = runtime.block_on(Node::of(&patient(), Vec::new())).unwrap();
+        let node = runtime.block_on(Node::of(&with_long_timeouts(), Vec::new())).unwrap();
         let address = node.origin.connected_to;
         runtime.spawn(node.into_app().run(CancellationToken::new()));
         Self::connected(runtime, address)
@@ -181,8 +182,8 @@ fn decision(stage: Stage) -> (Stage, Granted) {
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::CREDENTIAL))]
 #[bench::hit()]
 fn credential(stage: Stage) -> (Stage, Arc<Credential>) {
-    let held = at_once(stage.node.gateway().credentials.for_grant(&stage.node.grant)).unwrap().unwrap();
-    (stage, held)
+    let cached = at_once(stage.node.gateway().credentials.for_grant(&stage.node.grant)).unwrap().unwrap();
+    (stage, cached)
 }
 
 #[library_benchmark(config = at_most(baseline::PATH))]
@@ -194,9 +195,9 @@ fn path(path: &'static str) -> CanonicalPath<'static> {
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::ANSWER))]
 #[bench::hit()]
 fn answer(stage: Stage) -> (Stage, Response<Full<bytes::Bytes>>) {
-    let held = stage.node.gateway().credentials.peek(&stage.node.grant).unwrap();
+    let cached = stage.node.gateway().credentials.peek(&stage.node.grant).unwrap();
     let role = stage.node.grant.role().arn.clone();
-    let rendered = imds::render(Ok(Answer::Credential(held, role, Form::Plain)), RequestId::default());
+    let rendered = imds::render(Ok(Answer::Credential(cached, role, Form::Plain)), RequestId::default());
     (stage, rendered)
 }
 

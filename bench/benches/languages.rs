@@ -1,7 +1,7 @@
-//! What the same rule costs as a plugin in Rust, JavaScript and Python: the one of `metagate plugin new`. Those of JavaScript
-//! and Python are what `make languages` built; without them nothing is measured.
+//! What the same rule, that of `metagate plugin new`, costs as a plugin in Rust, JavaScript and Python. `make
+//! languages` builds the JavaScript and Python plugins; without them nothing is measured.
 //!
-//! Ends by itself after one to three minutes, most of which is compiling Python.
+//! The bench ends by itself after one to three minutes, most of them for compiling Python.
 
 use std::{
     env, fs,
@@ -19,7 +19,7 @@ use metagate_bench::threads::runtime;
 use metagate_plugin_artifacts::EXAMPLE_TRUSTED_ADMIN;
 
 const LANGUAGES: [&str; 3] = ["Rust", "JavaScript", "Python"];
-/// Language by language in turn, so that what else the machine does falls on all alike.
+/// The languages take turns, so that other work on the machine affects all of them alike.
 const ROUNDS: usize = 5;
 const DECISIONS: usize = 200;
 const MEMORY: usize = 32 << 20;
@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let built = built.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/languages"));
     let built = built.join("components");
     if !built.is_dir() {
-        writeln!(std::io::stderr(), "SKIPPED, as {} is not there: run `make languages`", built.display())?;
+        writeln!(std::io::stderr(), "SKIPPED, as {} does not exist: run `make languages`", built.display())?;
         return Ok(());
     }
     let read = |name: &str| {
@@ -70,7 +70,7 @@ impl Measured {
         Self { wasm, memory: 0, compiled, started, resolved, authorized, decided }
     }
 
-    /// Compiled anew, then asked as the gateway asks: a fresh instance for each decision.
+    /// Compiles the plugin anew, then asks it as the gateway does: a fresh instance for each decision.
     async fn round(&mut self, host: &Host) -> Result<()> {
         let file = tempfile::NamedTempFile::new()?;
         fs::write(file.path(), &self.wasm)?;
@@ -95,7 +95,7 @@ impl Measured {
             self.resolved.push(resolved - started);
             self.authorized.push(authorized - resolved);
             if !matches!(verdict, Verdict::Deny(_)) {
-                return Err(anyhow!("it decides otherwise: {verdict:?}"));
+                return Err(anyhow!("expected a denial, got {verdict:?}"));
             }
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Curves of cost against size: a roster of 10 to 100,000 workloads, a keeper of 1 to 1,000 roles.
 //!
-//! `--write DIR` keeps what is printed there, and the plots. Each size of roster is measured in a process of its own, which
-//! this program starts as `scale of COUNT`.
+//! `--write DIR` stores the printed text and the plots in DIR. Each size of roster is measured in its own process,
+//! which this program starts as `scale of COUNT`.
 
 use std::{env::current_exe, path::PathBuf, process::Command};
 
@@ -16,18 +16,18 @@ use metagate_bench::{
 };
 use metagate_load::report::{Report, progress};
 
-/// One pod to a node's usual most (110), and as far beyond as shows how cost grows.
+/// From 10 pods over a node's usual maximum (110) to sizes that show how cost grows.
 const WORKLOADS: [u32; 5] = [10, 110, 1_000, 10_000, 100_000];
 const ROLES: [usize; 4] = [1, 10, 100, 1_000];
 
 fn main() -> Result<()> {
-    // cargo says `--bench` to every bench.
+    // cargo passes `--bench` to every bench.
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let folder = match (arguments.next().as_deref(), arguments.next()) {
         (Some("of"), Some(count)) => return child(count.parse()?),
         (Some("--write"), Some(folder)) => Some(PathBuf::from(folder)),
         (None, _) => None,
-        (Some(other), _) => bail!("{other} is no option; --write DIR keeps figures and plots there"),
+        (Some(other), _) => bail!("{other} is not an option; use --write DIR"),
     };
     let mut report = Report::begin("scale", folder)?;
     rosters(&mut report)?;
@@ -50,7 +50,7 @@ fn rosters(report: &mut Report) -> Result<()> {
         progress(format_args!("{count} workloads"));
         let output = Command::new(current_exe()?).args(["of", &count.to_string()]).output()?;
         ensure!(output.status.success(), "{count} workloads: {}", String::from_utf8_lossy(&output.stderr));
-        let costs: Costs = serde_json::from_slice(&output.stdout).context("the other process told no figures")?;
+        let costs: Costs = serde_json::from_slice(&output.stdout).context("the child process wrote no figures")?;
         let each = costs.resident_kib * 1024.0 / f64::from(count);
         report.line(format_args!(
             "{:>9}  {:>9.1}  {:>8.0}  {:>12.0}  {:>8.0}  {:>8.2}  {:>17.3}  {:>15.3} + {:<12.3}  {:>14.3}  {:>16.2}",
@@ -68,9 +68,7 @@ fn rosters(report: &mut Report) -> Result<()> {
         ))?;
         all.push(costs);
     }
-    report.line(format_args!(
-        "a burst is {BURST} pods changed; of a roster smaller than that at once, each of its pods"
-    ))?;
+    report.line(format_args!("a burst changes {BURST} pods; at once in a smaller roster, it changes each pod once"))?;
     draw_rosters(report, &all)
 }
 
@@ -97,7 +95,7 @@ fn draw_rosters(report: &Report, all: &[Costs]) -> Result<()> {
                 x: workloads(),
                 y: Axis::log("KiB", 10.0..3_000_000.0),
                 curves: vec![
-                    Curve::measured("all that the process had at its peak, parsing a file", of(|costs| costs.peak_kib)),
+                    Curve::measured("the process's peak, while it parses a file", of(|costs| costs.peak_kib)),
                     Curve::measured("kept by the snapshot", of(|costs| costs.resident_kib.max(10.0))),
                 ],
             },
@@ -134,28 +132,28 @@ fn keepers(report: &mut Report) -> Result<()> {
     let mut all = Vec::new();
     for count in ROLES {
         progress(format_args!("{count} roles for a day"));
-        let keeping = KeeperCost::measure(grants.get(..count).context("too few grants")?)?;
-        let (renewals, of_one) = keeping.peaks_of_renewal();
+        let cost = KeeperCost::measure(grants.get(..count).context("too few grants")?)?;
+        let (renewals, of_one) = cost.peaks_of_renewal();
         report.line(format_args!(
             "{:>5}  {:>12.2}  {:>12}  {:>16}  {:>34}  {:>27.1}, {:<8.1}  {:>13}  {:>9.1}",
-            keeping.roles,
-            keeping.cold_start.as_secs_f64(),
-            keeping.peak_of_start(),
+            cost.roles,
+            cost.cold_start.as_secs_f64(),
+            cost.peak_of_start(),
             renewals,
             of_one,
-            keeping.each_first.as_secs_f64() * 1e6,
-            keeping.each_of_a_day.as_secs_f64() * 1e6,
-            keeping.fetches_a_day,
-            keeping.each_keep.as_secs_f64() * 1e6,
+            cost.each_first.as_secs_f64() * 1e6,
+            cost.each_of_a_day.as_secs_f64() * 1e6,
+            cost.fetches_a_day,
+            cost.each_keep.as_secs_f64() * 1e6,
         ))?;
-        all.push(keeping);
+        all.push(cost);
     }
     draw_keepers(report, &all)
 }
 
 fn draw_keepers(report: &Report, all: &[KeeperCost]) -> Result<()> {
     let of = |figure: fn(&KeeperCost) -> u32| -> Vec<(f64, f64)> {
-        all.iter().map(|keeping| (keeping.roles as f64, f64::from(figure(keeping)))).collect()
+        all.iter().map(|cost| (cost.roles as f64, f64::from(figure(cost)))).collect()
     };
     let minutes = |seconds: &[u32]| -> Vec<(f64, f64)> {
         let numbered = seconds.iter().zip(0..).map(|(count, second)| (f64::from(second) / 60.0, f64::from(*count)));
@@ -168,8 +166,8 @@ fn draw_keepers(report: &Report, all: &[KeeperCost]) -> Result<()> {
             y: Axis::log("calls a second", 0.8..2_000.0),
             curves: vec![
                 Curve::measured("cold start: all fetched at once", of(KeeperCost::peak_of_start)),
-                Curve::measured("renewals half an hour later", of(|keeping| keeping.peaks_of_renewal().0)),
-                Curve::measured("renewals, all issued in the same second", of(|keeping| keeping.peaks_of_renewal().1)),
+                Curve::measured("renewals half an hour later", of(|cost| cost.peaks_of_renewal().0)),
+                Curve::measured("renewals, all issued in the same second", of(|cost| cost.peaks_of_renewal().1)),
             ],
         };
         plot.draw(&file)?;

@@ -1,8 +1,8 @@
-//! What telemetry costs a hit: requests for credentials per second with all of it on, divided by those with none exported.
+//! What telemetry costs a hit: credential requests per second with all telemetry on, divided by those with no export.
 //!
-//! On is what an operator has at most: metrics, traces at the default share and logs by OTLP to a collector that answers,
-//! metrics every second, and somebody who scrapes /metrics each second. Off, instruments count for the status page all the
-//! same. Both gateways and the collector are in this process. Ends by itself after about 10 seconds.
+//! *On* is the most that an operator can have: metrics, traces at the default ratio and logs by OTLP to a collector
+//! that answers, metrics every second, and a scrape of /metrics each second. *Off*, instruments still count for the
+//! status page. Both gateways and the collector are in this process. The bench ends by itself after about 10 seconds.
 
 use std::{io::Write, time::Duration};
 
@@ -29,7 +29,7 @@ const CONNECTIONS: usize = 8;
 const PACE: Pace = Pace { rounds: 11, time: Duration::from_millis(400) };
 const ON: &str = "on";
 const OFF: &str = "off";
-/// `telemetry.trace_ratio` as it is by default.
+/// The default of `telemetry.trace_ratio`.
 const TRACE_RATIO: f64 = 0.01;
 
 fn main() -> Result<()> {
@@ -66,8 +66,8 @@ fn main() -> Result<()> {
         received.spans().len(),
         received.metrics.len()
     )?;
-    // Otherwise nothing was measured.
-    ensure!(!received.spans().is_empty() && received.metrics.len() > 1, "the collector has next to nothing");
+    // If nothing was exported, nothing was measured.
+    ensure!(!received.spans().is_empty() && received.metrics.len() > 1, "the collector received too little");
     Ok(())
 }
 
@@ -82,7 +82,7 @@ fn exporting(collector: &Collector) -> Result<Config> {
     Ok(config)
 }
 
-/// The same pod asks both, on so many connections.
+/// The same pod asks both, on the same number of connections.
 async fn side_by_side(on: &Server, off: &Server) -> Result<Vec<Measured>> {
     let asks_on = vec![Caller::introduced(POD_ADDRESS, on.address).await?; CONNECTIONS];
     let asks_off = vec![Caller::introduced(POD_ADDRESS, off.address).await?; CONNECTIONS];
@@ -94,7 +94,7 @@ fn report(measured: &[Measured]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "IMDSv2 GET of a credential document, {CONNECTIONS} keep-alive connections")?;
     for one in measured {
-        let each = one.processor_each().context("the kernel does not tell processor time")?;
+        let each = one.processor_each().context("the kernel does not report processor time")?;
         let rate = one.median(|round| round.per_second());
         writeln!(out, "{:<8}{rate:>9.0} requests/s, {each:.1} µs of its threads' processor time each", one.name)?;
     }

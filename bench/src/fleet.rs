@@ -27,14 +27,14 @@ use metagate_load::report::progress;
 
 use crate::node::config;
 
-/// When the keeper hears of a pod.
+/// When the keeper learns of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fetching {
     /// As soon as the roster shows it, with its address: the gateway's `prefetch`.
     WhenSeen,
     /// As soon as the API server binds it to the node, before it has an address: what a prefetch could be.
     WhenBound,
-    /// With its first request, and from then on as ever: what the gateway would be without `prefetch`.
+    /// With the pod's first request, and from then on as usual: the gateway without `prefetch`.
     OnDemand,
 }
 
@@ -45,12 +45,12 @@ pub struct Fleet {
     pub quota: Quota,
 }
 
-/// What came of it.
+/// What a run showed.
 pub struct Outcome {
     pub account: Arc<Account>,
     pub tally: Arc<Tally>,
     pub pods: usize,
-    /// What the simulation itself took.
+    /// The real time that the simulation took.
     pub took: Duration,
 }
 
@@ -60,7 +60,7 @@ impl Fleet {
         (0..self.nodes).map(|node| self.churn.pods(node, self.nodes)).collect()
     }
 
-    /// Blocks until the last of the virtual hours is over. `grants` are at least as many as any node has pods.
+    /// Blocks until the last virtual hour is over. Needs at least as many `grants` as any node has pods.
     pub fn run(&self, grants: &[Arc<Grant>]) -> Result<Outcome> {
         let began = std::time::Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;

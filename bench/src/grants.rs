@@ -1,4 +1,4 @@
-//! Grants of many pods, as policy makes them: nobody else can.
+//! Grants for many pods, made by policy: nothing else can make them.
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -8,11 +8,12 @@ use metagate::roster::Entry;
 
 use crate::{Node, node::sibling, threads::runtime};
 
-/// Names the pod's role (plugin `annotations`); the sandbox's namespace `payments` permits what begins with its own name.
+/// Names the pod's role (plugin `annotations`); the sandbox's namespace `payments` permits roles that begin with its
+/// own name.
 const ROLE: &str = "iam.amazonaws.com/role";
 
-/// One pod each, with a role and a session name of its own. Blocks, and must be called outside a runtime: plugins are run on
-/// threads of their own, which no paused clock waits for.
+/// One grant per pod, each with its own role and session name. Blocks, and must be called outside a runtime: plugins
+/// run on threads of their own, which a paused clock does not wait for.
 pub fn distinct(count: usize) -> Result<Vec<Arc<Grant>>> {
     runtime("grants")?.block_on(async {
         let node = Node::start().await?;

@@ -1,4 +1,4 @@
-//! What benches and load are run against.
+//! What the benches and the load measure, and what they share.
 
 pub mod crowd;
 pub mod fleet;

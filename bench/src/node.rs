@@ -22,14 +22,15 @@ use metagate::{
 };
 use metagate_load::client::as_sdks_write;
 
-/// A pod of the sandbox that has a role of its own and is permitted to.
+/// A sandbox pod that has its own role and is permitted to use it.
 const POD: (&str, &str) = ("payments", "checkout-0");
 pub const POD_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 pub const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
 pub const TOKEN: &str = "x-aws-ec2-metadata-token";
 pub const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 
-/// Bound, but not accepting: whoever wants sockets runs the app. The pod's decision is made and its credential is held.
+/// Bound, but not accepting: a bench that wants sockets runs the app. The pod's decision is made and its credential is
+/// cached.
 pub struct Node {
     app: App,
     pub entry: Arc<Entry>,
@@ -39,7 +40,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// On free ports of loopback. Reads no environment, so that figures do not depend on the shell that ran them.
+    /// Listens on free loopback ports. Reads no environment, so that figures do not depend on the shell.
     pub async fn start() -> Result<Self> {
         Self::beside(Vec::new(), Vec::new()).await
     }
@@ -51,7 +52,7 @@ impl Node {
         Self::of(&config, pods).await
     }
 
-    /// As configured, with more pods than the sandbox's.
+    /// A node with this configuration, and with more pods than the sandbox's.
     pub async fn of(config: &Config, pods: Vec<Workload>) -> Result<Self> {
         let parts = app::Parts { feed: Some(Arc::new(feed(pods)?)), ..app::Parts::default() };
         let app = app::build(config, parts).await?;
@@ -70,9 +71,9 @@ impl Node {
         self.app.gateway()
     }
 
-    /// The pod's session token, at its longest life.
+    /// The pod's session token, with the longest TTL.
     pub fn token(&self) -> Result<String> {
-        let Some(ttl) = Ttl::parse(&Ttl::MAX_SECONDS.to_string()) else { bail!("the longest TTL is no TTL") };
+        let Some(ttl) = Ttl::parse(&Ttl::MAX_SECONDS.to_string()) else { bail!("the longest TTL does not parse") };
         let keys = &self.gateway().keys;
         let token = Token::mint(keys, ttl, self.origin.address(), Some(&self.entry.workload.uid), SystemTime::now());
         Ok(token.context("no token was minted")?.as_str().to_owned())
@@ -88,7 +89,7 @@ impl Node {
     }
 }
 
-/// The sandbox's, on free ports of loopback.
+/// The sandbox's configuration, on free loopback ports.
 pub fn config() -> Result<Config> {
     let file = (PathBuf::from("sandbox.toml"), config::SANDBOX.to_owned());
     let mut config = config::load(&Sources { file: Some(file), ..Sources::default() })?.config;
@@ -103,7 +104,7 @@ pub fn head(method: Method, path: &str, header: Option<(&str, &str)>) -> Result<
     Ok(as_sdks_write(method, path, header)?.into_parts().0)
 }
 
-/// A workload that says the same, and of which policy has said nothing yet.
+/// The same workload without a decision.
 pub fn undecided(workload: &Workload) -> Workload {
     Workload {
         namespace: workload.namespace.clone(),
@@ -133,7 +134,7 @@ pub fn sibling(of: &Workload, pod: &str, address: Ipv4Addr, annotation: (&str, &
     sibling
 }
 
-/// The pod that is measured, as the sandbox lists it.
+/// The measured pod, as the sandbox lists it.
 pub fn listed() -> Result<Workload> {
     let mut pods = fixed::parse(Path::new("sandbox-roster.toml"), fixed::SANDBOX)?.workloads.into_iter();
     let found = pods.find(|listed| (listed.workload.namespace.as_str(), listed.workload.pod.as_str()) == POD);

@@ -1,4 +1,4 @@
-//! Curves as SVG: dark on white, so that they are read on a dark page as on a light one.
+//! Curves as SVG: dark on white, so that they are readable on dark and on light pages.
 
 use std::{ops::Range, path::Path};
 
@@ -13,7 +13,7 @@ use plotters::{
 };
 
 const SIZE: (u32, u32) = (860, 480);
-/// Told apart by those who see no red or no green too (Okabe and Ito, "Color Universal Design", 2008).
+/// Colours that people who do not see red or green can tell apart too (Okabe and Ito, "Color Universal Design", 2008).
 const COLOURS: [RGBColor; 5] =
     [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167), RGBColor(86, 86, 86)];
 
@@ -44,7 +44,7 @@ pub struct Curve {
     pub marks: Marks,
 }
 
-/// Whether single points are shown: where few were measured, or where the curve is a sequence or a limit.
+/// Whether single points are drawn: yes if few were measured, no if the curve is a sequence or a limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Marks {
     Points,
@@ -140,7 +140,7 @@ impl Plot {
     }
 }
 
-/// A tick's number in as few characters as tell it.
+/// A tick's number in as few characters as identify it.
 fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),

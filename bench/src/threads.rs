@@ -1,10 +1,10 @@
-//! Runtimes as the gateway's own.
+//! Runtimes like the gateway's own.
 
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// As `metagate run` has them.
+/// As many as `metagate run` has.
 const WORKERS: usize = 2;
 
 /// `name` is what `metagate_load::server::Server::on_threads` finds its threads by.

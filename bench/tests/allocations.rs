@@ -1,6 +1,6 @@
 //! The hit path allocates next to nothing (invariant 5).
 //!
-//! Each future is polled once, outside of its runtime: what is counted is its own, and it must not wait.
+//! Each future is polled once, outside its runtime: only its own allocations are counted, and it must not wait.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails a test")]
 
@@ -20,7 +20,7 @@ use metagate::{
 use metagate_bench::Node;
 use tokio::runtime::{Builder, Runtime};
 
-/// The runtime is kept for the keeper, which lives on it.
+/// The runtime is kept because the keeper runs on it.
 fn node() -> (Runtime, Node) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let node = runtime.block_on(Node::start()).unwrap();
@@ -34,7 +34,7 @@ fn at_once<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Allocations of one call, after a first one that may fill what is filled once.
+/// Allocations of one call, after a first call that fills what is filled once.
 fn allocations<T>(mut call: impl FnMut() -> T) -> u64 {
     drop(call());
     let mut output = None;
@@ -70,18 +70,18 @@ fn a_known_caller_is_found_without_an_allocation() {
 }
 
 #[test]
-fn a_decision_is_remembered_without_an_allocation() {
+fn a_cached_decision_is_found_without_an_allocation() {
     let (_runtime, node) = node();
     assert_eq!(allocations(|| at_once(node.gateway().policy.grant(node.entry.principal())).unwrap()), 0);
 }
 
 #[test]
-fn a_held_credential_is_handed_out_without_an_allocation() {
+fn a_cached_credential_is_returned_without_an_allocation() {
     let (_runtime, node) = node();
     assert_eq!(allocations(|| at_once(node.gateway().credentials.for_grant(&node.grant)).unwrap()), 0);
 }
 
-/// What a whole answer allocates today, while nobody reads the access log: a change that needs more shall say so here.
+/// What a whole answer allocates today, without an access log: a change that needs more must say so here.
 const WHOLE_ANSWER: u64 = 3;
 
 #[test]

@@ -1,4 +1,4 @@
-//! The fleet's figures rest on these.
+//! The fleet's figures rely on these properties.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -28,7 +28,7 @@ fn a_node_has_all_its_pods_at_any_moment_that_is_measured() {
 }
 
 #[test]
-fn prefetch_saves_waits_and_costs_no_calls_and_only_a_quota_that_is_met_throttles() {
+fn prefetch_saves_waits_and_costs_no_calls_and_only_a_reached_quota_throttles() {
     let fleet = |churn, fetching, a_second| {
         let quota = Quota { a_second, at_once: a_second };
         let fleet = Fleet { nodes: 4, churn, fetching, quota };

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stands before rustc for the workspace's own crates: those that are fuzzed are built with libFuzzer's counters. What is
-# below them is not: wasmtime has its own fuzzers.
+# Runs instead of rustc for the workspace's own crates: the fuzzed crates are built with libFuzzer's counters. The
+# crates below them are not: wasmtime has its own fuzzers.
 set -e
 case " $* " in
 *' --crate-name metagate '* | *' --crate-name metagate_fuzz '*)

@@ -1,7 +1,7 @@
-//! The only caller of system time.
+//! The only module that reads the system time.
 //!
-//! Expirations are wall-clock facts that STS states; schedules are monotonic and belong to tokio. A clock that follows
-//! tokio makes both advance together, so a test with tokio's time paused owns all of time.
+//! Expirations come from STS as wall-clock times; schedules use tokio's monotonic time. A clock that follows tokio
+//! makes both advance together, so a test that pauses tokio's time controls both.
 
 use std::{
     fmt::Write as _,
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 #[derive(Clone, Debug)]
 pub struct Clock {
     anchor: Option<(SystemTime, Instant)>,
-    /// How far a test has set the wall clock ahead, as NTP or a waking machine does.
+    /// How far a test has moved the wall clock ahead, as NTP or the end of a suspend does.
     #[cfg(test)]
     step: std::sync::Arc<std::sync::Mutex<Duration>>,
 }
@@ -47,19 +47,19 @@ impl Clock {
         }
     }
 
-    /// Sets the wall clock ahead; tokio's time stays.
+    /// Moves the wall clock ahead, but not tokio's time.
     #[cfg(test)]
     pub(crate) fn step(&self, ahead: Duration) {
         *self.step.lock().unwrap() += ahead;
     }
 
-    /// How long until `moment`; zero when it has passed.
+    /// The time until `moment`; zero if it has passed.
     pub fn until(&self, moment: SystemTime) -> Duration {
         moment.duration_since(self.now()).unwrap_or_default()
     }
 }
 
-/// `2026-01-31T12:00:00Z`, or `unknown` outside of the calendar: humantime panics before 1970, and fails after 9999.
+/// `2026-01-31T12:00:00Z`, or `unknown` outside the years 1970 to 9999: humantime panics before, and fails after.
 pub fn rfc3339(moment: SystemTime) -> String {
     let mut text = String::new();
     let written = moment >= UNIX_EPOCH && write!(text, "{}", humantime::format_rfc3339_seconds(moment)).is_ok();

@@ -1,4 +1,4 @@
-//! What credentials are cached on: everything that changes what the source returns.
+//! The cache key of credentials: everything that changes what the source returns.
 
 use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
@@ -18,12 +18,12 @@ pub struct CredentialKey(Arc<Parts>);
 #[derive(Debug)]
 struct Parts {
     role: Role,
-    /// Apart, as most keys have none.
+    /// Boxed, because most keys have none.
     subject: Option<Box<Subject>>,
     hash: u64,
 }
 
-/// Whose web identity token is spent. Absent for AssumeRole, where the gateway's own identity asks.
+/// The pod whose web identity token is used. AssumeRole has none: the gateway uses its own identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subject {
     pub namespace: String,
@@ -58,8 +58,8 @@ impl CredentialKey {
         self.0.subject.as_deref()
     }
 
-    /// Names the key on the status page and in the state until the process ends. Opaque: it is made with the process's own
-    /// seed and reveals neither external id nor tags nor policy. Nothing is decided by it.
+    /// Names the key on the status page and in the state until the process ends. It depends on the process's own seed
+    /// and reveals neither external id nor tags nor policy. No decision depends on it.
     pub fn id(&self) -> String {
         format!("{:016x}", self.0.hash)
     }
@@ -131,8 +131,8 @@ mod tests {
     }
 
     proptest! {
-        /// The slow obvious model: two requests to STS are the same when each field is, and for web identity the
-        /// bearer too.
+        /// The slow obvious model: two requests to STS are the same if all fields are equal, and for web identity also
+        /// the bearer.
         #[test]
         fn keys_are_equal_exactly_when_sts_would_be_asked_the_same(
             (a, b) in (a_role(), a_role()), (v, w) in (a_workload(), a_workload())

@@ -23,7 +23,7 @@ use crate::{
     telemetry::{Protocol, Record, Telemetry},
 };
 
-/// Everything that answering takes.
+/// Everything that an answer needs.
 pub struct Gateway {
     pub hosts: Hosts,
     pub token_mode: TokenMode,
@@ -37,7 +37,7 @@ pub struct Gateway {
     pub allow: AllowList,
     pub relay: Arc<Relay>,
     pub telemetry: Telemetry,
-    /// What a watcher of the node's redirect writes.
+    /// The status file that the watcher of the node's redirect writes.
     pub redirect_status: PathBuf,
     pub clock: Clock,
 }
@@ -46,7 +46,7 @@ pub async fn handle(gateway: &Gateway, origin: &Origin, parts: &Parts, has_body:
     let mut record = gateway.telemetry.record(origin, parts);
     let answer = match record.context().cloned() {
         None => gateway.answer(origin, parts, has_body, &mut record).await,
-        // Boxed, as one request of many is traced.
+        // Boxed, as few requests are traced.
         Some(context) => Box::pin(gateway.answer(origin, parts, has_body, &mut record).with_context(context)).await,
     };
     match &answer {
@@ -98,19 +98,19 @@ impl Gateway {
             }
             Ask::InstanceProfile => {
                 let Granted { grant, .. } = self.policy.grant(caller.principal()).await?;
-                let as_of = self.credentials.peek(&grant).map_or_else(|| self.clock.now(), |held| held.issued_at);
+                let as_of = self.credentials.peek(&grant).map_or_else(|| self.clock.now(), |cached| cached.issued_at);
                 Ok(Answer::InstanceProfile(grant.role().arn.clone(), as_of))
             }
             Ask::Metadata(segments) => {
                 let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
-                // Boxed: hyper moves a request's future, and the usual one shall be small.
+                // Boxed: hyper moves a request's future, so the common one should be small.
                 Box::pin(self.metadata(&caller, &segments)).await
             }
         }
     }
 
-    /// What was decided before a wait may have been overtaken: the address may belong to another pod by now, an annotation may
-    /// be gone, the rules may have changed. Nobody gets what only the past allows.
+    /// Checks caller and grant again after a wait: the address may belong to another pod by now, an annotation may be
+    /// gone, or the rules may have changed. A caller gets only what the present state allows.
     async fn confirm(&self, origin: &Origin, caller: &Arc<Entry>, granted: &Granted) -> Result<(), Refused> {
         let overtaken = || Refusal::Overtaken.after(&granted.decision);
         match standing(&self.feed, origin) {
@@ -121,7 +121,7 @@ impl Gateway {
         if now.grant.key() == granted.grant.key() { Ok(()) } else { Err(overtaken()) }
     }
 
-    /// No I/O and no wait: a token is answered even while nothing else works.
+    /// Does no I/O and never waits: a token is issued even while nothing else works.
     fn mint(&self, origin: &Origin, ttl: Ttl) -> Result<Answer, Refusal> {
         let known = standing(&self.feed, origin);
         let owner = match &known {
@@ -132,7 +132,7 @@ impl Gateway {
         Ok(Answer::Token(token, ttl))
     }
 
-    /// None for IMDSv1. A token that is shown must be good, whether one is required or not.
+    /// None for IMDSv1. A token that is sent must be valid, even where none is required.
     fn session(&self, origin: &Origin, token: Option<&HeaderValue>) -> Result<Option<Session>, Refusal> {
         match (token, self.token_mode) {
             (Some(token), _) => Session::open(&self.keys, token.as_bytes(), origin.address(), self.clock.now())

@@ -1,7 +1,7 @@
-//! What of a workload a plugin asked to see.
+//! The parts of a workload that a plugin asked to see.
 //!
-//! Three things follow from it: least privilege, a bound on what a pod with 250 KiB of annotations costs, and the exact
-//! key that a decision is cached on.
+//! An interest gives three things: least privilege, a bound on the cost of a pod with 250 KiB of annotations, and the
+//! exact key that a decision is cached on.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ pub struct Interest {
     pub namespace_labels: Keys,
     pub namespace_annotations: Keys,
     pub service_account_annotations: Keys,
-    /// What the gateway itself knows: `now`, the time, and `image/` with a container's name behind it.
+    /// Facts from the gateway itself: `now`, the time, and `image/` followed by a container's name.
     pub attributes: Keys,
 }
 
 /// The attribute that holds the time.
 pub(crate) const NOW: &str = "now";
-/// What stands before a container's name in the attribute that holds its image.
+/// The prefix of the attributes that hold images; a container's name follows.
 const IMAGE: &str = "image/";
 
 /// The attribute that holds the image of this container.
@@ -28,7 +28,7 @@ pub(crate) fn image_attribute(container: &str) -> String {
     format!("{IMAGE}{container}")
 }
 
-/// Exact keys, and prefixes (written with a `*` behind them).
+/// Exact keys, and prefixes (written with a `*` after them).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keys {
     exact: BTreeSet<String>,
@@ -51,13 +51,13 @@ impl Keys {
         self.exact.contains(key) || self.prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()))
     }
 
-    /// The pairs that are shown. Where those are all, as they are where no more was kept, nothing is copied.
+    /// The pairs that are shown. If all are, nothing is copied; this is so whenever the roster kept no other pairs.
     pub fn of(&self, pairs: &Pairs) -> Pairs {
         if pairs.keys().all(|key| self.show(key)) {
             return pairs.clone();
         }
-        let shown = pairs.iter().filter(|(key, _)| self.show(key));
-        shown.map(|(key, value)| (key.clone(), value.clone())).collect()
+        let named = pairs.iter().filter(|(key, _)| self.show(key));
+        named.map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// For a person: the keys as written.
@@ -65,7 +65,7 @@ impl Keys {
         self.exact.iter().cloned().chain(self.prefixes.iter().map(|prefix| format!("{prefix}*")))
     }
 
-    /// Whether all that `other` shows is shown here.
+    /// Whether these keys show everything that `other` shows.
     fn cover(&self, other: &Self) -> bool {
         let by_prefix = |key: &String| self.prefixes.iter().any(|prefix| key.starts_with(prefix.as_str()));
         other.exact.iter().all(|key| self.show(key)) && other.prefixes.iter().all(by_prefix)
@@ -78,7 +78,7 @@ impl Keys {
 }
 
 impl Interest {
-    /// What at least one of them sees.
+    /// Everything that at least one of them shows.
     pub fn union<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
         let mut union = Self::default();
         for one in all {
@@ -92,7 +92,7 @@ impl Interest {
         union
     }
 
-    /// Whether all that `other` asks for is asked for here.
+    /// Whether this interest includes everything in `other`.
     pub fn covers(&self, other: &Self) -> bool {
         self.lists().iter().zip(other.lists()).all(|((_, mine), (_, others))| mine.cover(others))
     }
@@ -109,12 +109,12 @@ impl Interest {
         ]
     }
 
-    /// Whether the time is asked for.
+    /// Whether the interest includes the time.
     pub fn asks_for_clock(&self) -> bool {
         self.attributes.show(NOW)
     }
 
-    /// Whether the image of this container is asked for.
+    /// Whether the interest includes the image of this container.
     pub fn asks_for_image(&self, container: &str) -> bool {
         self.attributes.show(&image_attribute(container))
     }

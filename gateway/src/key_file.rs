@@ -1,4 +1,5 @@
-//! Files that hold secret keys: 32 bytes in base64, one a line. One is made where there is none, and nobody else may read it.
+//! Files that hold secret keys: 32 bytes in base64, one per line. The gateway makes a missing file, and refuses one
+//! that others can read.
 
 use std::{
     fs::{self, File},
@@ -26,10 +27,10 @@ pub enum KeyFileError {
     Exposed { path: PathBuf, mode: u32 },
 }
 
-/// What was in a file: at least one key.
+/// The contents of a file: at least one key.
 pub(crate) struct KeyFile {
     pub(crate) keys: Vec<Key>,
-    /// The user that it belongs to.
+    /// The user id of the file's owner.
     pub(crate) owner: u32,
 }
 
@@ -56,7 +57,7 @@ impl KeyFile {
         Ok(Self { keys, owner: found.uid() })
     }
 
-    /// [`Self::read`], of a new key where there was no such file.
+    /// Makes a file with a new key if there is none, and reads the file.
     pub(crate) fn read_or_make(path: &Path) -> Result<Self, KeyFileError> {
         make(path).map_err(|source| KeyFileError::Io { path: path.to_owned(), source })?;
         Self::read(path)
@@ -67,7 +68,7 @@ pub(crate) fn fresh() -> Key {
     Zeroizing::new(rand::random())
 }
 
-/// Appears whole or not at all: another gateway may be starting with it.
+/// The file appears complete or not at all: another gateway may be reading it at its start.
 fn make(path: &Path) -> std::io::Result<()> {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}

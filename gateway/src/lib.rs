@@ -1,7 +1,7 @@
-//! Metagate: each Kubernetes pod its own AWS credentials.
+//! Metagate gives each Kubernetes pod its own AWS credentials.
 //!
-//! The order of the modules is the order of dependence: a module uses only those below it. `tests/gateway/order.rs` fails on
-//! an arrow that runs up.
+//! The order of the modules is the order of dependence: a module uses only those below it. `tests/gateway/order.rs`
+//! fails on a dependence that points up.
 
 // Tools for operators and plugin authors.
 pub mod migrate;
@@ -11,38 +11,38 @@ pub mod doctor;
 // Wiring: builds every part, binds, starts, stops.
 pub mod app;
 
-// Looking on: what an operator sees of a running gateway.
+// What an operator sees of a running gateway.
 pub mod admin;
 pub mod explain;
 
-// The way of a request.
+// The path of a request.
 pub mod listen;
 pub mod connection;
 pub mod handle;
 pub mod dialect;
 
-// Ahead of requests: whose credentials will be needed, and what the node says of itself.
+// Ahead of requests: prefetch of credentials, and discovery of the node's account and region.
 pub mod prefetch;
 pub mod discovery;
 
-// Saying: records and metrics, Events, and every way to say no.
+// Reports: records and metrics, Events, remedies and refusals.
 pub mod telemetry;
 pub mod events;
 pub mod remedy;
 pub mod refusal;
 
-// Who asks.
+// The caller, its session and its limits.
 pub mod session;
 pub mod caller;
 pub mod limits;
 pub mod roster;
 
-// Having: credentials and where they come from, and the rest of the metadata service.
+// Credentials and their sources, and the rest of the metadata service.
 pub mod source;
 pub mod credential;
 pub mod relay;
 
-// Deciding.
+// Policy decisions.
 pub mod policy;
 pub mod plugin;
 
@@ -51,7 +51,7 @@ pub mod kubernetes;
 pub mod intercept;
 pub mod lifecycle;
 
-// Ground: what is asked for, and the nouns that everything else is said in.
+// Foundations: the configuration, and the types that everything else uses.
 pub mod config;
 pub mod catalogue;
 pub mod credential_key;

@@ -1,4 +1,4 @@
-//! Accepts sockets under a permit. Knows nothing of HTTP.
+//! Accepts connections, each under a permit. Knows nothing of HTTP.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,25 +13,25 @@ use crate::{
     workload::Uid,
 };
 
-/// After `accept` failed for want of descriptors or memory: trying again at once would only spin.
+/// The wait after `accept` failed for lack of descriptors or memory: an immediate retry would only spin.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+/// The length of the accept queue; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 1024;
 
-/// One listening socket of the pods' side.
+/// One listening socket for pods.
 pub struct Listener {
     socket: TcpListener,
     owner: Option<Uid>,
 }
 
 impl Listener {
-    /// `owner` is set where everybody who connects here is one workload.
+    /// `owner` is set where only one workload connects to this listener.
     pub fn bind(address: SocketAddr, owner: Option<Uid>) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
-        // Answers are one small write each; waiting to fill a segment would only add 40 ms to some. Connections have it from
-        // their listener (tcp(7)), which spares each of them a system call.
+        // Each answer is one small write; waiting to fill a segment would only delay some by 40 ms. Connections inherit
+        // the option from their listener (tcp(7)), which saves a system call per connection.
         socket.set_nodelay(true)?;
         socket.bind(address)?;
         Ok(Self { socket: socket.listen(BACKLOG)?, owner })
@@ -41,10 +41,11 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// The next connection that there is room for. One that is over its address's share is closed unanswered.
+    /// Accepts the next connection once a permit is free. A connection over its address's limit is closed unanswered.
     pub async fn accept(&self, limiter: &ConnectionLimiter) -> (TcpStream, Origin, ConnectionPermit) {
         loop {
-            // Before accepting: those who must wait do so in the kernel's queue. Never closed, so a permit always comes.
+            // The permit comes before `accept`, so that connections wait in the kernel's queue. The semaphore is never
+            // closed, so a permit always comes.
             let Ok(permit) = Arc::clone(&limiter.permits).acquire_owned().await else { continue };
             match self.socket.accept().await {
                 Ok((stream, peer)) => {

@@ -1,12 +1,11 @@
-//! Labels, annotations, images, tags: texts by their keys.
+//! Labels, annotations, images, tags: pairs of a key and a text.
 
 use std::{collections::BTreeMap, fmt, iter::Map, slice, sync::Arc};
 
 use serde::Deserialize;
 
-/// Ordered by key, because plugins are promised sorted pairs. A clone is another name for the same pairs: the pods of a
-/// namespace share its annotations, and what plugins were shown of a pod is what the pod has. Where there are none, nothing
-/// is allocated.
+/// Ordered by key, because the plugin interface promises sorted pairs. Clones share their memory: the pods of a
+/// namespace share its annotations, and a cached decision shares the pairs of its pod. Empty pairs allocate nothing.
 #[derive(Clone, Default, PartialEq, Eq, Hash, Deserialize)]
 #[serde(from = "BTreeMap<String, String>")]
 pub struct Pairs(Arc<[(String, String)]>);
@@ -42,10 +41,10 @@ impl Pairs {
         self.into_iter()
     }
 
-    /// These and those, which count where both have a key.
-    pub fn with<K: Into<String>, V: Into<String>>(&self, those: impl IntoIterator<Item = (K, V)>) -> Self {
-        let those = those.into_iter().map(|(key, value)| (key.into(), value.into()));
-        self.to_vec().into_iter().chain(those).collect()
+    /// These pairs and the others; the others win if both have a key.
+    pub fn with<K: Into<String>, V: Into<String>>(&self, others: impl IntoIterator<Item = (K, V)>) -> Self {
+        let others = others.into_iter().map(|(key, value)| (key.into(), value.into()));
+        self.to_vec().into_iter().chain(others).collect()
     }
 
     pub fn to_vec(&self) -> Vec<(String, String)> {
@@ -62,7 +61,7 @@ impl<'a> IntoIterator for &'a Pairs {
     }
 }
 
-/// Of two with one key the later one counts.
+/// If a key occurs twice, the later pair wins.
 impl FromIterator<(String, String)> for Pairs {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
         BTreeMap::from_iter(pairs).into()

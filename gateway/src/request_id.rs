@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a pod's owner quotes and an operator searches for. Written out only where somebody reads it.
+/// A pod's owner quotes it, and an operator searches for it. It is formatted only where somebody reads it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestId(u64);
 

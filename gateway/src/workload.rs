@@ -1,4 +1,4 @@
-//! A pod on this node, with what policy may read of it.
+//! A pod on this node, with everything that policy may read about it.
 
 use std::{fmt, net::IpAddr, path::PathBuf, sync::Arc, time::SystemTime};
 
@@ -22,7 +22,7 @@ pub struct Workload {
     pub service_account_annotations: Pairs,
     /// The image of each container, as the pod's spec has it.
     pub images: Pairs,
-    /// Where this workload's own web identity token is, when the roster knows of one.
+    /// The file with this workload's own web identity token, if the roster knows one.
     pub token_file: Option<PathBuf>,
     /// Which labels, annotations and images the roster read; None: all of them.
     pub read: Option<Arc<Interest>>,
@@ -36,12 +36,13 @@ impl Workload {
         format!("{}/{}", self.namespace, self.pod)
     }
 
-    /// Whether both describe the same pod in the same way. When it was first seen does not count.
+    /// Whether both describe the same pod in the same way. The time when it was first seen does not count.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.description() == other.description() && self.read == other.read
     }
 
-    /// Whether everything that `interest` names was read, so that a key that is absent here is absent on the objects too.
+    /// Whether the roster read everything that `interest` names: then a key that is absent here is absent on the
+    /// objects too.
     pub fn covers(&self, interest: &Interest) -> bool {
         self.read.as_ref().is_none_or(|read| read.covers(interest))
     }
@@ -64,7 +65,8 @@ impl Workload {
     }
 }
 
-/// A pod's UID, with the digest that session tokens are bound to computed once. All that is known by it shares the text.
+/// A pod's UID and its digest, which session tokens are bound to. The digest is computed once, and clones share the
+/// text.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Uid {
     text: Arc<str>,

@@ -1,8 +1,8 @@
 use crate::{Denial, Resolution, Verdict};
 
 impl Denial {
-    /// `code` is a short constant such as `role-not-permitted`, a label in metrics; `reason` is a sentence for the pod's
-    /// owner: name the rule and how to mend it, not other pods or roles.
+    /// `code` is a short constant such as `role-not-permitted`, a label in metrics. `reason` is a sentence for the
+    /// pod's owner: name the rule and what to change, not other pods or roles.
     ///
     /// ```
     /// use metagate_plugin_sdk::{Denial, Verdict};

@@ -1,11 +1,11 @@
 use std::error::Error;
 use std::fmt;
 
-/// The longest ARN that the AWS interfaces take, in bytes.
+/// The longest ARN that AWS accepts, in bytes.
 const MAX_BYTES: usize = 2048;
-/// IAM's bound on a role's path, in bytes, slashes included.
+/// IAM's limit for a role's path, in bytes, slashes included.
 const MAX_PATH_BYTES: usize = 512;
-/// IAM's bound on a role's name, in bytes.
+/// IAM's limit for a role's name, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
 /// The ARN of an IAM role, taken apart: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
@@ -26,7 +26,7 @@ pub struct RoleArn<'a> {
     pub partition: &'a str,
     /// Twelve digits.
     pub account: &'a str,
-    /// What follows `role/`.
+    /// The text after `role/`.
     pub role: RolePath<'a>,
 }
 
@@ -43,14 +43,14 @@ pub struct RoleArn<'a> {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RolePath<'a> {
-    /// Without the slashes at both ends: empty for the path `/`, `team/batch` for `/team/batch/`.
+    /// The path without the slashes at both ends: empty for `/`, `team/batch` for `/team/batch/`.
     folders: &'a str,
     /// 1 to 64 letters, digits and `_+=,.@-`.
     pub name: &'a str,
 }
 
 impl<'a> RoleArn<'a> {
-    /// Whether a text claims to be an ARN: begins with `arn:`, in capitals or not.
+    /// Whether a text claims to be an ARN: whether it begins with `arn:`, in capitals or not.
     ///
     /// ```
     /// use metagate_plugin_sdk::RoleArn;
@@ -63,10 +63,10 @@ impl<'a> RoleArn<'a> {
         text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("arn:"))
     }
 
-    /// Reads an ARN; `Display` gives it back with `arn:` in small letters.
+    /// Parses an ARN; `Display` writes it with `arn:` in small letters.
     ///
     /// # Errors
-    /// The first part that is not as IAM has it, for any text whatever.
+    /// The first part that IAM would not accept. No text makes it panic.
     ///
     /// ```
     /// use metagate_plugin_sdk::{ArnFault, RoleArn};
@@ -103,7 +103,7 @@ impl<'a> RoleArn<'a> {
 }
 
 impl<'a> RolePath<'a> {
-    /// Reads `name` or `path/name`, without a slash before it.
+    /// Parses `name` or `path/name`, without a leading slash.
     ///
     /// # Errors
     /// [`ArnFault::Path`] or [`ArnFault::Name`].
@@ -117,7 +117,8 @@ impl<'a> RolePath<'a> {
     pub fn parse(text: &'a str) -> Result<Self, ArnFault> {
         let (folders, name) = match text.rsplit_once('/') {
             Some((folders, name)) => {
-                // An empty folder is a slash too many; a colon is an ARN whose beginning was lost; no URL names a dot.
+                // An empty folder means one slash too many, and a colon an ARN without its beginning; clients remove
+                // dot folders from URLs.
                 let is_text = |c: u8| c.is_ascii_graphic() && c != b':';
                 let is_folder = |folder: &str| !folder.is_empty() && !is_dots(folder) && folder.bytes().all(is_text);
                 let fits = folders.len() + "//".len() <= MAX_PATH_BYTES;
@@ -135,7 +136,7 @@ impl<'a> RolePath<'a> {
         Ok(Self { folders, name })
     }
 
-    /// Whether the role is below this path, given as IAM writes it, with a slash at both ends: `/` holds every role,
+    /// Whether the role is below this path. Write the path like IAM, with a slash at both ends: `/` holds every role,
     /// `/team/` holds `team/web` and `team/batch/nightly`.
     ///
     /// ```
@@ -175,7 +176,7 @@ impl fmt::Display for RolePath<'_> {
     }
 }
 
-/// What is wrong with the ARN or the path of a role; `Display` says what was expected instead.
+/// The error in the ARN or the path of a role; `Display` says what was expected instead.
 ///
 /// ```
 /// use metagate_plugin_sdk::RoleArn;
@@ -191,19 +192,19 @@ pub enum ArnFault {
     Length,
     /// It has fewer than six parts.
     Parts,
-    /// Its partition is empty, or no partition's name.
+    /// Its partition is empty or not a partition's name.
     Partition,
-    /// It is of another service than `iam`.
+    /// Its service is not `iam`.
     Service,
     /// It has a region.
     Region,
     /// Its account is not twelve digits.
     Account,
-    /// It is no role's: another kind of resource.
+    /// Its resource is not a role.
     Resource,
-    /// A folder of the path is empty, only dots, or holds what none may.
+    /// A folder of the path is empty, consists of dots, or holds a forbidden character; or the path is too long.
     Path,
-    /// The name is empty, too long, only dots, or holds what none may.
+    /// The name is empty, too long, consists of dots, or holds a forbidden character.
     Name,
 }
 

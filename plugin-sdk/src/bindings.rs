@@ -1,6 +1,5 @@
-//! The interface of `wit/policy.wit` as Rust, all of it generated: the raw pointers of the canonical ABI are in what
-//! expands here and nowhere else. Authors see the types re-exported at the crate's root; the files of the same names
-//! give them their methods.
+//! The interface of `wit/policy.wit` as Rust, all of it generated. Only this code has the raw pointers of the canonical
+//! ABI. The crate's root re-exports the types for authors; the modules of the same names add their methods.
 
 wit_bindgen::generate!({
     path: "wit",

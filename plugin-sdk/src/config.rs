@@ -1,10 +1,10 @@
 use serde::de::DeserializeOwned;
 
-/// Reads a plugin's configuration as the gateway passes it: a JSON object, or nothing for `{}`.
+/// Reads a plugin's configuration as the gateway passes it: a JSON object; an empty text means `{}`.
 ///
 /// # Errors
-/// One sentence with the path of the key at fault before it, such as ``missing: unknown variant `maybe`, expected `deny`
-/// or `allow` ``. There are no line numbers in it, since the operator wrote TOML.
+/// One sentence after the path of the wrong key, such as ``missing: unknown variant `maybe`, expected `deny` or `allow`
+/// ``. It has no line numbers, because the operator wrote TOML.
 ///
 /// ```
 /// use metagate_plugin_sdk::parse_config;
@@ -30,9 +30,9 @@ pub fn parse<C: DeserializeOwned>(config_json: &str) -> Result<C, String> {
     let mut table = serde_json::Deserializer::from_str(text);
     let config = serde_path_to_error::deserialize(&mut table).map_err(|error| {
         let sentence = error.inner().to_string();
-        // The position is one in the JSON that the gateway made of the operator's TOML.
+        // The position is in the JSON that the gateway made from the operator's TOML.
         let sentence = sentence.rsplit_once(" at line ").map_or(sentence.as_str(), |(sentence, _)| sentence);
-        // At the root the path is "."; serde's text names a missing key itself.
+        // At the root the path is ".", and serde's text names a missing key itself.
         match error.path().to_string().as_str() {
             "." => sentence.to_owned(),
             path => format!("{path}: {sentence}"),

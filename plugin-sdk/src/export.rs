@@ -1,12 +1,12 @@
-//! Between the component's exports and a [`Policy`].
+//! Connects the component's exports to a [`Policy`].
 
 use std::sync::OnceLock;
 
 use crate::{Interest, Level, Policy, Resolution, Role, Verdict, Workload, config, log};
 
-/// Exports a [`Policy`] as the plugin of this crate, which must be a `cdylib`. Once in a crate.
+/// Exports a [`Policy`] as the plugin of this crate, which must be a `cdylib`. Use it once per crate.
 ///
-/// Off `wasm32` it exports nothing and only checks that the type is a policy, so the crate builds, tests and lints
+/// Outside `wasm32` it exports nothing and only checks that the type is a policy, so the crate builds, tests and lints
 /// natively.
 ///
 /// ```
@@ -63,11 +63,11 @@ macro_rules! export_policy {
 /// Compiles only for a policy.
 pub const fn is_policy<P: Policy>() {}
 
-/// Where an instance keeps its policy from `init` on.
+/// Holds an instance's policy from `init` on.
 #[derive(Debug)]
 pub struct Slot<P>(OnceLock<P>);
 
-#[expect(missing_docs, reason = "the expanded macro calls these, no author does")]
+#[expect(missing_docs, reason = "only the expanded macro calls these")]
 impl<P: Policy> Slot<P> {
     pub const fn empty() -> Self {
         Self(OnceLock::new())
@@ -77,7 +77,7 @@ impl<P: Policy> Slot<P> {
         log_panics();
         let policy = P::new(config::parse(config_json)?)?;
         let interest = policy.interest();
-        // A second configuration would leave decisions of the first in the gateway's cache.
+        // After a second configuration the gateway's cache would still hold decisions under the first.
         self.0.set(policy).map_err(|_| "init was called twice".to_owned())?;
         Ok(interest)
     }
@@ -99,7 +99,7 @@ impl<P: Policy> Slot<P> {
     }
 }
 
-/// A trap carries no message: without this, a panic would be seen as a bare `unreachable`.
+/// Logs panics, because a trap carries no message: without this, a panic would only show as `unreachable`.
 fn log_panics() {
     if cfg!(target_arch = "wasm32") {
         std::panic::set_hook(Box::new(|panic| log(Level::Error, &panic.to_string())));

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{Pattern, PatternFault};
 
-/// A glob of a configuration: one that is none refuses the plugin, by its key.
+/// A glob in a configuration. A text that is not a glob refuses the plugin, with the key in the message.
 ///
 /// ```
 /// use metagate_plugin_sdk::{Glob, parse_config};
@@ -29,7 +29,7 @@ pub struct Glob {
 }
 
 impl Glob {
-    /// As [`Pattern::glob`].
+    /// Like [`Pattern::glob`].
     ///
     /// # Errors
     /// Those of [`Pattern::glob`].

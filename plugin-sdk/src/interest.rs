@@ -10,7 +10,7 @@ use crate::workload::{IMAGE, NOW};
 /// assert_eq!(interest.labels, ["app", "team"]);
 /// ```
 impl Interest {
-    /// Nothing but the scalars: namespace, pod, UID, service account, node and addresses are always shown.
+    /// Only the scalars, which are always shown: namespace, pod, UID, service account, node and addresses.
     ///
     /// ```
     /// use metagate_plugin_sdk::Interest;
@@ -94,8 +94,8 @@ impl Interest {
         self
     }
 
-    /// What the gateway itself knows of the workload: `now`, and `image/CONTAINER` for each container. See
-    /// [`clock`](Self::clock) and [`images`](Self::images), which name them all.
+    /// Facts from the gateway itself: `now`, and `image/CONTAINER` for each container. [`clock`](Self::clock) and
+    /// [`images`](Self::images) name all of them.
     ///
     /// ```
     /// use metagate_plugin_sdk::Interest;
@@ -109,9 +109,8 @@ impl Interest {
         self
     }
 
-    /// The time, which [`Workload::now`](crate::Workload::now) answers with. The operator has to grant it (`clock = true`),
-    /// or the gateway refuses the plugin at load; and what was decided with it is decided anew after a while, a minute
-    /// unless the operator says otherwise.
+    /// The time, for [`Workload::now`](crate::Workload::now). The operator must permit it (`clock = true`), or the
+    /// gateway refuses the plugin at load. Decisions of such a plugin expire after a while, by default after a minute.
     ///
     /// ```
     /// use metagate_plugin_sdk::Interest;
@@ -123,7 +122,7 @@ impl Interest {
         self.attributes([NOW])
     }
 
-    /// The images of all containers, which [`Workload::images`](crate::Workload::images) goes through.
+    /// The images of all containers, for [`Workload::images`](crate::Workload::images).
     ///
     /// ```
     /// use metagate_plugin_sdk::Interest;

@@ -1,11 +1,11 @@
 //! Write a Metagate policy plugin in Rust: a struct, a trait and one line.
 //!
-//! A policy answers up to three questions of the gateway: which role a workload has ([`Policy::resolve`]), whether it may
-//! have it ([`Policy::authorize`]), and whether it may read a path of the instance metadata
-//! ([`Policy::authorize_path`]). What a policy leaves out it abstains from, and the next plugin is asked. Where every
-//! plugin abstains, the answer is no.
+//! A policy answers up to three questions of the gateway: which role a workload has ([`Policy::resolve`]), whether it
+//! may have it ([`Policy::authorize`]), and whether it may read a path of the instance metadata
+//! ([`Policy::authorize_path`]). A policy abstains from a question that it does not implement, and the next plugin is
+//! asked. If every plugin abstains, the answer is no.
 //!
-//! This one gives the batch jobs of one team their role, and refuses that role to everybody else:
+//! This policy gives the batch jobs of one team their role, and refuses that role to all other pods:
 //!
 //! ```
 //! use metagate_plugin_sdk::{Interest, Policy, Resolution, Role, Verdict, Workload, export_policy};
@@ -51,7 +51,7 @@
 //! export_policy!(BatchJobs);
 //!
 //! # fn main() -> Result<(), String> {
-//! // Off WebAssembly a policy is an ordinary value: this is a unit test of it.
+//! // Outside WebAssembly a policy is an ordinary value: this is a unit test of it.
 //! let policy = BatchJobs::new(Config { role: "nightly".to_owned() })?;
 //! let workload = Workload::of("jobs", "nightly-1").with_label("app", "batch");
 //! assert_eq!(policy.resolve(&workload), Ok(Resolution::Role(Role::named("nightly"))));
@@ -59,15 +59,16 @@
 //! # }
 //! ```
 //!
-//! Built for `wasm32-unknown-unknown` as a `cdylib` and wrapped as a component, that is the whole plugin; the README has
-//! the commands. Off `wasm32` [`export_policy!`] exports nothing, so `cargo test` and `cargo clippy` work as usual.
+//! That is the whole plugin: build it for `wasm32-unknown-unknown` as a `cdylib` and wrap it as a component; the README
+//! has the commands. Outside `wasm32` [`export_policy!`] exports nothing, so `cargo test` and `cargo clippy` work as
+//! usual.
 //!
 //! # What a plugin can rely on
-//! - Each decision runs in a fresh instance: nothing that a policy keeps survives into the next decision, and answers
-//!   are cached, so an answer must follow from the configuration and the arguments alone.
-//! - There is no file, network, environment or randomness to reach, no clock but the one that is asked for by
-//!   [`Interest::clock`] and granted, and time, memory, stack and the size of answers are bounded by the gateway.
-//! - A panic is logged and refuses the request (503), as an `Err`, a timeout and a malformed answer do. No failure of a
+//! - Each decision runs in a fresh instance, so no state of a policy survives into the next decision. Answers are
+//!   cached, so an answer must depend only on the configuration and the arguments.
+//! - A plugin has no files, network, environment or randomness. It has no clock, except the time by [`Interest::clock`]
+//!   if the operator permits it. The gateway bounds time, memory, stack and the size of answers.
+//! - A panic is logged and refuses the request (503), as do an `Err`, a timeout and a malformed answer. No failure of a
 //!   plugin ever widens what a workload gets.
 
 #![warn(missing_docs)]
@@ -88,7 +89,7 @@ mod role;
 mod workload;
 
 pub use arn::{ArnFault, RoleArn, RolePath};
-/// How much a line of the gateway's log matters.
+/// The level of a line in the gateway's log.
 ///
 /// ```
 /// use metagate_plugin_sdk::{Level, log};
@@ -139,7 +140,7 @@ pub use pattern::{Pattern, PatternFault};
 pub use policy::{NoConfig, Policy};
 pub use regexp::Regexp;
 
-/// What [`export_policy!`] expands to refers to this; it is no part of the interface.
+/// For the expansion of [`export_policy!`]; not part of the public interface.
 #[doc(hidden)]
 pub mod __export {
     pub use crate::bindings::export;

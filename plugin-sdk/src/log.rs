@@ -3,8 +3,8 @@ use crate::bindings::metagate::policy::host;
 
 /// Writes one message to the gateway's log, which adds the plugin's name and the workload.
 ///
-/// The gateway keeps at most 64 messages and 16 KiB a call and drops the rest. Off `wasm32` there is no gateway: the
-/// message goes nowhere.
+/// The gateway logs at most 64 messages and 16 KiB per call and drops the rest. Outside `wasm32` there is no gateway,
+/// and the message is dropped.
 ///
 /// ```
 /// use metagate_plugin_sdk::{Level, log};

@@ -3,15 +3,15 @@ use std::fmt;
 
 use regex_lite::{Regex, RegexBuilder, escape};
 
-/// Bounds the states of one expression, and with them the steps of a match: states times the text's bytes.
+/// Bounds the states of an expression, and so the steps of a match: states times the text's bytes.
 const MAX_COMPILED_BYTES: usize = 64 << 10;
-/// Parentheses within parentheses; the parser keeps one stack entry for each.
+/// The depth of nested parentheses; the parser keeps one stack entry for each.
 const MAX_NESTING: u32 = 32;
 
-/// A pattern that matches whole texts only, in time linear in the text.
+/// A pattern that matches only whole texts, in time linear in the text.
 ///
-/// This is for patterns from an annotation or a label; [`Glob`](crate::Glob) and [`Regexp`](crate::Regexp) are for those of
-/// a configuration.
+/// This is for patterns from an annotation or a label; [`Glob`](crate::Glob) and [`Regexp`](crate::Regexp) are for
+/// patterns from a configuration.
 ///
 /// ```
 /// use metagate_plugin_sdk::Pattern;
@@ -30,7 +30,7 @@ impl Pattern {
     /// A glob: `*` stands for any text, `/` included; every other character for itself.
     ///
     /// # Errors
-    /// [`PatternFault::Glob`], where it is too long.
+    /// [`PatternFault::Glob`] if it is too long.
     ///
     /// ```
     /// use metagate_plugin_sdk::Pattern;
@@ -45,15 +45,15 @@ impl Pattern {
     pub fn glob(glob: &str) -> Result<Self, PatternFault> {
         let literals: Vec<String> = glob.split('*').map(escape).collect();
         let compiled = compile(&format!("(?s)^{}$", literals.join(".*")));
-        // Escaped, it is an expression; what can be wrong is its length.
+        // The escaped text is always an expression; only its length can be wrong.
         compiled.map(Self).map_err(|_| PatternFault::Glob)
     }
 
-    /// A regular expression, anchored at both ends; no alternative of it escapes that. It is one of Rust's, without Unicode
-    /// classes, look-around or back-references.
+    /// A regular expression, anchored at both ends, every alternative included. The syntax is that of Rust's
+    /// `regex-lite`: no Unicode classes, look-around or back-references.
     ///
     /// # Errors
-    /// [`PatternFault::Regexp`], where it is none, too large or nested too deep.
+    /// [`PatternFault::Regexp`] if it is not an expression, too large or nested too deep.
     ///
     /// ```
     /// use metagate_plugin_sdk::Pattern;
@@ -81,7 +81,7 @@ impl Pattern {
     /// # }
     /// ```
     pub fn regexp_after(literal: &str, expression: &str) -> Result<Self, PatternFault> {
-        // By itself first: the grouping must not balance what is not balanced, as it would in `a)|(?:b`.
+        // First the expression alone: the group around it must not balance its parentheses, as it would in `a)|(?:b`.
         let compiled = compile(expression).and_then(|_| compile(&format!("^{}(?:{expression})$", escape(literal))));
         compiled.map(Self).map_err(|error| PatternFault::Regexp(error.to_string()))
     }
@@ -97,7 +97,7 @@ fn compile(expression: &str) -> Result<Regex, regex_lite::Error> {
     RegexBuilder::new(expression).size_limit(MAX_COMPILED_BYTES).nest_limit(MAX_NESTING).build()
 }
 
-/// Why a text is no pattern; `Display` is the part of a sentence after a colon.
+/// Why a text is not a pattern; `Display` is the part of a sentence after a colon.
 ///
 /// ```
 /// use metagate_plugin_sdk::{Pattern, PatternFault};
@@ -107,9 +107,9 @@ fn compile(expression: &str) -> Result<Regex, regex_lite::Error> {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PatternFault {
-    /// A glob is longer than its bound of 64 KiB, compiled, allows.
+    /// A glob that is too long: compiled, it exceeds 64 KiB.
     Glob,
-    /// An expression is none, or above its bounds: 64 KiB, compiled, and 32 parentheses deep.
+    /// Not an expression, or above the bounds: 64 KiB compiled, and 32 nested parentheses.
     Regexp(String),
 }
 
@@ -169,7 +169,7 @@ mod tests {
         assert!(!pattern.matches("role-x/a") && !pattern.matches("b") && !pattern.matches("role.x/ab"));
     }
 
-    /// Every split of the text at a `*`: slow, and plainly what a glob means.
+    /// Tries every split of the text at a `*`: slow, and obviously what a glob means.
     fn slow_glob(glob: &[char], text: &[char]) -> bool {
         match (glob, text) {
             ([], []) => true,

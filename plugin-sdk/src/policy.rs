@@ -3,12 +3,13 @@ use serde::de::DeserializeOwned;
 
 use crate::{Interest, Resolution, Role, Verdict, Workload};
 
-/// A policy: what a plugin decides.
+/// A policy: the decisions of a plugin.
 ///
-/// The three questions have a default answer, abstain. An `Err` from any of them refuses the request with 503 and is for
-/// a policy that cannot decide; a policy that decides *no* answers with a [`Denial`](crate::Denial), which is 403.
+/// The default answer to each of the three questions is abstain. An `Err` means that the policy cannot decide; the
+/// gateway refuses the request with 503. A policy that decides *no* answers with a [`Denial`](crate::Denial), which is
+/// 403.
 ///
-/// This one allows what others resolve to the pods of one namespace:
+/// This policy allows the pods of one namespace every role that other plugins resolve:
 ///
 /// ```
 /// use metagate_plugin_sdk::{Interest, Policy, Role, Verdict, Workload, parse_config};
@@ -46,8 +47,8 @@ use crate::{Interest, Resolution, Role, Verdict, Workload};
 /// # }
 /// ```
 pub trait Policy: Sized + Send + Sync + 'static {
-    /// The plugin's `config` table in the gateway's configuration; [`NoConfig`] where there is nothing to set.
-    /// Derive it with `#[serde(deny_unknown_fields)]`, so that a misspelt key refuses the plugin instead of being ignored.
+    /// The plugin's `config` table in the gateway's configuration; [`NoConfig`] if there is nothing to set. Derive it
+    /// with `#[serde(deny_unknown_fields)]`, so that a misspelt key refuses the plugin instead of being ignored.
     ///
     /// ```
     /// use metagate_plugin_sdk::{Glob, parse_config};
@@ -64,10 +65,11 @@ pub trait Policy: Sized + Send + Sync + 'static {
     /// ```
     type Config: DeserializeOwned;
 
-    /// Makes the policy, once for each instance, so for each decision: keep it cheap.
+    /// Makes the policy. It runs once per instance, so once per decision: keep it cheap.
     ///
     /// # Errors
-    /// What is wrong with the configuration, for the operator; name the key. The gateway then refuses the plugin.
+    /// A message for the operator that says what is wrong with the configuration; name the key. The gateway then
+    /// refuses the plugin.
     ///
     /// ```
     /// # use metagate_plugin_sdk::{Interest, Policy};
@@ -96,7 +98,7 @@ pub trait Policy: Sized + Send + Sync + 'static {
     /// ```
     fn new(config: Self::Config) -> Result<Self, String>;
 
-    /// What of a workload the policy reads; what is not named here is not shown.
+    /// The keys of a workload that the policy reads; the gateway shows no others.
     ///
     /// ```
     /// # use metagate_plugin_sdk::{Interest, NoConfig, Policy};
@@ -115,10 +117,10 @@ pub trait Policy: Sized + Send + Sync + 'static {
     /// ```
     fn interest(&self) -> Interest;
 
-    /// Which role has this workload? The first plugin in order that does not abstain is taken.
+    /// Which role has this workload? The first plugin in order that does not abstain decides.
     ///
     /// # Errors
-    /// Why no decision is possible; refuses the request.
+    /// Why no decision is possible. The request is refused.
     ///
     /// ```
     /// # use metagate_plugin_sdk::{Interest, NoConfig, Policy, Resolution, Role, Workload};
@@ -147,11 +149,11 @@ pub trait Policy: Sized + Send + Sync + 'static {
         Ok(Resolution::Abstain)
     }
 
-    /// May this workload have this role? Every plugin is asked; one denial is final, at least one allow is needed.
-    /// `role.arn` is a full ARN here, and `role.attributes` holds `as-written` and `base-arn`.
+    /// May this workload have this role? Every plugin is asked. One denial is final, and at least one plugin must
+    /// allow. `role.arn` is a full ARN here, and `role.attributes` holds `as-written` and `base-arn`.
     ///
     /// # Errors
-    /// Why no decision is possible; refuses the request.
+    /// Why no decision is possible. The request is refused.
     ///
     /// ```
     /// # use metagate_plugin_sdk::{Interest, NoConfig, Policy, Role, RoleArn, Verdict, Workload};
@@ -182,11 +184,11 @@ pub trait Policy: Sized + Send + Sync + 'static {
         Ok(Verdict::Abstain)
     }
 
-    /// May this workload read this path of the instance metadata, below `/latest/`? Asked only for what the gateway's
-    /// configuration allows already: a denial takes it back, and abstaining leaves it at that.
+    /// May this workload read this path of the instance metadata, below `/latest/`? The gateway asks only about paths
+    /// that its configuration allows. A denial refuses the path; otherwise it stays allowed.
     ///
     /// # Errors
-    /// Why no decision is possible; refuses the request.
+    /// Why no decision is possible. The request is refused.
     ///
     /// ```
     /// # use metagate_plugin_sdk::{Interest, NoConfig, Policy, Verdict, Workload};

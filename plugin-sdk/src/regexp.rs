@@ -5,7 +5,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::{Pattern, PatternFault};
 
-/// A regular expression of a configuration, which matches whole texts: one that is none refuses the plugin, by its key.
+/// A regular expression in a configuration, which matches whole texts. A text that is not an expression refuses the
+/// plugin, with the key in the message.
 ///
 /// ```
 /// use metagate_plugin_sdk::{Regexp, parse_config};
@@ -32,7 +33,7 @@ pub struct Regexp {
 }
 
 impl Regexp {
-    /// As [`Pattern::regexp`].
+    /// Like [`Pattern::regexp`].
     ///
     /// # Errors
     /// Those of [`Pattern::regexp`].

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::workload::{insert, lookup};
 use crate::{CredentialSource, Role};
 
-/// Built up parameter by parameter. The gateway checks each against AWS's bounds and refuses what STS would.
+/// Built up parameter by parameter. The gateway checks each against AWS's bounds and refuses what STS would refuse.
 ///
 /// ```
 /// use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::{CredentialSource, Role};
 /// assert_eq!((role.arn.as_str(), role.duration_seconds), ("shared/reports", Some(3600)));
 /// ```
 impl Role {
-    /// A role by its ARN, or by the name or `path/name` that it has in the gateway's base account; by sts:AssumeRole,
-    /// with every parameter of the session left to the gateway's configuration.
+    /// A role by its ARN, or by its name or `path/name` in the gateway's base account. Its source is sts:AssumeRole,
+    /// and the gateway's configuration decides every parameter of the session.
     ///
     /// ```
     /// use metagate_plugin_sdk::{CredentialSource, Role};
@@ -41,7 +41,7 @@ impl Role {
         }
     }
 
-    /// The same role by another source.
+    /// The same role with another source.
     ///
     /// ```
     /// use metagate_plugin_sdk::{CredentialSource, Role};
@@ -55,7 +55,7 @@ impl Role {
         self
     }
 
-    /// The same role with this name of its session, as CloudTrail shows it: 2 to 64 letters, digits and `_+=,.@-`.
+    /// The same role with this session name, which CloudTrail shows: 2 to 64 letters, digits and `_+=,.@-`.
     ///
     /// ```
     /// use metagate_plugin_sdk::Role;
@@ -69,7 +69,7 @@ impl Role {
         self
     }
 
-    /// The same role with the external id that its trust policy asks for.
+    /// The same role with the external id that its trust policy requires.
     ///
     /// ```
     /// use metagate_plugin_sdk::Role;
@@ -94,13 +94,13 @@ impl Role {
     /// ```
     #[must_use]
     pub fn with_duration(mut self, duration: Duration) -> Self {
-        // The longest is as far above the bound as any longer one.
+        // u32::MAX is above the bound too, so the gateway refuses it like the longer duration.
         self.duration_seconds = Some(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX));
         self
     }
 
-    /// The same role with this session tag; an earlier value of it is replaced. Where the gateway tags sessions itself, its
-    /// own tags win over these.
+    /// The same role with this session tag, which replaces an earlier value. If the gateway tags sessions itself, its
+    /// own tags win.
     ///
     /// ```
     /// use metagate_plugin_sdk::Role;
@@ -115,7 +115,7 @@ impl Role {
         self
     }
 
-    /// The same role with an IAM policy that its session is cut down to: JSON of at most 2048 characters.
+    /// The same role with an IAM policy that limits its session: JSON of at most 2048 characters.
     ///
     /// ```
     /// use metagate_plugin_sdk::Role;
@@ -133,7 +133,7 @@ impl Role {
         self
     }
 
-    /// The same role with one more managed policy that its session is cut down to, by its ARN; at most ten.
+    /// The same role with one more managed policy, by its ARN, that limits its session; at most ten.
     ///
     /// ```
     /// use metagate_plugin_sdk::Role;
@@ -147,12 +147,12 @@ impl Role {
         self
     }
 
-    /// The same role with this attribute; an earlier value of it is replaced.
+    /// The same role with this attribute, which replaces an earlier value.
     ///
     /// ```
     /// use metagate_plugin_sdk::Role;
     ///
-    /// // In a unit test: what the gateway adds before it asks `authorize`.
+    /// // In a unit test: an attribute that the gateway adds before it calls `authorize`.
     /// let role = Role::named("arn:aws:iam::123456789012:role/web").with_attribute("as-written", "web");
     /// assert_eq!(role.attribute("as-written"), Some("web"));
     /// ```
@@ -162,8 +162,8 @@ impl Role {
         self
     }
 
-    /// An attribute: to `authorize` the gateway gives `as-written`, the role as `resolve` answered it, and `base-arn`,
-    /// what it puts before a name.
+    /// An attribute. For `authorize` the gateway adds `as-written`, the role as `resolve` answered it, and `base-arn`,
+    /// the prefix that it puts before a name.
     ///
     /// ```
     /// use metagate_plugin_sdk::Role;

@@ -2,10 +2,10 @@ use crate::Workload;
 
 /// The attribute that holds the time.
 pub(crate) const NOW: &str = "now";
-/// What stands before a container's name in the attribute that holds its image.
+/// The prefix of the attributes that hold images; a container's name follows.
 pub(crate) const IMAGE: &str = "image/";
 
-/// Look-ups answer only for keys that [`Policy::interest`](crate::Policy::interest) named: others are never shown.
+/// Look-ups find only keys that [`Policy::interest`](crate::Policy::interest) names: the gateway shows no others.
 ///
 /// ```
 /// use metagate_plugin_sdk::Workload;
@@ -106,8 +106,8 @@ impl Workload {
         lookup(&self.service_account_annotations, key)
     }
 
-    /// What the gateway itself knows, by the attribute's name: [`now`](Self::now), or an image as [`images`](Self::images)
-    /// has them.
+    /// A fact from the gateway itself, by the attribute's name: the time as in [`now`](Self::now), or an image as in
+    /// [`images`](Self::images).
     ///
     /// ```
     /// use metagate_plugin_sdk::Workload;
@@ -120,8 +120,8 @@ impl Workload {
         lookup(&self.attributes, key)
     }
 
-    /// The time of the decision as RFC 3339 has it, in UTC and whole seconds, such as `2026-11-25T09:00:00Z`. None where
-    /// [`Interest::clock`](crate::Interest::clock) was not asked for.
+    /// The time of the decision in RFC 3339, in UTC and whole seconds, such as `2026-11-25T09:00:00Z`. None if the
+    /// interest lacks [`Interest::clock`](crate::Interest::clock).
     ///
     /// ```
     /// use metagate_plugin_sdk::Workload;
@@ -135,8 +135,8 @@ impl Workload {
         self.attribute(NOW)
     }
 
-    /// Each container with its image as the pod's spec has it, init and ephemeral containers too; those that the interest
-    /// named. The spec's word is a tag as often as a digest, and a tag can be another image tomorrow.
+    /// Each container with its image from the pod's spec, init and ephemeral containers included, as far as the
+    /// interest names them. The spec has a tag as often as a digest, and a tag can point to another image tomorrow.
     ///
     /// ```
     /// use metagate_plugin_sdk::Workload;
@@ -235,7 +235,7 @@ impl Workload {
         self
     }
 
-    /// The same pod at this time, which is as [`now`](Self::now) has it.
+    /// The same pod at this time, in the format of [`now`](Self::now).
     ///
     /// ```
     /// use metagate_plugin_sdk::Workload;

@@ -69,7 +69,7 @@ fn embed() -> Result<(), String> {
     let builtins: String = BUILTINS.iter().map(|guest| builtin(guest, native)).collect();
     let mut source = format!(
         "/// The built-in plugins, in the order in which a configuration without plugins asks them.\npub const BUILTINS: &[Builtin] = &[\n{builtins}];\n\n\
-         /// An example of a plugin of one's own, as a component: only trusted pods may have a role under `/admin/`.\n\
+         /// An example of a custom plugin, as a component: only trusted pods may have a role under `/admin/`.\n\
          pub const EXAMPLE_TRUSTED_ADMIN: &[u8] = include_bytes!({:?});\n",
         TRUSTED_ADMIN.file()
     );

@@ -10,7 +10,8 @@ use metagate::{
 use metagate_bench::crowd;
 use tokio::runtime::Runtime;
 
-/// The same number everywhere: what is compared is the size of the roster, not how many callers a processor's cache holds.
+/// The number is the same everywhere: rosters of different sizes are compared, not how many callers fit a processor's
+/// cache.
 const CALLERS: u32 = 10;
 
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
@@ -19,7 +20,7 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
         let feed = crowd::feed(count);
         in_turn(&mut group, &format!("among {count}"), runtime, &feed, &crowd::origins(CALLERS, count));
         if count == 100_000 {
-            // Each from cold memory: the upper bound.
+            // Each caller comes from cold memory: the upper bound.
             in_turn(&mut group, "among 100000, all in turn", runtime, &feed, &crowd::origins(count, count));
         }
     }

@@ -15,7 +15,7 @@ use criterion::Criterion;
 use metagate_bench::{Node, threads::runtime};
 
 fn main() {
-    // Stages take nanoseconds to microseconds: shorter than criterion's own 3 s and 5 s is long enough.
+    // Stages take nanoseconds to microseconds, so less than criterion's own 3 s and 5 s is enough.
     let criterion = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2));
     let mut criterion = criterion.configure_from_args();
     let runtime = runtime("gateway").unwrap();

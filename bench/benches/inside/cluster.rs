@@ -1,5 +1,5 @@
-//! B8 as a node of a cluster has it: of the program as it is shipped, whose pods come from an API server. `make bench` builds
-//! that program before.
+//! B8 on a node of a cluster: measured with the shipped program, whose pods come from an API server. `make bench`
+//! builds that program first.
 
 use std::{net::Ipv4Addr, path::Path};
 
@@ -18,11 +18,11 @@ pub(crate) async fn resident(binary: &Path) -> Result<Vec<Row>> {
         binary.metadata().and_then(|found| found.modified()).with_context(|| format!("no {}", binary.display()))?;
     progress(format!("{} as built {} minutes ago", binary.display(), built.elapsed()?.as_secs() / 60));
     let mut resident = [0.0; PODS.len()];
-    for (held, pods) in resident.iter_mut().zip(PODS) {
+    for (bytes, pods) in resident.iter_mut().zip(PODS) {
         progress(format!("resident memory, cluster: {pods} pods"));
         let (cluster, folder) = (cluster_of(pods).await?, tempfile::tempdir()?);
         let (gateway, _) = Server::on_cluster(binary, &cluster.kubeconfig(folder.path())?).await?;
-        *held = memory::settled(&gateway, pods).await?;
+        *bytes = memory::settled(&gateway, pods).await?;
     }
     Ok(memory::rows(resident, "cluster"))
 }
@@ -45,7 +45,8 @@ fn namespace() -> Value {
     json!({ "metadata": { "name": "crowd", "uid": "crowd", "annotations": annotations } })
 }
 
-/// As an API server writes one, 4 KiB: what was applied, who set which field, and a container with some environment.
+/// A pod of 4 KiB, as an API server writes it: the applied manifest, who set which field, and a container with some
+/// environment.
 fn pod(number: usize, address: Ipv4Addr) -> Value {
     let fields: serde_json::Map<_, _> = (0..60).map(|field| (format!("f:field-{field}"), json!({}))).collect();
     let environment: Vec<_> =

@@ -1,5 +1,5 @@
-//! The budgets that need the gateway's own parts: B7 and B10 are measured here, and B8 under a cluster's API server; B5 and B6
-//! are read from what criterion wrote, B4 from what callgrind counted. `make bench` runs them in that order.
+//! The budgets that need the gateway's own parts. B7, B10, and B8 with a cluster's API server are measured here; B5 and
+//! B6 are read from criterion's results, B4 from callgrind's. `make bench` runs them in that order.
 
 mod cluster;
 
@@ -28,13 +28,13 @@ use metagate_load::budget::{self, Row, Target};
 use tokio::{task::JoinSet, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-/// As STS in the same region answers (20 to 200 ms).
+/// STS in the same region answers in 20 to 200 ms.
 const LATENCY: Duration = Duration::from_millis(100);
 const CALLERS: usize = 10_000;
 const PODS: usize = 21;
 
 fn main() -> Result<()> {
-    // Benches run in their package's folder.
+    // cargo runs benches in their package's folder.
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
     let serving = runtime("gateway")?;
     let mut measured = timed(&target.join("criterion"))?;
@@ -49,7 +49,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Answers as the sandbox does, but as late as STS, and counts.
+/// Answers as the sandbox does, but as slowly as STS, and counts the calls.
 struct Slow {
     sandbox: SandboxSource,
     calls: AtomicU64,
@@ -65,7 +65,7 @@ impl Source for Slow {
     }
 }
 
-/// A gateway without a pod, over a source that takes its time.
+/// A gateway without pods, over a slow source.
 async fn gateway() -> Result<(App, Arc<Feed>, Arc<Slow>)> {
     let source = Arc::new(Slow { sandbox: SandboxSource::new(Clock::system()), calls: AtomicU64::new(0) });
     let feed = Arc::new(Feed::default());
@@ -102,13 +102,13 @@ async fn ready_before_it_asks() -> Result<Row> {
     for number in 0..PODS {
         sleep(Duration::from_millis(20)).await;
         let address = [127, 0, 1, u8::try_from(number)?].into();
-        // Another session name, and so another key.
+        // Another session name makes another key.
         let pod = node::sibling(&node::listed()?, &format!("checkout-new-{number}"), address, ("bench", "new"));
         let name = (pod.namespace.clone(), pod.pod.clone());
         let seen = Instant::now();
         feed.publish(vec![pod], Knowledge::Complete, SystemTime::now());
-        let entry: Arc<Entry> = feed.current().named(&name.0, &name.1).context("it was published")?.clone();
-        // Polled finely: what is measured is a fifth of the budget.
+        let entry: Arc<Entry> = feed.current().named(&name.0, &name.1).context("the pod was not published")?.clone();
+        // The poll is fine-grained: the measured time is a fifth of the budget.
         loop {
             let decided = entry.decision.last_final();
             let granted = decided.as_ref().and_then(|decision| decision.outcome.grant());
@@ -128,7 +128,7 @@ async fn ready_before_it_asks() -> Result<Row> {
     Ok(Row::new("B10", what, *median, "ms", Target::AtMost(20.0)).note(format!("of {PODS}, the slowest {most:.1}")))
 }
 
-/// From what callgrind counted.
+/// The rows that callgrind's counts give.
 fn counted(folder: &Path) -> Result<Vec<Row>> {
     let of =
         |bench: &str| number(&folder.join(bench).join("summary.json"), "/profiles/0/data/total/metrics/Ir/values/new");
@@ -138,11 +138,11 @@ fn counted(folder: &Path) -> Result<Vec<Row>> {
     let note = "in the build of bench/instructions.toml; `make instructions` fails at 3 % more than is committed";
     Ok(vec![
         Row::new("B4", what, beyond, "", None).note(note),
-        Row::new("B4", "of them between hyper's parser and its writer", request, "", None),
+        Row::new("B4", "of these, between hyper's parser and its writer", request, "", None),
     ])
 }
 
-/// On one connection, in `benches/instructions.rs`.
+/// The requests on one connection in `benches/instructions.rs`.
 const REQUESTS_COUNTED: f64 = 100.0;
 
 fn number(file: &Path, pointer: &str) -> Result<f64> {
@@ -152,26 +152,26 @@ fn number(file: &Path, pointer: &str) -> Result<f64> {
     number.with_context(|| format!("no {pointer} in {}", file.display()))
 }
 
-/// From criterion's estimates.
+/// The rows that criterion's estimates give.
 fn timed(folder: &Path) -> Result<Vec<Row>> {
     let median = |bench: &str| number(&folder.join(bench).join("new/estimates.json"), "/median/point_estimate");
-    let cached = median("decision/in the workload's cell")?;
+    let cached = median("decision/in the workload's memo")?;
     let cold = median("decision/worked out")? / 1e3;
-    let shown = median("decision/shown to three plugins")? / 1e3;
+    let views = median("decision/views for three plugins")? / 1e3;
     let started = median("decision/three instances")? / 1e3;
     let resolved = median("decision/three instances, resolve")? / 1e3;
     let authorized = median("decision/three instances, resolve, authorize")? / 1e3;
-    // Each was measured by itself, so what is left may be small beside how they vary.
+    // Each part was measured by itself, so the rest may be smaller than their variance.
     let parts = format!(
-        "started and dropped {started:.1}, one resolve {:.1}, three authorize {:.1}, what they are shown {shown:.1}, the rest {:.1}",
+        "start and drop {started:.1}, one resolve {:.1}, three authorize {:.1}, their input {views:.1}, the rest {:.1}",
         resolved - started,
         authorized - resolved,
-        cold - authorized - shown,
+        cold - authorized - views,
     );
     let (few, many) = (median("caller/among 10")?, median("caller/among 100000")?);
     let note = format!("{few:.0} ns among 10, {many:.0} among 100,000");
     Ok(vec![
-        Row::new("B5", "decision, remembered", cached, "ns", Target::AtMost(200.0)),
+        Row::new("B5", "decision, cached", cached, "ns", Target::AtMost(200.0)),
         Row::new("B5", "decision, worked out by three fresh instances", cold, "µs", Target::AtMost(80.0)).note(parts),
         Row::new("B6", "caller among 100,000 workloads ÷ among 10", many / few, "", Target::AtMost(1.3)).note(note),
     ])

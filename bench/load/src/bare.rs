@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{TOKEN_TTL, TTL_SECONDS};
 
-/// What a gateway said, for a server that says it again without knowing why.
+/// A gateway's answers, for a server that repeats them without knowing why.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Script {
     pub token: String,
@@ -29,7 +29,7 @@ struct Answers {
     document: Bytes,
 }
 
-/// Answers every request from `script`, until dropped. The connection's settings are those of `metagate::connection` and
+/// Answers every request from `script`, until dropped. Connections have the settings of `metagate::connection` and
 /// `metagate::listen`.
 pub async fn serve(listener: TcpListener, script: Script) {
     let answers =
@@ -37,7 +37,7 @@ pub async fn serve(listener: TcpListener, script: Script) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         connections.spawn(connection(stream, Arc::clone(&answers)));
-        // What has ended would be kept otherwise.
+        // Otherwise the set would keep ended connections.
         while connections.try_join_next().is_some() {}
     }
 }

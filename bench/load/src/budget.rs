@@ -13,9 +13,9 @@ pub struct Row {
     pub what: String,
     pub measured: f64,
     pub unit: String,
-    /// None: printed, and judged by nothing here.
+    /// None: the row is printed without a verdict.
     pub target: Option<Target>,
-    /// Spread, rounds, what else was seen.
+    /// Spread, rounds, other observations.
     pub note: String,
 }
 
@@ -61,7 +61,7 @@ impl Row {
         format!("{:<5}{:<60}{measured:>14}  {target:<9}{verdict:<6}{}", self.id, self.what, self.note)
     }
 
-    /// None where there is no target.
+    /// None if there is no target.
     pub fn passes(&self) -> Option<bool> {
         Some(match self.target? {
             Target::AtLeast(least) => self.measured >= least,
@@ -71,11 +71,11 @@ impl Row {
     }
 }
 
-/// Above rows that are printed.
+/// The head of the printed table.
 pub const HEAD: &str =
     "id   what                                                             measured  target   verdict";
 
-/// Digits that say something.
+/// Prints only the digits that matter.
 fn significant(value: f64) -> String {
     match value.abs() {
         small if small < 10.0 => format!("{value:.3}"),

@@ -1,4 +1,4 @@
-//! A pod, as the gateway sees one: an address of its own, and connections from it that ask as SDKs do.
+//! A pod as the gateway sees it: an address of its own, and connections from it that ask as SDKs do.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -17,15 +17,15 @@ pub const TOKEN: &str = "x-aws-ec2-metadata-token";
 pub const TOKEN_TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 /// The longest life of a token, which is what SDKs ask for.
 pub const TTL_SECONDS: &str = "21600";
-/// What SDKs write into `Host`, whatever socket they are led to.
+/// What SDKs write into `Host`, whatever socket they connect to.
 const HOST: &str = "169.254.169.254";
 
-/// Who asks.
+/// A pod that asks.
 #[derive(Clone)]
 pub struct Caller {
     from: Ipv4Addr,
     to: SocketAddr,
-    /// None where the gateway gives none: then it is asked as IMDSv1 is.
+    /// None if the gateway gives no token; it is then asked as by IMDSv1.
     pub token: Option<String>,
     pub role: String,
     /// The GET of its credential document.
@@ -33,7 +33,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Learns what a pod at that address is given, as an SDK does before its first credential.
+    /// Learns what the gateway gives a pod at that address, as an SDK does before its first credential.
     pub async fn introduced(from: Ipv4Addr, to: SocketAddr) -> Result<Self> {
         let mut open = Open::connect(from, to).await?;
         let minted = open.ask(&mint()?).await?;
@@ -42,12 +42,12 @@ impl Caller {
         let role = text(&listed)?.lines().next().context("no role is listed")?.to_owned();
         let ask = get(&format!("{LIST}{role}"), token.as_deref())?;
         let caller = Self { from, to, token, role, ask };
-        // The credential is held from here on, as it is for a pod that was seen before it asks.
+        // The credential is cached from here on, as for a pod that was seen before it asks.
         caller.credential(&mut open).await?;
         Ok(caller)
     }
 
-    /// One at another address that nothing was said to yet, and asks for the same role as IMDSv1 does.
+    /// A pod at another address that has not asked yet. It asks for the same role by IMDSv1.
     pub fn unmet_at(&self, from: Ipv4Addr) -> Result<Self> {
         let ask = get(&format!("{LIST}{}", self.role), None)?;
         Ok(Self { from, to: self.to, token: None, role: self.role.clone(), ask })
@@ -78,8 +78,8 @@ impl Caller {
     }
 }
 
-/// A connection. Both of hyper's halves are polled by one task: with a task for each, every request would wake one worker
-/// from another, and the client would cost more than what is measured.
+/// A connection. Both of hyper's halves are polled by one task: with a task for each, every request would wake one
+/// worker from another, and the client would cost more than what is measured.
 pub struct Open {
     sender: SendRequest<Empty<Bytes>>,
     driver: Connection<TokioIo<TcpStream>, Empty<Bytes>>,
@@ -88,10 +88,10 @@ pub struct Open {
 impl Open {
     async fn connect(from: Ipv4Addr, to: SocketAddr) -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
-        // Otherwise a port is looked for among all that this address has used, and those that ended a minute ago count still
-        // (ip(7)): with 70,000 of them that took milliseconds.
+        // Without this option the kernel searches for a port among all that this address has used, and ports of
+        // connections that ended up to a minute ago still count (ip(7)): with 70,000 of them that took milliseconds.
         setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
-        socket.bind((from, 0).into()).with_context(|| format!("cannot ask from {from}"))?;
+        socket.bind((from, 0).into()).with_context(|| format!("cannot bind to {from}"))?;
         let stream = socket.connect(to).await.with_context(|| format!("cannot reach {to} from {from}"))?;
         stream.set_nodelay(true)?;
         let (sender, driver) = handshake(TokioIo::new(stream)).await?;
@@ -135,7 +135,7 @@ pub fn as_sdks_write(method: Method, path: &str, header: Option<(&str, &str)>) -
     Ok(request.body(Empty::new())?)
 }
 
-/// Any answer but 200 is an error: it would be measured as fast.
+/// Any answer but 200 is an error; otherwise a fast refusal would count as a fast answer.
 fn good(answer: Response<Bytes>, path: &str) -> Result<Response<Bytes>> {
     ensure!(answer.status() == StatusCode::OK, "{path} is answered {}: {:?}", answer.status(), answer.body());
     Ok(answer)

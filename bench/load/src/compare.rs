@@ -1,5 +1,5 @@
-//! Servers side by side on the same work: their rounds are interleaved, so that whatever else the machine does falls on
-//! all, and a ratio is the median of the pairs' own.
+//! Servers side by side on the same work: their rounds are interleaved, so that other work on the machine affects all
+//! of them, and a ratio is the median of the pairs' ratios.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Pace {
     pub time: Duration,
 }
 
-/// A server, and the pods of it that ask.
+/// A server, and the pods that ask it.
 pub struct Contender<'a> {
     pub server: &'a Server,
     pub callers: &'a [Caller],
@@ -30,7 +30,7 @@ pub struct Measured {
     rounds: Vec<Round>,
 }
 
-/// A round of each that does not count, then all in turn, in an order that changes.
+/// The first round of each server does not count; then all run in turn, in a changing order.
 pub async fn interleaved(contenders: &[Contender<'_>], flow: Flow, pace: Pace) -> Result<Vec<Measured>> {
     let mut loads: Vec<Load> = contenders.iter().map(|contender| Load::of(contender.callers, flow)).collect();
     let mut measured: Vec<Measured> = contenders.iter().map(Measured::nothing_yet).collect();
@@ -66,7 +66,7 @@ impl Measured {
         known.map(median)
     }
 
-    /// Of this to `other`, pair by pair: the least, the median, the most.
+    /// The ratio of this to `other`, pair by pair: the least, the median, the most.
     pub fn ratio(&self, other: &Self, of: impl Fn(&Round) -> f64) -> Ratio {
         let pairs = self.rounds.iter().zip(&other.rounds);
         let mut ratios: Vec<f64> = pairs.map(|(one, other)| of(one) / of(other)).collect();

@@ -19,7 +19,7 @@ pub enum Flow {
     Connection,
     /// An SDK's first use: PUT for a token, the role's name, the credential, on a new connection.
     Sdk,
-    /// Of four callers two do as SDKs do, one keeps its connection and one has a new one each time.
+    /// Of four callers, two do as SDKs do, one keeps its connection and one opens a new one each time.
     Mixed,
 }
 
@@ -60,7 +60,7 @@ pub struct Did {
     pub turns: Histogram<u64>,
 }
 
-/// From 100 ns to a minute with two digits: what is beyond is an outage, not a latency.
+/// From 100 ns to a minute with two digits: anything longer is an outage, not a latency.
 pub fn histogram() -> Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(100, 60_000_000_000, 2)?)
 }
@@ -77,7 +77,7 @@ impl Running {
         Self { caller, flow: flow.of_caller(number), open: None }
     }
 
-    /// Asks as soon as it is answered, for at least `time`.
+    /// Asks again as soon as it is answered, for at least `time`.
     pub async fn closed_loop(&mut self, time: Duration) -> Result<Did> {
         let until = Instant::now() + time;
         let mut did = Did { requests: 0, turns: histogram()? };
@@ -87,7 +87,7 @@ impl Running {
         Ok(did)
     }
 
-    /// One turn each `every`, for `time`, whatever the answers take; the first after `lead`.
+    /// Takes one turn each `every`, for `time`, however long the answers take. The first turn comes after `lead`.
     pub async fn paced(&mut self, lead: Duration, every: Duration, time: Duration) -> Result<Did> {
         let until = Instant::now() + time;
         tokio::time::sleep(lead).await;

@@ -1,4 +1,4 @@
-//! `metagate-load`: how many requests a gateway answers, how fast, and what a bare server would.
+//! `metagate-load`: how many requests a gateway answers, how fast, and how many a bare server answers.
 
 mod commands;
 
@@ -9,10 +9,11 @@ use clap::{Args, Parser, Subcommand};
 use metagate_load::{bare, client::Caller, flow::Flow, round::hammer, server::address_of};
 use tokio::net::TcpListener;
 
-/// Closed-loop load on a metadata gateway: callers on addresses of 127.1.0.0/16 that ask again as soon as they are answered.
+/// Closed-loop load on a metadata gateway: callers on addresses of 127.1.0.0/16 that ask again as soon as they are
+/// answered.
 ///
-/// The gateway runs in a process of its own, over fixed pods and sandbox credentials: no AWS, no cluster, no root. A bare
-/// hyper server that sends the same bytes runs beside it, which is the limit of what could be reached.
+/// The gateway runs in a process of its own, over fixed pods and sandbox credentials: no AWS, no cluster, no root. A
+/// bare hyper server that sends the same bytes runs beside it and shows the limit.
 #[derive(Parser)]
 #[command(version, max_term_width = 120)]
 struct Cli {
@@ -39,8 +40,8 @@ struct Compare {
     /// The gateway's program
     #[arg(long, default_value = "target/release/metagate")]
     gateway: PathBuf,
-    /// Another gateway to put beside it, as http://ADDRESS:PORT. Its pods must be those of 127.1.0.0, 127.1.0.1 and so on,
-    /// each with a role; where it gives no session tokens it is asked as IMDSv1 is
+    /// Another gateway to compare, as http://ADDRESS:PORT. Its pods must be 127.1.0.0, 127.1.0.1 and so on, each with a
+    /// role. If it gives no session tokens, it is asked as by IMDSv1
     #[arg(long, value_name = "URL")]
     against: Option<String>,
     /// How many pods ask at once, each from its own address
@@ -65,7 +66,7 @@ struct PaceArgs {
 
 #[derive(Args)]
 struct Budgets {
-    /// The gateway's program, as it is shipped
+    /// The gateway's program, as shipped
     #[arg(long, default_value = "target/release/metagate")]
     gateway: PathBuf,
     /// Where to add the rows, for `table`
@@ -97,7 +98,7 @@ async fn main() -> Result<()> {
         }
         Command::Hammer { pod, connections, to } => {
             let caller = Caller::introduced(address_of(pod), to).await?;
-            hammer(&caller, connections).join_next().await.context("it has no connection")??
+            hammer(&caller, connections).join_next().await.context("no connection was opened")??
         }
     }
 }

@@ -1,4 +1,4 @@
-//! B8: what a gateway holds without a pod, on a full node, and for each further pod.
+//! B8: the memory of a gateway without a pod, of one on a full node, and per further pod.
 
 use std::time::Duration;
 
@@ -11,23 +11,23 @@ use crate::{
     server::Server,
 };
 
-/// What kubelet runs at most by default (`maxPods`).
+/// The default of kubelet's `maxPods`.
 pub const FULL: usize = 110;
 const MORE: usize = 1_000;
-/// The numbers of pods that are looked at.
+/// The numbers of pods that are measured.
 pub const PODS: [usize; 3] = [0, FULL, FULL + MORE];
 pub const MIB: f64 = (1 << 20) as f64;
-/// After which nothing that only the start needed is still about to be freed.
+/// After this time, memory that only the start needed has been freed.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// Bytes, once each of so many pods has been given a credential of its own.
+/// Resident bytes, once each of the pods has got its own credential.
 pub async fn settled(gateway: &Server, pods: usize) -> Result<f64> {
     introduced(gateway, pods).await?;
     sleep(SETTLED).await;
     Ok(gateway.resident()? as f64)
 }
 
-/// Of what was settled with each number of [`PODS`], which came from such a roster.
+/// Rows of the [`settled`] bytes for each number of [`PODS`], which came from a roster of this kind.
 pub fn rows([idle, full, crowded]: [f64; 3], roster: &str) -> Vec<Row> {
     let each = (crowded - full) / MORE as f64 / 1024.0;
     let of = |what: &str, measured, unit, most| {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 pub struct Report {
     name: &'static str,
     text: String,
-    /// Where text and plots are put; None: nowhere.
+    /// The folder for text and plots, if any.
     folder: Option<PathBuf>,
 }
 
@@ -26,7 +26,7 @@ impl Report {
         Ok(report)
     }
 
-    /// Printed at once, as some figures take minutes.
+    /// Prints at once, because some figures take minutes.
     pub fn line(&mut self, line: impl Display) -> Result<()> {
         let line = line.to_string();
         writeln!(stdout().lock(), "{line}")?;
@@ -47,32 +47,32 @@ impl Report {
     }
 }
 
-/// Processor, cores, kernel and compiler: figures of two machines are not comparable.
+/// Processor, cores, kernel and compiler, because figures of two machines are not comparable.
 pub fn machine() -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("an unknown processor", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{cores} cores of {model}, Linux {}, {}", kernel.trim(), said_by("rustc", &["--version"]))
+    format!("{cores} cores of {model}, Linux {}, {}", kernel.trim(), output_of("rustc", &["--version"]))
 }
 
 fn today() -> String {
-    said_by("date", &["+%F"])
+    output_of("date", &["+%F"])
 }
 
 fn revision() -> String {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).to_string_lossy().into_owned();
-    said_by("git", &["-C", &here, "describe", "--always", "--dirty", "--exclude=*"])
+    output_of("git", &["-C", &here, "describe", "--always", "--dirty", "--exclude=*"])
 }
 
-fn said_by(program: &str, arguments: &[&str]) -> String {
+fn output_of(program: &str, arguments: &[&str]) -> String {
     let said = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success());
     let said = said.and_then(|output| String::from_utf8(output.stdout).ok());
     said.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-/// On standard error, which is not the report: that it goes on.
+/// Shows on standard error that the work goes on; the report does not contain it.
 pub fn progress(what: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "… {what}");
 }

@@ -21,11 +21,11 @@ pub struct Round {
     pub requests: u64,
     pub took: Duration,
     pub turns: Histogram<u64>,
-    /// Of the server's threads.
+    /// Processor time of the server's threads.
     pub on_processor: Option<Duration>,
 }
 
-/// The first so many pods of `server`, in numbers that it is not surprised by.
+/// The first pods of `server`, introduced one by one so that no burst hits it.
 pub async fn introduced(server: &Server, callers: usize) -> Result<Vec<Caller>> {
     let mut known = Vec::with_capacity(callers);
     for number in 0..callers {
@@ -76,7 +76,7 @@ impl Load {
     }
 }
 
-/// Asks on that many connections of one pod until it is dropped, whatever is answered.
+/// Asks on that many connections of one pod until dropped, whatever the answers are.
 pub fn hammer(caller: &Caller, connections: usize) -> JoinSet<Result<()>> {
     let mut asking = JoinSet::new();
     for _ in 0..connections {
@@ -96,12 +96,12 @@ impl Round {
         self.requests as f64 / self.took.as_secs_f64()
     }
 
-    /// Microseconds of the server's threads for each request.
+    /// Processor time of the server's threads per request, in microseconds.
     pub fn processor_each(&self) -> Option<f64> {
         self.on_processor.map(|time| time.as_secs_f64() * 1e6 / self.requests as f64)
     }
 
-    /// Microseconds that this share of turns did not exceed.
+    /// The microseconds that this share of turns did not exceed.
     pub fn latency(&self, quantile: f64) -> f64 {
         self.turns.value_at_quantile(quantile) as f64 / 1e3
     }

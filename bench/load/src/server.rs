@@ -1,4 +1,4 @@
-//! Servers under load, each a process of its own, ended when it is dropped.
+//! Servers under load, each in a process of its own, which ends when the server is dropped.
 
 use std::{
     fmt::Write as _,
@@ -23,7 +23,7 @@ use crate::bare::Script;
 const STARTED_WITHIN: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// What a gateway on a cluster takes for its own node.
+/// The node name of a gateway on a cluster.
 pub const NODE: &str = "node-1";
 
 pub struct Server {
@@ -35,7 +35,7 @@ pub struct Server {
 /// Whose processor time and memory are the server's.
 enum Runs {
     InProcess(Running),
-    /// Threads of this process that have that name.
+    /// Threads of this process with that name.
     OnThreads(&'static str),
     /// Somebody else started it.
     Elsewhere,
@@ -44,30 +44,30 @@ enum Runs {
 /// How often a pod may ask.
 #[derive(Clone, Copy, Debug)]
 pub enum Often {
-    /// For what a gateway can bear.
+    /// No limit, to measure what a gateway can bear.
     AsItLikes,
-    /// By the default of `pods.max_requests_per_second_per_pod`.
+    /// The default of `pods.max_requests_per_second_per_pod`.
     AsShipped,
 }
 
-/// Its folder is gone when it is dropped.
+/// Its folder is removed when it is dropped.
 struct Running {
     child: Ended,
     _folder: TempDir,
 }
 
-/// Ended when it is dropped.
+/// The process ends when this is dropped.
 struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // One that has ended by itself cannot be killed, and is gone all the same.
+        // A process that has ended by itself cannot be killed, and need not be.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// One pod that asks as fast as it can, from a process of its own: it shares the machine with the others, as a pod does, and
+/// One pod that asks as fast as it can, from its own process: like a pod, it shares the machine with the others, but
 /// not the threads that measure how they are served.
 pub struct Hammer(Ended);
 
@@ -78,7 +78,7 @@ impl Hammer {
         Ok(Self(Ended(command.spawn()?)))
     }
 
-    /// One that has ended by itself does not hammer.
+    /// Fails if the hammer has ended by itself.
     pub fn goes_on(&mut self) -> Result<()> {
         match self.0.0.try_wait()? {
             None => Ok(()),
@@ -87,15 +87,15 @@ impl Hammer {
     }
 }
 
-/// The address of the pod with this number: 65,536 of them, out of 127.0.0.0/8, which Linux has whole.
+/// The address of the pod with this number: 65,536 of them in 127.0.0.0/8, all of which is loopback on Linux.
 pub fn address_of(pod: usize) -> Ipv4Addr {
     let [high, low] = u16::try_from(pod).unwrap_or(u16::MAX).to_be_bytes();
     Ipv4Addr::new(127, 1, high, low)
 }
 
 impl Server {
-    /// The gateway in `binary` with that many pods, each with a role and a credential of its own; and how long it took from
-    /// its start until it listened.
+    /// The gateway in `binary` with that many pods, each with its own role and credential, and the time from its start
+    /// until it listened.
     pub async fn gateway(binary: &Path, pods: usize, often: Often) -> Result<(Self, Duration)> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("roster.toml"), roster(pods)?)?;
@@ -116,7 +116,7 @@ impl Server {
         fs::write(folder.path().join("metagate.toml"), configuration(address, admin, roster, often))?;
         let mut command = Command::new(binary);
         command.arg("run").arg("--config").arg(folder.path().join("metagate.toml"));
-        // Nothing of it depends on the shell that started it.
+        // The gateway does not depend on the shell that started it.
         command.env_clear().stdout(Stdio::null());
         let (process, took) = started(command, folder, address).await?;
         Ok((Self { name: "gateway".into(), address, runs: Runs::InProcess(process) }, took))
@@ -134,17 +134,18 @@ impl Server {
         Ok(Self { name: "bare".into(), address, runs: Runs::InProcess(process) })
     }
 
-    /// One that somebody else started.
+    /// A server that somebody else started.
     pub fn running(name: &str, address: SocketAddr) -> Self {
         Self { name: name.into(), address, runs: Runs::Elsewhere }
     }
 
-    /// One in this process, whose threads have that name and no others have: at most 15 bytes (prctl(2), PR_SET_NAME).
+    /// A server in this process; only its threads have that name, of at most 15 bytes (prctl(2), PR_SET_NAME).
     pub fn on_threads(name: &'static str, address: SocketAddr) -> Self {
         Self { name: name.into(), address, runs: Runs::OnThreads(name) }
     }
 
-    /// Processor time of all its threads so far. None for what was running already, and where the kernel does not tell.
+    /// Processor time of all its threads so far. None if the server was running already, or the kernel does not report
+    /// it.
     pub fn on_processor(&self) -> Option<Duration> {
         let (process, named) = match self.runs {
             Runs::InProcess(_) => (self.process()?, None),
@@ -152,7 +153,7 @@ impl Server {
             Runs::Elsewhere => return None,
         };
         let mut nanoseconds = 0;
-        // A thread that ended since they were listed is none of a server's workers.
+        // A thread that ended since the list was read is none of the server's workers.
         for task in process.tasks().ok()?.flatten() {
             if named.is_none_or(|name| task.stat().is_ok_and(|stat| stat.comm == name)) {
                 nanoseconds += task.schedstat().ok()?.sum_exec_runtime;
@@ -161,9 +162,9 @@ impl Server {
         Some(Duration::from_nanos(nanoseconds))
     }
 
-    /// Bytes that it holds in memory at this moment.
+    /// Bytes that it has in memory at this moment.
     pub fn resident(&self) -> Result<u64> {
-        let process = self.process().context("it has no process of its own here")?;
+        let process = self.process().context("the server has no process of its own here")?;
         Ok(process.statm()?.resident * procfs::page_size())
     }
 
@@ -189,7 +190,7 @@ async fn started(mut command: Command, folder: TempDir, address: SocketAddr) -> 
     Ok((running, began.elapsed()))
 }
 
-/// Free at this moment; nothing else on this machine is started meanwhile.
+/// A port that is free at this moment; nothing else on this machine starts meanwhile.
 async fn free_port() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?.local_addr()?)
 }

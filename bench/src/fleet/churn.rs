@@ -4,22 +4,23 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-/// A node has 30 pods with a role: 8 of DaemonSets (network, storage, logs, metrics, and their like), 20 of services and 2
-/// places for CronJobs. Amazon's maximum is 110 to 250 pods a node by its size, most nodes run fewer, and not each has a role.
+/// A node has 30 pods with a role: 8 of DaemonSets (network, storage, logs, metrics, and their like), 20 of services
+/// and 2 places for CronJobs. Amazon's maximum is 110 to 250 pods per node, by its size; most nodes run fewer, and not
+/// every pod has a role.
 const DAEMONS: u32 = 8;
 const SERVICES: u32 = 20;
 const CRON_JOBS: u32 = 2;
 pub const PODS_A_NODE: u32 = DAEMONS + SERVICES + CRON_JOBS;
 
-/// The fleet's service pods belong to this many Deployments, whatever its size: one of a rollout's pods is one of twenty,
+/// The fleet's service pods belong to this many Deployments, whatever its size: a rollout replaces one pod in twenty,
 /// which is a large share for a large fleet.
 const DEPLOYMENTS: u32 = 20;
-/// Each Deployment is rolled out three times a day, one after the other: every 24 minutes one of them.
+/// Each Deployment is rolled out three times a day, one after the other: one every 24 minutes.
 const ROLLOUT_EVERY: Duration = Duration::from_secs(8 * 3600);
-/// How long one rollout takes. Kubernetes replaces a quarter at a time by default (Deployment, maxSurge, maxUnavailable), each
-/// quarter for as long as its pods take to become ready, about a minute.
+/// How long one rollout takes. Kubernetes replaces a quarter at a time by default (Deployment, maxSurge,
+/// maxUnavailable), each quarter for as long as its pods take to become ready, about a minute.
 const ROLLOUT_TAKES: f64 = 300.0;
-/// What is replaced runs on until the new one is ready and its own grace is over (30 s by default).
+/// A replaced pod runs on until the new one is ready and its own grace period is over (30 s by default).
 const OVERLAP: f64 = 40.0;
 
 /// Every quarter of an hour, on the minute, as people write schedules.
@@ -27,51 +28,51 @@ const CRON_EVERY: Duration = Duration::from_secs(900);
 /// How long a job runs.
 const JOB_TAKES: (f64, f64) = (30.0, 150.0);
 /// The jobs of one minute do not start in one second: a scheduler binds about 100 pods a second (the throughput that
-/// Kubernetes' own scalability tests ask of it), in clusters of 5,000 nodes at most (Kubernetes, "Considerations for large
-/// clusters"), and a node's kubelet starts them within some seconds.
+/// Kubernetes' own scalability tests ask of it), in clusters of 5,000 nodes at most (Kubernetes, "Considerations for
+/// large clusters"), and a node's kubelet starts them within some seconds.
 const BOUND_A_SECOND: f64 = 100.0;
 const CLUSTER: u32 = 5000;
 const KUBELET_TAKES: f64 = 10.0;
 
-/// From the binding to the containers' start: network and volumes are made, images looked at or pulled. Kubernetes promises
-/// to start 99% of pods within five seconds where images are there (pod startup latency SLO).
+/// From the binding to the containers' start: network and volumes are made, images looked at or pulled. Kubernetes
+/// promises to start 99% of pods within five seconds where images are there (pod startup latency SLO).
 const BOUND_BEFORE: (f64, f64) = (1.0, 3.0);
-/// From the containers' start to the pod's address in the roster: the kubelet looks at its containers once a second (PLEG
-/// relist), then writes the status, and the watch brings it.
+/// From the containers' start to the pod's address in the roster: the kubelet looks at its containers once a second
+/// (PLEG relist), then writes the status, and the watch brings it.
 const SEEN_AFTER: (f64, f64) = (0.1, 1.1);
-/// From the containers' start to the first request for credentials. Two fifths are Go and Rust programs, which ask within half
-/// a second; two fifths Python and Node.js, which load their SDK for one or two seconds; one fifth Java, which starts for
-/// several.
+/// From the containers' start to the first request for credentials. Two fifths are Go and Rust programs, which ask
+/// within half a second; two fifths Python and Node.js, which load their SDK for one or two seconds; one fifth Java,
+/// which starts for several.
 const STARTS_UP: [(f64, (f64, f64)); 3] = [(0.4, (0.05, 0.5)), (0.8, (0.5, 2.0)), (1.0, (3.0, 15.0))];
 
-/// Nodes are not young when it is measured: they start within an hour's half-life, and by the time that counts each
-/// credential has been renewed at least once (at 33 minutes the latest).
+/// Nodes are not new when the measurement begins: they start within half an hour, half of a session, and by then each
+/// credential has been renewed at least once (at 33 minutes at the latest).
 const STARTED_WITHIN: f64 = 1800.0;
 const WARM: Duration = Duration::from_secs(3900);
 /// A node that boots starts its pods within half a minute.
 const BOOT_TAKES: f64 = 30.0;
 
-/// One pod, by the time since the simulation began.
+/// One pod. Times count from the beginning of the simulation.
 #[derive(Clone, Copy, Debug)]
 pub struct Pod {
     pub bound: Duration,
     /// The roster shows it.
     pub seen: Duration,
-    /// It asks for its credentials, whether it is known or not.
+    /// It asks for its credentials, whether the roster knows it or not.
     pub asks: Duration,
     pub gone: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Churn {
-    /// Working days: rollouts and jobs, for so long after the nodes have come up one by one.
+    /// Working days: rollouts and jobs, for this long after the nodes have started one by one.
     Steady(Duration),
-    /// Every node boots in the same second, and nothing else happens for so long.
+    /// Every node boots in the same second, and nothing else happens for this long.
     Boot(Duration),
 }
 
 impl Churn {
-    /// Before that nothing is counted.
+    /// What happens before that is not counted.
     pub fn measured_from(self) -> Duration {
         match self {
             Self::Steady(_) => WARM,
@@ -86,7 +87,7 @@ impl Churn {
         }
     }
 
-    /// The same for the same node of the same fleet.
+    /// The same pods each time for the same node of the same fleet.
     pub fn pods(self, node: u32, of: u32) -> Vec<Pod> {
         let mut chance = StdRng::seed_from_u64(u64::from(node));
         let end = self.end().as_secs_f64();

@@ -19,8 +19,9 @@ use super::{
     tally::Tally,
 };
 
-/// A pod that was refused asks again after a second: SDKs pause for up to that long, and what gives up is started anew. Where the
-/// source is left alone for longer, those who ask in between are told the same and cost STS nothing, and are left out.
+/// A refused pod asks again after a second: SDKs pause for up to that long, and a process that gives up is restarted.
+/// During a longer cooldown of the source, requests in between get the same answer and cost STS nothing, so they are
+/// left out.
 const ASKS_AGAIN: Duration = Duration::from_secs(1);
 
 pub(super) struct Node {
@@ -32,7 +33,7 @@ pub(super) struct Node {
 
 #[derive(Clone, Copy)]
 enum Event {
-    /// The keeper is told, where it is told before the pod asks.
+    /// The keeper learns of the pod, if it does so before the pod asks.
     Wanted,
     Asks,
     Gone,
@@ -51,8 +52,8 @@ impl Node {
         Self { credentials, keeper, tally: Arc::clone(tally), fetching }
     }
 
-    /// Each pod has the grant at its own place. The keeper is told of the whole set at each change, as `prefetch` tells it; that
-    /// repeats it every ten seconds too, which changes nothing and is left out.
+    /// Each pod has the grant at its own index. The keeper gets the whole set at each change, as from `prefetch`.
+    /// `prefetch` also repeats it every ten seconds, which changes nothing and is left out.
     pub(super) async fn play(self, pods: Vec<Pod>, grants: Vec<Arc<Grant>>, began: Instant) {
         let mut wanted: Vec<Option<Arc<Grant>>> = vec![None; grants.len()];
         let mut asking = JoinSet::new();
@@ -72,7 +73,7 @@ impl Node {
                     if self.fetching != Fetching::OnDemand {
                         continue;
                     }
-                    // The request itself is what begins the fetch.
+                    // The request itself begins the fetch.
                     yield_now().await;
                     *place = Some(Arc::clone(grant));
                 }
@@ -84,7 +85,7 @@ impl Node {
     }
 }
 
-/// Everything that happens on the node, in order. One that is not known when it asks is waited for (`roster.wait`).
+/// All events on the node, in order. If the roster does not know a pod when it asks, the request waits (`roster.wait`).
 fn script(pods: &[Pod], fetching: Fetching) -> Vec<(Duration, usize, Event)> {
     let mut script = Vec::with_capacity(3 * pods.len());
     for (number, pod) in pods.iter().enumerate() {
@@ -96,7 +97,7 @@ fn script(pods: &[Pod], fetching: Fetching) -> Vec<(Duration, usize, Event)> {
         script.push((pod.asks.max(pod.seen), number, Event::Asks));
         script.push((pod.gone, number, Event::Gone));
     }
-    // Stable: of two in one moment, wanted comes before asked.
+    // The sort is stable: of two events at one moment, `Wanted` comes before `Asks`.
     script.sort_by_key(|(at, ..)| *at);
     script
 }
@@ -108,11 +109,11 @@ async fn first_request(credentials: Credentials, grant: Arc<Grant>, pod: Pod, be
             tally.in_vain(asked - began);
             return;
         }
-        let told = match error {
+        let delay = match error {
             CredentialError::Source { retry_after, .. } | CredentialError::TimedOut { retry_after } => retry_after,
             CredentialError::Stopped => return,
         };
-        sleep(told.max(ASKS_AGAIN)).await;
+        sleep(delay.max(ASKS_AGAIN)).await;
     }
     tally.served(asked - began, asked.elapsed(), pod.asks < pod.seen);
 }

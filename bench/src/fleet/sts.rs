@@ -1,4 +1,4 @@
-//! STS as one account and region meet it: a quota that all nodes share, and the SDK before it with its retries.
+//! STS for one account in one region: a quota that all nodes share, and the SDK in front of it with its retries.
 
 use std::{
     sync::{
@@ -15,19 +15,21 @@ use metagate::{
 };
 use tokio::time::{Instant, sleep};
 
-/// "IAM and AWS STS quotas" in the AWS IAM User Guide: 600 requests per second per account and region, which AssumeRole shares
-/// with GetCallerIdentity, GetSessionToken, GetFederationToken, DecodeAuthorizationMessage and GetAccessKeyInfo; it is the
-/// asking account's. How many more a quiet account may ask for at once is not published: here as many as in one second.
+/// "IAM and AWS STS quotas" in the AWS IAM User Guide: 600 requests per second per account and region, which AssumeRole
+/// shares with GetCallerIdentity, GetSessionToken, GetFederationToken, DecodeAuthorizationMessage and GetAccessKeyInfo;
+/// the calling account's quota counts. The burst that a quiet account may send is not published: here it is one
+/// second's worth.
 pub const PUBLISHED: Quota = Quota { a_second: 600.0, at_once: 600.0 };
 
 /// STS answers within its own region in 50 to 200 ms, refusals too.
 const LATENCY: (f64, f64) = (0.05, 0.2);
 /// The gateway's own client (`source/sts/client.rs`): three attempts, the SDK's standard mode.
 const ATTEMPTS: u32 = 3;
-/// The SDK's first pause after throttling, times chance, doubled each time (aws-smithy-runtime, standard retry strategy).
+/// The SDK's first pause after throttling, times a random factor, doubled each time (aws-smithy-runtime, standard retry
+/// strategy).
 const FIRST_PAUSE: f64 = 1.0;
-/// The SDK's own brake: a retry takes 5 of a client's 500 permits and returns them if it succeeds; a first attempt that
-/// succeeds returns one (aws-smithy-runtime, token bucket).
+/// The SDK's own retry limit: a retry takes 5 of a client's 500 permits and returns them if it succeeds; a first
+/// attempt that succeeds returns one (aws-smithy-runtime, token bucket).
 const PERMITS: u32 = 500;
 const RETRY_COSTS: u32 = 5;
 
@@ -38,11 +40,11 @@ pub struct Quota {
     pub at_once: f64,
 }
 
-/// What STS was asked in one second.
+/// The calls to STS in one second.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Second {
     pub calls: u32,
-    /// Of those.
+    /// How many of them were throttled.
     pub throttled: u32,
 }
 
@@ -51,10 +53,10 @@ pub struct Account {
     quota: Quota,
     clock: Clock,
     began: Instant,
-    books: Mutex<Books>,
+    usage: Mutex<Usage>,
 }
 
-struct Books {
+struct Usage {
     left: f64,
     as_of: Instant,
     seconds: Vec<Second>,
@@ -63,40 +65,40 @@ struct Books {
 impl Account {
     pub fn new(quota: Quota, clock: Clock) -> Self {
         let began = Instant::now();
-        let books = Books { left: quota.at_once, as_of: began, seconds: Vec::new() };
-        Self { quota, clock, began, books: Mutex::new(books) }
+        let usage = Usage { left: quota.at_once, as_of: began, seconds: Vec::new() };
+        Self { quota, clock, began, usage: Mutex::new(usage) }
     }
 
-    /// From `from` on, one for each second in which anybody might have asked.
+    /// One entry for each second after `from` in which anybody might have asked.
     pub fn seconds(&self, from: Duration) -> Vec<Second> {
         let from = usize::try_from(from.as_secs()).unwrap_or(usize::MAX);
-        self.books().seconds.get(from..).unwrap_or_default().to_vec()
+        self.usage().seconds.get(from..).unwrap_or_default().to_vec()
     }
 
-    /// Counts a call, and says whether it is within the quota. One that is throttled takes nothing of it.
+    /// Counts a call, and returns whether it is within the quota. A throttled call takes nothing of the quota.
     fn admits(&self) -> bool {
         let now = Instant::now();
         let second = usize::try_from(now.duration_since(self.began).as_secs()).unwrap_or(usize::MAX);
-        let mut books = self.books();
-        let refilled = now.duration_since(books.as_of).as_secs_f64() * self.quota.a_second;
-        books.left = (books.left + refilled).min(self.quota.at_once);
-        books.as_of = now;
-        let admitted = books.left >= 1.0;
+        let mut usage = self.usage();
+        let refilled = now.duration_since(usage.as_of).as_secs_f64() * self.quota.a_second;
+        usage.left = (usage.left + refilled).min(self.quota.at_once);
+        usage.as_of = now;
+        let admitted = usage.left >= 1.0;
         if admitted {
-            books.left -= 1.0;
+            usage.left -= 1.0;
         }
-        if books.seconds.len() <= second {
-            books.seconds.resize(second + 1, Second::default());
+        if usage.seconds.len() <= second {
+            usage.seconds.resize(second + 1, Second::default());
         }
-        if let Some(counted) = books.seconds.get_mut(second) {
+        if let Some(counted) = usage.seconds.get_mut(second) {
             counted.calls += 1;
             counted.throttled += u32::from(!admitted);
         }
         admitted
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,19 +15,19 @@ pub struct Tally {
 pub struct Served {
     /// Since the simulation began.
     pub at: Duration,
-    /// For its credential, since the roster knew the pod.
+    /// The wait for its credential, since the roster knew the pod.
     pub waited: Duration,
-    /// It had asked before the roster knew the pod.
+    /// The pod had asked before the roster knew it.
     pub before_known: bool,
 }
 
-/// Of many first requests.
+/// The waits of many first requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Waits {
     pub requests: usize,
-    /// Of them, the share that waited.
+    /// The share of them that waited.
     pub share: f64,
-    /// Of those that waited.
+    /// The median of those that waited.
     pub median: Duration,
     pub p99: Duration,
     pub longest: Duration,
@@ -37,7 +37,7 @@ pub struct Waits {
 }
 
 impl Tally {
-    /// What is asked before `from` is not counted.
+    /// Requests before `from` are not counted.
     pub fn new(from: Duration) -> Self {
         Self { from, served: Mutex::default(), in_vain: Mutex::default() }
     }
@@ -54,7 +54,7 @@ impl Tally {
         }
     }
 
-    /// When the first, the second and the last were served.
+    /// The time at which each was served, in order.
     pub fn moments(&self) -> Vec<Duration> {
         let mut moments: Vec<_> = guard(&self.served).iter().map(|served| served.at).collect();
         moments.sort_unstable();
@@ -63,7 +63,7 @@ impl Tally {
 
     pub fn waits(&self) -> Waits {
         let served = guard(&self.served);
-        // The virtual clock stands still where nothing waits.
+        // The virtual clock does not move while nothing waits.
         let mut waited: Vec<_> = served.iter().map(|served| served.waited).filter(|waited| !waited.is_zero()).collect();
         waited.sort_unstable();
         let of_all = |part: usize| part as f64 / served.len().max(1) as f64;
@@ -80,7 +80,7 @@ impl Tally {
     }
 }
 
-/// Of what is sorted; zero where there is nothing.
+/// A quantile of sorted values; zero if there are none.
 pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
     let place = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(place.saturating_sub(1)).copied().unwrap_or_default()

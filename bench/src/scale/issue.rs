@@ -1,4 +1,4 @@
-//! A source that always issues, and remembers when it was asked.
+//! A source that always issues, and records when it was asked.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -12,13 +12,13 @@ use metagate::{
 };
 use tokio::time::{Instant, sleep};
 
-/// Of STS within its region, about the middle.
+/// About the middle of STS's latency within its region.
 const LATENCY: Duration = Duration::from_millis(100);
 
 pub struct Issuer {
     clock: Clock,
     began: Instant,
-    /// What is issued before the moment is dated from the other: as if all of it had been issued in one second.
+    /// Credentials issued before the duration bear the time, as if all of them had been issued in one second.
     dated: Option<(Duration, SystemTime)>,
     asked: Mutex<Vec<Duration>>,
 }
@@ -28,7 +28,7 @@ impl Issuer {
         Arc::new(Self::dating(clock, None))
     }
 
-    /// All that is issued within `first` bears the moment of now.
+    /// All credentials issued within `first` bear the present time.
     pub fn of_one_second(clock: &Clock, first: Duration) -> Arc<Self> {
         Arc::new(Self::dating(clock, Some((first, clock.now()))))
     }
@@ -37,7 +37,7 @@ impl Issuer {
         Self { clock: clock.clone(), began: Instant::now(), dated, asked: Mutex::default() }
     }
 
-    /// When it was asked, in order.
+    /// When the source was asked, in order.
     pub fn asked(&self) -> Vec<Duration> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! One keeper with so many roles: how often it asks, and what it takes of the processor.
+//! One keeper with many roles: how often it asks its source, and how much processor time it takes.
 
 use std::{
     fs,
@@ -19,34 +19,34 @@ use crate::node;
 
 /// An hour's credentials are renewed 27 to 33 minutes after they were issued.
 const RENEWED: Duration = Duration::from_secs(40 * 60);
-/// Of virtual time, for what the keeper takes when all is well.
+/// Virtual time, to measure what the keeper takes when all is well.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// Within that the cold start of a thousand roles is over: 1,000 × 100 ms ÷ 8.
+/// By then the cold start of a thousand roles is over: 1,000 × 100 ms ÷ 8.
 const COLD_START: Duration = Duration::from_secs(60);
 const KEEPS: usize = 201;
 
-/// Of a thousand roles and fewer.
+/// The cost of up to a thousand roles.
 pub struct KeeperCost {
     pub roles: usize,
     /// Source calls in each second since the start.
     pub seconds: Vec<u32>,
     /// From the start until the last role had its credential.
     pub cold_start: Duration,
-    /// The same with all that is fetched first dated from the very first second.
+    /// The same, with all credentials of the cold start dated from the very first second.
     pub seconds_of_one: Vec<u32>,
-    /// What each fetch of the cold start takes, all waiting for the source left out.
+    /// The time of each fetch of the cold start, without the wait for the source.
     pub each_first: Duration,
-    /// The processor's time of a whole day ÷ the fetches in it: alarms, renewals and all.
+    /// The processor time of a whole day ÷ the fetches in it: alarms, renewals and all.
     pub each_of_a_day: Duration,
     pub fetches_a_day: usize,
-    /// What one `keep` takes that changes nothing, the median: such a one comes with each change of a pod and each ten seconds.
+    /// The median time of a `keep` that changes nothing: one comes with each change of a pod and every ten seconds.
     pub each_keep: Duration,
 }
 
 impl KeeperCost {
     pub fn measure(grants: &[Arc<Grant>]) -> Result<Self> {
         let (first, one) = (Run::of(grants, false)?, Run::of(grants, true)?);
-        // The two are alike at the start.
+        // The two runs are alike at the start.
         let first_took = first.first_took.min(one.first_took);
         Ok(Self {
             roles: grants.len(),
@@ -65,7 +65,7 @@ impl KeeperCost {
         peak(&self.seconds, 0..COLD_START.as_secs())
     }
 
-    /// The most calls in one second when the first credentials are renewed; first as issued, then as if in one second.
+    /// The most calls in one second of the first renewals: as issued, and as if all were issued in one second.
     pub fn peaks_of_renewal(&self) -> (u32, u32) {
         let renewals = COLD_START.as_secs()..RENEWED.as_secs();
         (peak(&self.seconds, renewals.clone()), peak(&self.seconds_of_one, renewals))
@@ -95,10 +95,10 @@ impl Run {
         let (credentials, keeper) = Keeper::spawn(issuer.clone(), settings, clock, Arc::new(()));
         keeper.keep(began, grants.clone()).await;
         while credentials.held() < wanted {
-            ensure!(began.elapsed() < COLD_START, "{} of {wanted} are held after a minute", credentials.held());
+            ensure!(began.elapsed() < COLD_START, "{} of {wanted} credentials after a minute", credentials.held());
             sleep(Duration::from_millis(10)).await;
         }
-        // A paused clock waits for nothing: what truly passed was work.
+        // A paused clock does not wait, so all the real time that passed was work.
         let (cold_start, first_took) = (began.elapsed(), truly_began.elapsed());
         sleep(RENEWED.saturating_sub(began.elapsed())).await;
         let asked = issuer.asked();
@@ -116,7 +116,7 @@ async fn keep_again(keeper: &KeeperHandle, grants: &[Arc<Grant>]) -> Duration {
     for _ in 0..KEEPS {
         let began = std::time::Instant::now();
         keeper.keep(Instant::now(), grants.to_vec()).await;
-        // That is over when the keeper has nothing left to do.
+        // The sleep ends when the keeper has nothing left to do.
         sleep(Duration::from_millis(1)).await;
         took.push(began.elapsed());
     }
@@ -139,7 +139,8 @@ fn peak(seconds: &[u32], within: std::ops::Range<u64>) -> u32 {
     numbered.filter(|(_, second)| within.contains(second)).map(|(count, _)| *count).max().unwrap_or_default()
 }
 
-/// Of this thread, since it began; it is kept up to date by the tick only (proc(5), schedstat). The keeper has no other here.
+/// Processor time of this thread since it began; the kernel updates it only at the tick (proc(5), schedstat). The
+/// keeper has no other thread here.
 fn on_processor() -> Result<Duration> {
     let schedstat = fs::read_to_string("/proc/thread-self/schedstat").context("no schedstat: not Linux?")?;
     let nanoseconds = schedstat.split(' ').next().context("schedstat is empty")?.parse()?;

@@ -1,4 +1,4 @@
-//! What a roster of so many workloads costs: to start with, to look up in, to change, to hold.
+//! What a roster of this many workloads costs: to start, to look up, to change, to hold.
 
 use std::{
     fmt::Write,
@@ -22,18 +22,20 @@ use crate::{crowd, node::undecided};
 
 /// Changes of pods in a burst: what a large rollout brings in some seconds.
 pub const BURST: u32 = 1000;
-/// Who asks: as many as are measured in turn. Spread over the whole roster, so that a large one is not in the cache.
+/// Callers that ask in turn. They are spread over the whole roster, so that a large roster does not fit the processor's
+/// cache.
 const CALLERS: u32 = 1000;
 const ROUNDS: usize = 15;
 const ROUND: u32 = 200_000;
-/// As many single publications of the burst as fit into this time are measured, five at least; a burst is as many medians.
+/// Single publications of the burst are measured for this long, but at least five; a burst's time is its size times
+/// their median.
 const PATIENCE: Duration = Duration::from_secs(8);
 const FEWEST: u32 = 5;
 const WARM_UP: u32 = 10;
-/// x86-64 and 64-bit Arm as Kubernetes nodes have them.
+/// The page size of x86-64 and 64-bit Arm on Kubernetes nodes.
 const PAGE: u64 = 4096;
 
-/// All of one size, measured in one process, and told to another as JSON.
+/// All costs of one size, measured in one process and sent to another as JSON.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Costs {
     pub workloads: u32,
@@ -42,13 +44,13 @@ pub struct Costs {
     /// From workloads to the first snapshot.
     pub first_snapshot_s: f64,
     pub lookup_ns: f64,
-    /// What the snapshot keeps resident.
+    /// What the snapshot holds resident.
     pub resident_kib: f64,
-    /// All that the process ever had resident.
+    /// The most that the process ever had resident.
     pub peak_kib: f64,
-    /// One pod changed: the writer's list of workloads made anew.
+    /// One pod changed: the writer makes its list of workloads anew.
     pub list_s: f64,
-    /// One pod changed: that list published.
+    /// One pod changed: the writer publishes that list.
     pub publish_s: f64,
     /// The whole burst, published change by change.
     pub burst_singly_s: f64,
@@ -57,10 +59,10 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// In this process, which should do nothing else before or after.
+    /// Measures in this process, which should do nothing else before or after.
     pub fn measure(workloads: u32) -> Result<Self> {
         let mut costs = Self { workloads, ..Self::default() };
-        // Code and allocator come in with the first roster, whatever its size.
+        // The first roster loads code and the allocator, whatever its size.
         drop(crowd::feed(WARM_UP));
         let before = resident()?;
         let feed = crowd::feed(workloads);
@@ -73,7 +75,8 @@ impl Costs {
         Ok(costs)
     }
 
-    /// As `roster::kube` does it: every change makes the whole list anew, and the feed compares each with what was.
+    /// Changes pods as `roster::kube` does: every change makes the whole list anew, and the feed compares it with the
+    /// previous one.
     fn change(&mut self, feed: &Feed) -> Result<()> {
         let (mut listing, mut publishing, began) = (Vec::new(), Vec::new(), Instant::now());
         let mut version = 0;
@@ -88,12 +91,12 @@ impl Costs {
         let all: Vec<u32> = (0..BURST.min(self.workloads)).collect();
         let bursts = (1..=FEWEST).map(|burst| once(feed, &all, BURST + burst));
         self.burst_at_once_s = median(bursts.map(|(listed, published)| listed + published).collect())?;
-        ensure!(feed.current().workloads().count() == self.workloads as usize, "the roster is not whole");
+        ensure!(feed.current().workloads().count() == self.workloads as usize, "the roster is incomplete");
         Ok(())
     }
 }
 
-/// The list, with these pods changed so that it is the `version`th of them; how long it took to make and to publish.
+/// Publishes the list, with the `version`th change of these pods. Returns how long making and publishing it took.
 fn once(feed: &Feed, changed: &[u32], version: u32) -> (f64, f64) {
     let began = Instant::now();
     let mut list: Vec<Workload> = feed.current().workloads().map(|workload| undecided(workload)).collect();
@@ -108,7 +111,7 @@ fn once(feed: &Feed, changed: &[u32], version: u32) -> (f64, f64) {
     (listed, began.elapsed().as_secs_f64())
 }
 
-/// Of some, as the first ever is the allocator's as much as ours.
+/// The median of several, because the very first measures the allocator as much as ours.
 fn first_snapshot(feed: &Feed) -> Result<f64> {
     let mut took = Vec::new();
     for _ in 0..FEWEST {
@@ -131,7 +134,7 @@ fn lookup(feed: &Feed, workloads: u32) -> Result<f64> {
         runtime.block_on(ask(feed, &origins))?;
         rounds.push(began.elapsed().as_secs_f64() * 1e9 / f64::from(ROUND));
     }
-    // Whatever else the machine does makes a round slower, and nothing makes it faster.
+    // Other work on the machine only makes a round slower, so the fastest counts.
     rounds.into_iter().min_by(f64::total_cmp).context("nothing was measured")
 }
 
@@ -143,12 +146,12 @@ fn median(mut seconds: Vec<f64>) -> Result<f64> {
 async fn ask(feed: &Feed, origins: &[Origin]) -> Result<()> {
     for origin in origins.iter().cycle().take(ROUND as usize) {
         let identified = black_box(identify(feed, black_box(origin), Duration::ZERO).await);
-        ensure!(identified.caller.is_ok(), "a pod of the roster is not known");
+        ensure!(identified.caller.is_ok(), "the roster does not know one of its pods");
     }
     Ok(())
 }
 
-/// A fixed roster's file, of pods like the crowd's.
+/// Parses a fixed roster's file, with pods like the crowd's.
 fn parse(workloads: u32) -> Result<f64> {
     let mut text = String::new();
     for number in 0..workloads {
@@ -168,14 +171,14 @@ fn parse(workloads: u32) -> Result<f64> {
     Ok(took)
 }
 
-/// Bytes (proc(5), statm).
+/// Resident bytes (proc(5), statm).
 fn resident() -> Result<u64> {
     let statm = fs::read_to_string("/proc/self/statm").context("no /proc/self/statm: not Linux?")?;
     let pages: u64 = statm.split(' ').nth(1).context("statm has no second figure")?.parse()?;
     Ok(pages * PAGE)
 }
 
-/// KiB of a line of /proc/self/status.
+/// A line of /proc/self/status, in KiB.
 fn status(name: &str) -> Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

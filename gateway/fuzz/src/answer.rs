@@ -1,4 +1,4 @@
-//! Random answers: a small guest that returns whatever the canonical ABI would let it.
+//! Random answers: a small guest that returns anything that the canonical ABI allows.
 
 use arbitrary::{Result, Unstructured};
 
@@ -8,9 +8,9 @@ use crate::{
     trial,
 };
 
-/// An answer of each phase by the words of the interface, some of them wrong, of which a few bytes may then be overwritten.
+/// Builds an answer of each phase in the interface's terms, some of them wrong, and then may overwrite a few bytes.
 pub fn answer(input: &[u8]) {
-    // It fails for want of bytes only.
+    // It fails only if the input is too short.
     if let Ok(memory) = memory(Unstructured::new(input)) {
         trial::put(&guest::with_memory(&memory));
     }
@@ -20,38 +20,38 @@ fn memory(mut input: Unstructured<'_>) -> Result<Vec<u8>> {
     if input.ratio(1, 16)? {
         return Ok(input.take_rest().to_vec());
     }
-    let mut said = Said { memory: Memory(vec![0; WORDS]), input: &mut input };
-    let answers = [said.init()?, said.resolution()?, said.verdict()?, said.verdict()?];
+    let mut writer = Writer { memory: Memory(vec![0; WORDS]), input: &mut input };
+    let answers = [writer.init()?, writer.resolution()?, writer.verdict()?, writer.verdict()?];
     for (number, answer) in answers.iter().enumerate() {
-        let address = said.memory.place(answer);
-        said.memory.poke(RETURNED + 4 * number, &address.to_le_bytes());
+        let address = writer.memory.place(answer);
+        writer.memory.poke(RETURNED + 4 * number, &address.to_le_bytes());
     }
-    if said.input.ratio(1, 8)? {
-        let line = said.text()?;
-        let level = said.input.int_in_range(0..=5_u32)?.to_le_bytes();
-        said.memory.poke(LOGGED, &[&level[..], &line].concat());
+    if writer.input.ratio(1, 8)? {
+        let line = writer.text()?;
+        let level = writer.input.int_in_range(0..=5_u32)?.to_le_bytes();
+        writer.memory.poke(LOGGED, &[&level[..], &line].concat());
     }
-    if said.input.ratio(1, 32)? {
-        let allocated: u32 = said.input.arbitrary()?;
-        said.memory.poke(ALLOCATED, &allocated.to_le_bytes());
+    if writer.input.ratio(1, 32)? {
+        let allocated: u32 = writer.input.arbitrary()?;
+        writer.memory.poke(ALLOCATED, &allocated.to_le_bytes());
     }
-    if said.input.ratio(1, 32)? {
-        said.memory.poke(TRAPS, &[1]);
+    if writer.input.ratio(1, 32)? {
+        writer.memory.poke(TRAPS, &[1]);
     }
-    if said.input.ratio(1, 2)? {
-        for _ in 0..said.input.int_in_range(1..=4)? {
-            said.spoil()?;
+    if writer.input.ratio(1, 2)? {
+        for _ in 0..writer.input.int_in_range(1..=4)? {
+            writer.spoil()?;
         }
     }
-    Ok(said.memory.0)
+    Ok(writer.memory.0)
 }
 
-struct Said<'a, 'b> {
+struct Writer<'a, 'b> {
     memory: Memory,
     input: &'b mut Unstructured<'a>,
 }
 
-/// Sizes of the interface's types as they stand in memory, in bytes.
+/// Sizes of the interface's types in memory, in bytes.
 const DENIAL: usize = 16;
 const ROLE: usize = 88;
 const TEXT: usize = 8;
@@ -83,17 +83,17 @@ const TEXTS: [&str; 24] = [
     r#"{"Version":"2012-10-17","Statement":[]}"#,
     "日本",
 ];
-/// What the interface and AWS bound, and one to either side.
+/// The bounds of the interface and of AWS, each tried with one less and one more.
 const LENGTHS: [usize; 10] = [1, 64, 128, 256, 512, 1024, 1224, 2048, 16_000, 60_000];
 
-impl Said<'_, '_> {
+impl Writer<'_, '_> {
     fn text(&mut self) -> Result<Flat> {
         let text = match self.input.int_in_range(0..=15)? {
             0..=10 => self.input.choose(&TEXTS)?.as_bytes().to_vec(),
             11..=12 => {
                 let length = *self.input.choose(&LENGTHS)? + self.input.int_in_range(0..=2)? - 1;
                 if length > 4096 {
-                    // Zeros, which are text, too, and for which there is no room but at the end.
+                    // Zeros are text too; only the end of the memory has room for them.
                     return Ok([u32::try_from(GIVEN).unwrap(), u32::try_from(length).unwrap()].concat_le());
                 }
                 vec![b'a'; length]
@@ -120,7 +120,7 @@ impl Said<'_, '_> {
         Ok(if self.input.ratio(1, 2)? { self.memory.list(&[]) } else { self.memory.list(&texts) })
     }
 
-    /// With keys that differ where there are many, so that they stay as many.
+    /// With many pairs the keys differ, so that no pair replaces another.
     fn pairs(&mut self) -> Result<Flat> {
         let value = self.text()?;
         let mut pairs = Vec::new();

@@ -1,5 +1,5 @@
-//! What holds of everything that the host lets through, whatever a guest said. Written from the interface and from AWS's
-//! reference, not from the code that is to keep it.
+//! What must hold for everything that the host lets through, whatever a guest answered. It is written from the
+//! interface and from AWS's reference, not from the code under test.
 
 use metagate::{
     interest::{Interest, Keys},
@@ -9,7 +9,7 @@ use metagate::{
     role::{CredentialSource, Role},
 };
 
-/// The longest text of a guest that anybody is shown.
+/// The longest guest text that anybody is shown.
 const PRINTED_MAX: usize = 2048;
 
 pub(crate) fn load_error(error: &LoadError) {
@@ -34,7 +34,7 @@ pub(crate) fn interest(interest: &Interest) {
     }
 }
 
-/// As the interface bounds it; AWS's bounds come after.
+/// The interface's bounds; AWS's bounds are checked afterwards.
 pub(crate) fn answer(answer: &RoleAnswer) {
     assert!(answer.written.len() <= 2048 && answer.tags.len() <= 256 && answer.policy_arns.len() <= 256, "{answer:?}");
 }
@@ -43,7 +43,7 @@ pub(crate) fn decision(decision: &Decision) {
     for step in &decision.steps {
         match &step.answer {
             PluginAnswer::Role(written) => printed(written, PRINTED_MAX),
-            PluginAnswer::Deny(said) => denied(said),
+            PluginAnswer::Deny(denial) => denied(denial),
             PluginAnswer::Failed(found) => fault(found),
             PluginAnswer::Abstain | PluginAnswer::Allow => (),
         }
@@ -58,7 +58,7 @@ pub(crate) fn decision(decision: &Decision) {
     }
 }
 
-/// What the pod reads.
+/// The refusal that the pod reads.
 pub(crate) fn refusal(refusal: &Refusal) {
     printed(&refusal.text(), PRINTED_MAX);
     assert!(matches!(refusal.status().as_u16(), 403 | 404 | 503), "{refusal:?}");

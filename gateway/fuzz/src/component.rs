@@ -1,4 +1,4 @@
-//! Random components: guests with a few bytes wrong, what wasm-smith makes up, and any bytes at all.
+//! Random components: guests with a few wrong bytes, components that wasm-smith makes up, and any bytes at all.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use metagate_plugin_artifacts::{
@@ -9,18 +9,18 @@ use wasm_smith::{Component, Config, Module};
 
 use crate::{guest, trial};
 
-/// Compiling is not bounded by what is fuzzed here, and takes seconds for a crafted 100 KiB: only a component of this
-/// length is put to the host, unless it is a guest of ours.
+/// These targets do not bound the time to compile, and a crafted 100 KiB takes seconds: the host gets only components
+/// of this length, unless they are guests of ours.
 const MADE_UP_MAX: usize = 32 << 10;
 
 pub fn component(input: &[u8]) {
-    // It fails for want of bytes only.
+    // It fails only if the input is too short.
     if let Ok(Some(component)) = made(Unstructured::new(input)) {
         trial::put(&component);
     }
 }
 
-/// None where what was made up is no component for certain.
+/// None if the bytes are certainly no component.
 fn made(mut input: Unstructured<'_>) -> Result<Option<Vec<u8>>> {
     let made_up = match input.int_in_range(0..=15)? {
         0 => Some(input.take_rest().to_vec()),
@@ -31,7 +31,7 @@ fn made(mut input: Unstructured<'_>) -> Result<Option<Vec<u8>>> {
     Ok(made_up.filter(|component| component.len() <= MADE_UP_MAX))
 }
 
-/// Mostly a small one: a large one that is still right takes a development build a second to compile.
+/// Mostly a small guest: a large one that is still valid takes a development build a second to compile.
 fn guest_with_edits(mut input: Unstructured<'_>) -> Result<Vec<u8>> {
     let large = [
         BUILTINS[0].wasm,
@@ -72,16 +72,16 @@ fn edit(wasm: &mut Vec<u8>, input: &mut Unstructured<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Random code behind the very imports and exports that the host looks for.
+/// Random code behind exactly the imports and exports that the host looks for.
 fn of_our_world(mut input: Unstructured<'_>) -> Result<Option<Vec<u8>>> {
     let config = config(&mut input, Some(guest::module().finish()))?;
     let mut module = Module::new(config, &mut input)?;
-    // Without it most of them would loop for ever, and be stopped as other tests show.
+    // Without it most of them would loop forever and be interrupted, which other tests show.
     let _ = module.ensure_termination(10_000);
     Ok(guest::component(module.to_bytes()))
 }
 
-/// Mostly of what the engine is set to.
+/// Mostly the features that the engine enables.
 fn config(input: &mut Unstructured<'_>, module_shape: Option<Vec<u8>>) -> Result<Config> {
     let any = Config::arbitrary(input)?;
     let exotic = input.ratio(1, 8)?;

@@ -1,4 +1,4 @@
-//! A plugin whose answers are whatever its memory begins with.
+//! A plugin that answers whatever its memory begins with.
 
 use std::{ops::Range, sync::OnceLock};
 
@@ -10,21 +10,21 @@ use wasm_encoder::{
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// What of its memory is given; the rest of it is zeros.
+/// How much of its memory the input gives; the rest is zeros.
 pub(crate) const GIVEN: usize = 16 << 10;
 const PAGES: u64 = 2;
-/// Where what the host hands over is put.
+/// Where the guest puts what the host passes to it.
 const HEAP: i32 = 1 << 16;
 
-// The addresses of the words that the guest does as told by.
+// The addresses of the words that control the guest.
 
-/// Four words: what `init`, `resolve`, `authorize` and `authorize-path` return, each an address.
+/// Four words: the addresses that `init`, `resolve`, `authorize` and `authorize-path` return.
 pub(crate) const RETURNED: usize = 0;
-/// What is allocated, unless 0: then what is free.
+/// The address that each allocation returns; 0: the next free one.
 pub(crate) const ALLOCATED: usize = 16;
-/// Three words: the level, address and length of a line for the log, in each call; none where all are 0.
+/// Three words: the level, address and length of a line that each call logs; all 0: no line.
 pub(crate) const LOGGED: usize = 20;
-/// Whether it traps once its answer was read.
+/// Whether the guest traps once its answer was read.
 pub(crate) const TRAPS: usize = 32;
 pub(crate) const WORDS: usize = 36;
 
@@ -48,7 +48,7 @@ pub(crate) fn with_memory(memory: &[u8]) -> Vec<u8> {
     component
 }
 
-/// A core module of the world's imports and exports as a component; None where the encoder sees that it is none.
+/// Makes a component of a core module with the world's imports and exports; None if the encoder rejects it.
 pub(crate) fn component(mut module: Vec<u8>) -> Option<Vec<u8>> {
     static WORLD: OnceLock<(Resolve, wit_parser::WorldId)> = OnceLock::new();
     let (resolve, world) = WORLD.get_or_init(|| {
@@ -62,7 +62,7 @@ pub(crate) fn component(mut module: Vec<u8>) -> Option<Vec<u8>> {
     ComponentEncoder::default().module(&module).and_then(|mut encoder| encoder.encode()).ok()
 }
 
-/// All but its data.
+/// The module without its data.
 pub(crate) fn module() -> Module {
     let mut types = TypeSection::new();
     types.ty().function([ValType::I32; 3], []);
@@ -101,7 +101,7 @@ pub(crate) fn module() -> Module {
     module
 }
 
-/// `(old, old size, align, size)`: nothing is ever freed.
+/// `(old, old size, align, size)`: never frees anything.
 fn allocates() -> Function {
     body(|code| {
         word(code, ALLOCATED).if_(BlockType::Empty);

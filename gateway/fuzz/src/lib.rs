@@ -1,8 +1,8 @@
 //! Random components and random answers for the plugin host.
 //!
-//! A target takes any bytes and comes back, or panics where a promise is broken: that nothing of a guest ends or stalls the
-//! gateway, that what is let through is within the bounds of the interface and of AWS, and that other plugins answer as
-//! before. `make fuzz` has libFuzzer choose the bytes, `cargo test` a seeded generator.
+//! A target takes any bytes and returns, or panics if a promise is broken: nothing that a guest does ends or stalls the
+//! gateway, what the host lets through is within the bounds of the interface and of AWS, and other plugins answer as
+//! before. With `make fuzz` libFuzzer chooses the bytes, with `cargo test` a seeded generator.
 
 #![expect(
     clippy::unwrap_used,

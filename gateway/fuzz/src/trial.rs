@@ -1,4 +1,4 @@
-//! One component put to the host, asked everything, and what came of it.
+//! Loads one component into the host, asks it everything, and checks the results.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -20,11 +20,11 @@ use crate::bounds;
 const BASE: &str = "arn:aws:iam::123456789012:role/";
 const ANNOTATED: &str = "reader";
 const PATH: &str = "meta-data/placement/region";
-/// The shortest there is. A guest of these targets that has not answered by then never will.
+/// The shortest that is allowed. A guest of these targets that has not answered by then never will.
 const TIMEOUT: Duration = Duration::from_millis(10);
 const MEMORY: usize = 4 << 20;
 
-/// Puts the component to the host. Panics where a promise is broken.
+/// Gives the component to the host. Panics if a promise is broken.
 pub(crate) fn put(component: &[u8]) {
     let trial = Trial::here();
     trial.runtime.block_on(async {
@@ -36,11 +36,11 @@ pub(crate) fn put(component: &[u8]) {
     });
 }
 
-/// The one host of the process, with plugins that are known to be good.
+/// The process's only host, with plugins that are known to be good.
 struct Trial {
     runtime: Runtime,
     host: Host,
-    /// Has each pod's role read from its annotation, and abstains on whether it may have it.
+    /// Reads each pod's role from its annotation, and abstains on whether the pod may have it.
     annotations: Plugin,
     good: Policy,
 }
@@ -69,11 +69,11 @@ impl Trial {
         Plugin::load(&self.host, settings(code)).await
     }
 
-    /// Asks it in every way that the gateway would.
+    /// Asks the plugin in every way that the gateway would.
     async fn ask(&self, plugin: Plugin) {
         bounds::interest(plugin.interest());
         if let Ok(mut instance) = plugin.instance(&self.host).await
-            && let Ok(Resolution::Role(answer)) = instance.resolve(&shown()).await
+            && let Ok(Resolution::Role(answer)) = instance.resolve(&view()).await
         {
             bounds::answer(&answer);
         }
@@ -83,7 +83,7 @@ impl Trial {
         let on_path = alone.explain(Entry::from(pod()).principal(), Some(PATH)).await;
         bounds::decision(&on_path);
         let granted = alone.grant(Entry::from(pod()).principal()).await.map_err(|rejected| rejected.rejection);
-        // On a busy machine the same call may be in time once and late another time.
+        // On a busy machine the same call may be in time once and late the next time.
         let late = matches!(granted, Err(Rejection::Failed(_)))
             || matches!(decision.outcome, Outcome::Rejected(Rejection::Failed(_)));
         assert!(late || granted.is_ok() == matches!(decision.outcome, Outcome::Granted(_)), "{decision:?}");
@@ -105,13 +105,13 @@ impl Trial {
         let named =
             |decision: &Decision| decision.steps.iter().any(|step| matches!(step.answer, PluginAnswer::Role(_)));
         if let Outcome::Granted(grant) = &decision.outcome {
-            assert!(allowed(&decision), "nobody allowed it: {decision:?}");
+            assert!(allowed(&decision), "no plugin allowed the role: {decision:?}");
             assert_eq!(grant.role().arn.as_str(), format!("{BASE}{ANNOTATED}"));
         }
         if let Outcome::Granted(grant) = &default.outcome
             && !named(&default)
         {
-            assert!(allowed(&default), "nobody allowed it: {default:?}");
+            assert!(allowed(&default), "no plugin allowed the role: {default:?}");
             assert_eq!(grant.role().arn.as_str(), format!("{BASE}{ANNOTATED}"));
         }
     }
@@ -120,8 +120,8 @@ impl Trial {
         let decision = self.good.explain(Entry::from(annotated()).principal(), None).await;
         let Outcome::Granted(grant) = &decision.outcome else { panic!("a good plugin's grant is gone: {decision:?}") };
         assert_eq!(grant.role().arn.as_str(), format!("{BASE}{ANNOTATED}"));
-        let stranger = Entry::from(Workload { namespace_annotations: Pairs::new(), ..annotated() });
-        let decision = self.good.explain(stranger.principal(), None).await;
+        let unpermitted = Entry::from(Workload { namespace_annotations: Pairs::new(), ..annotated() });
+        let decision = self.good.explain(unpermitted.principal(), None).await;
         assert!(matches!(decision.outcome, Outcome::Rejected(Rejection::Denied(_))), "{decision:?}");
     }
 }
@@ -166,7 +166,7 @@ fn pod() -> Workload {
     }
 }
 
-/// One with a role in its annotation that its namespace permits.
+/// A pod with a role in its annotation, which its namespace permits.
 fn annotated() -> Workload {
     Workload {
         annotations: pairs([("iam.amazonaws.com/role", ANNOTATED)]),
@@ -179,8 +179,8 @@ fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Pairs {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-/// As a plugin sees a pod that it reads no metadata of.
-fn shown() -> WorkloadView {
+/// A pod as a plugin sees it that reads none of its metadata.
+fn view() -> WorkloadView {
     WorkloadView {
         namespace: "payments".into(),
         pod: "checkout-0".into(),

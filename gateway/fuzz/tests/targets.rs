@@ -1,4 +1,5 @@
-//! Each target on inputs of a seeded generator. What fails says its seed; `METAGATE_FUZZ_SEED` runs that one alone.
+//! Runs each target on inputs of a seeded generator. A failure prints its seed; `METAGATE_FUZZ_SEED` runs only that
+//! one.
 
 #![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test states what it expects by unwrapping")]
 
@@ -22,7 +23,7 @@ fn on_random_inputs(target: fn(&[u8]), count: u64) {
         Err(_) => (0..count).map(|_| rand::random()).collect(),
     };
     for seed in seeds {
-        let _told = Told(seed);
+        let _seed = SeedOnPanic(seed);
         target(&input(seed));
     }
 }
@@ -35,12 +36,12 @@ fn input(seed: u64) -> Vec<u8> {
 }
 
 /// Names the seed when its input's run ends in a panic.
-struct Told(u64);
+struct SeedOnPanic(u64);
 
-impl Drop for Told {
+impl Drop for SeedOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
-            eprintln!("it was METAGATE_FUZZ_SEED={}", self.0);
+            eprintln!("failed with METAGATE_FUZZ_SEED={}", self.0);
         }
     }
 }

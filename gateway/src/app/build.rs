@@ -1,4 +1,4 @@
-//! From configuration to parts.
+//! Builds the parts from the configuration.
 
 use std::sync::Arc;
 
@@ -123,7 +123,7 @@ async fn bind_admin(config: &Config) -> Result<AdminListener, StartError> {
     AdminListener::bind(&config.admin.listen).await.map_err(failed)
 }
 
-/// Policy over a configuration's plugins. `explain` and `check` need no more than this.
+/// Policy with a configuration's plugins. `explain` and `check` need no more than this.
 pub async fn build_policy(config: &Config, telemetry: &Telemetry, clock: Clock) -> Result<Policy, StartError> {
     let host = Host::new()?.with_files(&config.plugin_files)?;
     let rules = rules(&host, config, &[]).await?;
@@ -135,14 +135,14 @@ pub async fn build_policy(config: &Config, telemetry: &Telemetry, clock: Clock) 
     Ok(Policy::new(host, rules, clock, Box::new(observe)))
 }
 
-/// What `plugin_files` names, where it is not there yet.
+/// Creates what `plugin_files` names, where it is missing.
 pub(super) async fn make_compiled(config: &Config) -> Result<(), StartError> {
     let Some(compiled) = config.plugin_files.compiled.clone() else { return Ok(()) };
     Ok(spawn_blocking(move || plugin::make_compiled(&compiled)).await.map_err(StartError::Interrupted)??)
 }
 
-/// Loads the plugins, side by side: custom ones are compiled here, unless they are among those that run. Their files must be
-/// what this very configuration asks for.
+/// Loads the plugins concurrently. A custom plugin is compiled here, unless it is among those that run. Its file must
+/// be as this configuration requires.
 pub(super) async fn rules(host: &Host, config: &Config, running: &[Plugin]) -> Result<Rules, StartError> {
     let (host, files) = (host.clone(), config.plugin_files.clone());
     let host = spawn_blocking(move || host.with_files(&files)).await.map_err(StartError::Interrupted)??;

@@ -16,7 +16,7 @@ use crate::{
 pub struct Checked {
     /// Plugins that load.
     pub plugins: usize,
-    /// For a person, one each.
+    /// One text for each error.
     pub errors: Vec<String>,
 }
 
@@ -34,7 +34,8 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
     }
     // The folder belongs to the running gateway, and its content may be of another version.
     let files = PluginFiles { compiled: None, ..config.plugin_files.clone() };
-    // Only a kubeconfig that is named: the pod's own service account exists on nodes, not where configurations are checked.
+    // Only a kubeconfig that is named: the pod's own service account exists on nodes, not where configurations are
+    // checked.
     if let (RosterSource::Kubernetes, Some(path)) = (&config.roster.source, &config.kubernetes.kubeconfig)
         && let Err(error) = Cluster::find(Some(path)).await
     {

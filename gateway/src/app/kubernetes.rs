@@ -1,4 +1,4 @@
-//! What the gateway does at the API server beside watching it, and who feeds the roster.
+//! What the gateway does at the API server besides its watches, and what feeds the roster.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{
 
 /// Where the roster comes from.
 pub(super) enum Feeder {
-    /// From whoever embeds the gateway.
+    /// From the program that embeds the gateway.
     Elsewhere,
     Fixed(fixed::Watched),
     Kubernetes(kube::Watched),
@@ -37,7 +37,7 @@ impl Feeder {
         Ok(opened.map_or(Self::Elsewhere, Self::Fixed))
     }
 
-    /// The listeners that workloads have of their own.
+    /// The fixed roster, whose workloads may have listeners of their own.
     pub(super) fn fixed(&self) -> Option<&fixed::Watched> {
         match self {
             Self::Fixed(watched) => Some(watched),
@@ -85,7 +85,7 @@ pub(super) async fn find(config: &Config) -> Result<Option<Cluster>, StartError>
 }
 
 impl Kubernetes {
-    /// And where those who refuse tell of it.
+    /// Also returns the sender for Events of refusals.
     pub(super) fn new(config: &Config, cluster: &Cluster) -> Result<(Self, EventSender), StartError> {
         let client = cluster.client().map_err(kube::OpenError::Cluster)?;
         let (sender, receiver) = match config.kubernetes.events {

@@ -1,6 +1,6 @@
 //! Builds every part in dependency order, binds, starts, stops.
 //!
-//! Building can fail and changes nothing; running cannot fail and ends when told to.
+//! Building can fail and changes nothing; running cannot fail and ends when it is stopped.
 
 mod build;
 mod check;
@@ -38,7 +38,7 @@ use crate::{
     telemetry::MetricsError,
 };
 
-/// Requests under way get this long to finish once the gateway is told to stop. Kubernetes gives 30 s in all.
+/// Requests in flight get this long to finish once the gateway is stopped. Kubernetes gives 30 s in all.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Bound and complete, but not running yet.
@@ -55,16 +55,16 @@ pub struct App {
     discovery: Option<(Waiting, Discovery)>,
     reload: Option<Reload>,
     settings: AdminSettings,
-    /// Let go of at the roster's first sync.
+    /// Dropped at the roster's first sync.
     unsynced: Waiting,
 }
 
-/// What tests and embedders bring along instead of what the configuration names.
+/// Parts that tests and embedders supply in place of those that the configuration names.
 #[derive(Default)]
 pub struct Parts {
     pub clock: Option<Clock>,
     pub source: Option<Arc<dyn Source>>,
-    /// Where workloads come from, and go on coming from.
+    /// The feed of workloads and of their changes.
     pub feed: Option<Arc<Feed>>,
     pub relay: Option<Relay>,
 }
@@ -96,7 +96,7 @@ pub enum StartError {
 }
 
 impl App {
-    /// Where pods are answered; the first is `pods.listen`, the others belong to one workload each.
+    /// The addresses where pods are answered. The first is `pods.listen`; the others belong to one workload each.
     pub fn pods_addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(Listener::address).collect()
     }
@@ -114,12 +114,12 @@ impl App {
         &self.readiness
     }
 
-    /// Has what this was made from read again on SIGHUP and when it changes.
+    /// Reloads the configuration and the plugin files on SIGHUP and when they change.
     pub fn reloading(self, reload: Reload) -> Self {
         Self { reload: Some(reload), ..self }
     }
 
-    /// Serves until `stop`, then lets requests under way finish.
+    /// Serves until `stop`, then lets requests in flight finish.
     pub async fn run(self, stop: CancellationToken) {
         let Self {
             gateway,
@@ -159,8 +159,8 @@ impl App {
         if let Some((waiting, discovery)) = discovery {
             parts.spawn(discovery.run(waiting));
         }
-        let looked_at = Admin::new(Arc::clone(&gateway), Arc::clone(&keeper), readiness, settings);
-        parts.spawn(admin::run(Arc::new(looked_at), admin, background.clone()));
+        let state = Admin::new(Arc::clone(&gateway), Arc::clone(&keeper), readiness, settings);
+        parts.spawn(admin::run(Arc::new(state), admin, background.clone()));
         let connections = TaskTracker::new();
         let drain = Drain::default();
         let serving = Arc::new(Serving { gateway: Arc::clone(&gateway), timeouts, drain: drain.clone() });
@@ -182,7 +182,8 @@ impl App {
     }
 }
 
-/// Parts may end by themselves; one that ends badly stops the whole, as it would be missed by nobody until it is needed.
+/// Parts may end by themselves. A part that panics stops the gateway, as nobody would notice its absence until it is
+/// needed.
 async fn until_stopped(parts: &mut JoinSet<()>, stop: &CancellationToken) {
     loop {
         tokio::select! {
@@ -205,11 +206,11 @@ async fn accept(
     stop: CancellationToken,
 ) {
     loop {
-        let (stream, origin, place) = tokio::select! {
+        let (stream, origin, permit) = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept(&limiter) => accepted,
         };
-        connections.spawn(connection::serve(Arc::clone(&serving), stream, origin, place));
+        connections.spawn(connection::serve(Arc::clone(&serving), stream, origin, permit));
     }
 }
 
@@ -228,7 +229,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_part_that_ends_badly_stops_the_whole_also_after_one_that_ended_well() {
+    async fn a_part_that_panics_stops_the_gateway_even_after_another_ended_well() {
         let mut parts = JoinSet::new();
         parts.spawn(async {});
         parts.spawn(async {

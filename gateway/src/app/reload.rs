@@ -1,8 +1,8 @@
-//! The configuration and the plugins' files, read again while running.
+//! Reloads the configuration and the plugins' files while the gateway runs.
 //!
-//! What decides is replaced whole or not at all: plugins, policy, and the defaults of a session. What lies there is what a
-//! start would read, so a plugin's file counts under the newest configuration, or is refused with it. Sockets, roster and
-//! source are kept as they are, and a change to them is named as one that waits for a restart.
+//! Plugins, policy and the defaults of a session are replaced together or not at all. A reload reads what a start would
+//! read, so a plugin's file is loaded under the newest configuration, or rejected with it. Sockets, roster and source
+//! stay as they are; a change to them is reported as one that waits for a restart.
 
 use std::{collections::BTreeSet, future::pending, ops::RangeInclusive, path::PathBuf, sync::Arc, time::Duration};
 
@@ -26,9 +26,9 @@ use crate::{
 
 /// What a running gateway was made from.
 pub struct Reload {
-    /// As they lie there; what runs may be older.
+    /// The newest content of the files; what runs may be older.
     sources: Sources,
-    /// The file's text that runs.
+    /// The configuration file's text that runs.
     running: Option<String>,
     /// What the process started with.
     started: Effective,
@@ -36,17 +36,17 @@ pub struct Reload {
     plugins: FollowedFiles,
     hangups: Signal,
     base: Base,
-    /// Of a reload that was refused: why there was one, and when it is tried again.
-    refused: Option<(Cause, ExponentialBackoff)>,
+    /// After a rejected reload: its cause, and the backoff until it is retried.
+    rejected: Option<(Cause, ExponentialBackoff)>,
 }
 
-/// The account that short role names belong to: what the configuration that runs says of it, and what the node said.
+/// The account that short role names belong to: as the running configuration names it, and as the node named it.
 struct Base {
     written: Option<BaseArn>,
     found: Option<BaseArn>,
 }
 
-/// Why there was a reload.
+/// What caused a reload.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Cause {
     Config,
@@ -54,7 +54,7 @@ enum Cause {
     Hangup,
 }
 
-/// What came of one.
+/// The result of a reload.
 struct Reloaded {
     /// Whether anything in it differs from what ran before.
     is_new: bool,
@@ -62,12 +62,12 @@ struct Reloaded {
     restart_for: Vec<String>,
 }
 
-/// Listing a node's pods anew takes a second or two.
-const READ_ANEW: Duration = Duration::from_secs(30);
+/// A relist of a node's pods takes a second or two.
+const RELIST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A reload that was refused is tried again: the API server may answer now, a file's mode may have been mended, a processor
-/// may have time. Each try may compile something anew, so ever more rarely.
-const TRY_AGAIN: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(600);
+/// A rejected reload is retried: the API server may answer by then, a file's mode may be corrected, a processor may
+/// have time. Each attempt may compile plugins again, so the backoff grows.
+const RETRY_BACKOFF: RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_secs(600);
 
 const BASE: &str = "credentials.base_role_arn";
 /// Takes effect without a restart.
@@ -88,15 +88,15 @@ enum NotReloaded {
     #[error("{0}")]
     Start(#[from] StartError),
     #[error(
-        "these plugins read more of pods than is kept, and the API server did not list them anew within 30s; send SIGHUP \
-         once it answers"
+        "these plugins read more of pods than the roster holds, and the API server did not relist the pods within 30s; \
+         send SIGHUP once it answers"
     )]
     Unread,
 }
 
 impl Reload {
-    /// From here on SIGHUP reloads, where until then it ends the process. Make it before the gateway is built: what
-    /// changes meanwhile is not missed.
+    /// From here on SIGHUP reloads; until then it ends the process. Call this before the gateway is built, so that no
+    /// change is missed meanwhile.
     pub fn new(sources: Sources, loaded: &Loaded) -> std::io::Result<Self> {
         let config = sources.file.as_ref().map(|(path, text)| Followed::new(path, Some(text.clone())));
         Ok(Self {
@@ -107,18 +107,18 @@ impl Reload {
             plugins: FollowedFiles::new(files(&loaded.config)),
             hangups: signal(SignalKind::hangup())?,
             base: Base { written: loaded.config.credentials.base_role_arn.clone(), found: None },
-            refused: None,
+            rejected: None,
         })
     }
 
-    /// Until `stop`. What is wrong, or names a plugin that does not load, changes nothing.
+    /// Runs until `stop`. A configuration with an error, or with a plugin that does not load, changes nothing.
     pub(super) async fn follow(mut self, gateway: Arc<Gateway>, stop: CancellationToken) {
         loop {
             let mut changed = Vec::new();
             let mut again = false;
             let (cause, read) = tokio::select! {
                 () = stop.cancelled() => return,
-                cause = try_again(&mut self.refused) => {
+                cause = retry(&mut self.rejected) => {
                     again = true;
                     (cause, self.sources.read_again())
                 }
@@ -137,12 +137,12 @@ impl Reload {
                 Err(faults) => Err(faults.into()),
             };
             match (&reloaded, again) {
-                (Ok(_), _) => self.refused = None,
-                (Err(error), true) if still_refused(&gateway, error) => continue,
+                (Ok(_), _) => self.rejected = None,
+                (Err(error), true) if still_rejected(&gateway, error) => continue,
                 (Err(_), true) => {}
-                (Err(_), false) => self.refused = Some((cause, tries())),
+                (Err(_), false) => self.rejected = Some((cause, backoff())),
             }
-            tell(&gateway, cause, &changed, reloaded);
+            report(&gateway, cause, &changed, reloaded);
         }
     }
 
@@ -151,7 +151,7 @@ impl Reload {
         build::make_compiled(&loaded.config).await?;
         let running = policy.rules();
         let wanted = files(&loaded.config);
-        // Those that run too: a file that makes what is refused now as it was ends the refusal.
+        // The files of running plugins are followed too: restoring such a file ends a rejection.
         let old = running.plugins.iter().map(Plugin::settings).filter_map(file);
         self.plugins.follow(wanted.iter().cloned().chain(old).collect()).await;
         let next = build::rules(policy.host(), &loaded.config, &running.plugins).await?;
@@ -161,7 +161,7 @@ impl Reload {
             self.base.found.clone_from(&running.defaults.base);
         }
         let written = loaded.config.credentials.base_role_arn.clone();
-        // The node is asked at the start only, where the configuration leaves it to the node then.
+        // The node is asked for its account only at start, and only if the configuration named none then.
         let unasked = written.is_none() && self.base.written.is_some() && self.base.found.is_none();
         if is_new {
             replace(policy, &gateway.feed, &next, self.base.found.as_ref()).await?;
@@ -184,29 +184,29 @@ async fn changed_text(config: &mut Option<Followed>) -> String {
     }
 }
 
-/// Never, where nothing is refused.
-async fn try_again(refused: &mut Option<(Cause, ExponentialBackoff)>) -> Cause {
-    match refused {
-        Some((cause, waits)) => {
-            tokio::time::sleep(waits.next().unwrap_or(*TRY_AGAIN.end())).await;
+/// Never returns where no reload was rejected.
+async fn retry(rejected: &mut Option<(Cause, ExponentialBackoff)>) -> Cause {
+    match rejected {
+        Some((cause, backoff)) => {
+            tokio::time::sleep(backoff.next().unwrap_or(*RETRY_BACKOFF.end())).await;
             *cause
         }
         None => pending().await,
     }
 }
 
-fn tries() -> ExponentialBackoff {
-    let tries = ExponentialBuilder::new().with_min_delay(*TRY_AGAIN.start()).with_max_delay(*TRY_AGAIN.end());
-    tries.without_max_times().build()
+fn backoff() -> ExponentialBackoff {
+    let backoff = ExponentialBuilder::new().with_min_delay(*RETRY_BACKOFF.start()).with_max_delay(*RETRY_BACKOFF.end());
+    backoff.without_max_times().build()
 }
 
-/// For the reason that was told already.
-fn still_refused(gateway: &Gateway, error: &NotReloaded) -> bool {
+/// Whether the rejection has the same reason as the last one, which was reported already.
+fn still_rejected(gateway: &Gateway, error: &NotReloaded) -> bool {
     gateway.configuration.current().refused.as_ref().is_some_and(|refused| refused.error == error.to_string())
 }
 
-/// Says what came of it, to whoever looks: log, metrics, state.
-fn tell(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<Reloaded, NotReloaded>) {
+/// Reports the result in the log, the metrics and the state.
+fn report(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<Reloaded, NotReloaded>) {
     let (what, label) = match cause {
         Cause::Plugin => ("plugin", "plugin"),
         Cause::Config | Cause::Hangup => ("configuration", "config"),
@@ -216,7 +216,7 @@ fn tell(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<R
     let now = gateway.clock.now();
     let accepted = reloaded.is_ok();
     match reloaded {
-        // A file that was touched, or written anew as it was, is nobody's concern.
+        // A file that was touched, or rewritten with the same content, is not reported.
         Ok(Reloaded { is_new: false, .. })
             if cause != Cause::Hangup && gateway.configuration.current().refused.is_none() =>
         {
@@ -245,14 +245,14 @@ fn tell(gateway: &Gateway, cause: Cause, changed: &[PathBuf], reloaded: Result<R
     gateway.telemetry.metrics().reload(label, accepted);
 }
 
-/// At once for everybody, and only once enough is known of every workload: none may be refused because its rules came
-/// before what they read.
+/// Replaces the rules for all workloads at once, and only once the roster holds what they read of each: no workload may
+/// be refused because the rules came before what they read.
 async fn replace(policy: &Policy, feed: &Feed, next: &Rules, found: Option<&BaseArn>) -> Result<(), NotReloaded> {
     policy.announce(Some(next));
-    let read = timeout(READ_ANEW, read_for(next, feed)).await;
+    let read = timeout(RELIST_TIMEOUT, read_for(next, feed)).await;
     if read.is_ok() {
         policy.replace(|rules| match (&next.defaults.base, found.or(rules.defaults.base.as_ref())) {
-            // The node's account, as it was found, perhaps just now.
+            // The node's account as it was discovered, perhaps just now.
             (None, Some(found)) => next.with_base(found.clone()),
             _ => Rules::clone(next),
         });
@@ -274,7 +274,7 @@ fn same(next: &[Plugin], running: &[Plugin]) -> bool {
     next.len() == running.len() && next.iter().zip(running).all(|(next, running)| next.is(running))
 }
 
-/// The plugins' files, and their signatures where those count.
+/// The plugins' files, and their signatures where signatures are checked.
 fn files(config: &Config) -> BTreeSet<PathBuf> {
     let files: BTreeSet<PathBuf> = config.plugins.iter().filter_map(file).collect();
     let signed = !config.plugin_files.public_keys.is_empty();

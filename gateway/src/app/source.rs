@@ -24,7 +24,7 @@ pub enum ChoiceError {
     Cluster(#[from] ClusterError),
 }
 
-/// The source, and who must be told the region once it is known, where the configuration does not say it.
+/// The source; and the callback for the region once it is known, where the configuration does not name one.
 pub(super) fn of_config(
     config: &Config,
     feed: &Arc<Feed>,
@@ -35,7 +35,7 @@ pub(super) fn of_config(
     if config.credentials.source == CredentialsSource::Sandbox {
         return Ok((Arc::new(SandboxSource::new(clock)), None));
     }
-    // A fault in the identity's settings is told at start, whether the region is known by then or not.
+    // An error in the identity's settings is found at start, whether the region is known by then or not.
     base_identity(&IdentitySettings::of(config, String::new()))?;
     let tokens = tokens(feed, cluster)?;
     let config = config.clone();
@@ -53,7 +53,7 @@ pub(super) fn of_config(
     }
 }
 
-/// The API server makes web identity tokens; without one they lie in files.
+/// The API server issues web identity tokens; without an API server they are read from files.
 fn tokens(feed: &Arc<Feed>, cluster: Option<&Cluster>) -> Result<Arc<dyn TokenSupplier>, ClusterError> {
     if let Some(cluster) = cluster {
         return Ok(Arc::new(TokenRequests::new(cluster.client()?)));

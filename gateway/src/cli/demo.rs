@@ -1,4 +1,4 @@
-//! `metagate demo`: the sandbox, walked through.
+//! `metagate demo`: a walk through the sandbox.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -43,7 +43,7 @@ pub(super) fn run(keep: bool) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The sandbox as it is, on free ports, and one more plugin that comes from a file, pinned.
+/// The sandbox on free ports, with one more plugin from a file, whose digest is pinned.
 fn sandbox_with_custom_plugin(folder: &std::path::Path) -> Result<Config, Failure> {
     let mut config = load(&Sources::sandbox()?)?.config;
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -79,7 +79,7 @@ async fn stay(app: App) -> Result<ExitCode, Failure> {
     let tour = Tour::of(&app)?;
     let walk = tokio::spawn(async move {
         conclude(tour.walk().await);
-        tell("\nstill up; Ctrl-C stops it");
+        tell("\nstill running; Ctrl-C stops it");
     });
     let ended = serve(app).await;
     walk.abort();
@@ -123,7 +123,7 @@ impl Tour {
         self.irsa().await?;
         self.denied("A pod of a namespace that does not permit the role it asks for", VISITOR, "role-not-permitted")
             .await?;
-        self.denied("A custom plugin's word: only trusted pods get roles below /admin/", AUDITOR, "not-trusted")
+        self.denied("A custom plugin denies this: only trusted pods get roles below /admin/", AUDITOR, "not-trusted")
             .await?;
         self.node_credentials_are_blocked(&token).await?;
         self.instance_path(&token).await?;
@@ -169,7 +169,7 @@ impl Tour {
 
     async fn another_pod(&self) -> Result<()> {
         let token = self.quiet_token(REPORTING).await?;
-        let about = "Another pod of that namespace gets its own role's";
+        let about = "Another pod of that namespace gets the credentials of its own role";
         self.credentials(about, REPORTING, &token, "payments-reporting").await?;
         self.title("… and not its neighbour's", REPORTING);
         let answer = self.get(REPORTING, &format!("{CREDENTIALS}payments-checkout"), &token).await?;
@@ -179,7 +179,7 @@ impl Tour {
 
     async fn irsa(&self) -> Result<()> {
         let token = self.quiet_token(LEDGER).await?;
-        let about = "A pod without a role of its own gets its service account's (IRSA fallback)";
+        let about = "A pod without a role of its own gets the role of its service account (IRSA fallback)";
         self.credentials(about, LEDGER, &token, "ledger").await.map(drop)
     }
 
@@ -195,14 +195,14 @@ impl Tour {
 
     async fn node_credentials_are_blocked(&self, token: &str) -> Result<()> {
         let path = "/latest/meta-data/identity-credentials/ec2/security-credentials/ec2-instance";
-        self.title("The node's own credentials are nobody's", CHECKOUT);
+        self.title("No pod gets the node's own credentials", CHECKOUT);
         let answer = self.get(CHECKOUT, path, token).await?;
         show(&answer, &text(&answer));
         expect_status(&answer, StatusCode::NOT_FOUND)
     }
 
     async fn instance_path(&self, token: &str) -> Result<()> {
-        self.title("What the node's metadata says of the instance, where the configuration allows it", CHECKOUT);
+        self.title("Metadata of the instance itself, where the configuration allows it", CHECKOUT);
         let answer = self.get(CHECKOUT, "/latest/meta-data/placement/region", token).await?;
         show(&answer, &text(&answer));
         expect_status(&answer, StatusCode::OK)?;

@@ -15,10 +15,10 @@ use super::{ConfigArgs, FAILURE, Failure, Output, block_on, print};
 pub(super) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Look at a running `metagate run --sandbox`
+    /// Check a running `metagate run --sandbox`
     #[arg(long, conflicts_with = "config")]
     sandbox: bool,
-    /// What `metagate intercept install --watch --status-file` writes [default: intercept.status_file]
+    /// The file that `metagate intercept install --watch --status-file` writes [default: intercept.status_file]
     #[arg(long, value_name = "FILE")]
     status_file: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -26,7 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    // A configuration with faults is a finding like any other.
+    // A configuration with errors is a finding like any other.
     let loaded = match args.sandbox {
         true => Sources::sandbox().and_then(|sources| load(&sources)),
         false => args.config.load(),

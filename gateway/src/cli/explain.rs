@@ -23,15 +23,15 @@ pub(super) struct Args {
     /// The pod to explain
     #[arg(long, value_name = "NAMESPACE/NAME")]
     pod: String,
-    /// As if the pod asked for this role
+    /// Explain a request of the pod for this role
     #[arg(long)]
     role: Option<String>,
-    /// As if the pod asked for this path, such as meta-data/placement/region
+    /// Explain a request of the pod for this path, such as meta-data/placement/region
     #[arg(long)]
     path: Option<String>,
     #[command(flatten)]
     config: ConfigArgs,
-    /// Ask no gateway: decide here, for a pod of this file (a fixed roster's TOML)
+    /// Decide here, without a gateway, for a pod of this file (a fixed roster's TOML)
     #[arg(long, value_name = "FILE")]
     workload: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     })
 }
 
-/// The running gateway's own words.
+/// The running gateway's explanation.
 async fn there(args: &Args) -> Result<Explanation, Failure> {
     let config = args.config.load()?.config;
     let mut query = vec![("pod", args.pod.as_str())];
@@ -69,14 +69,14 @@ async fn there(args: &Args) -> Result<Explanation, Failure> {
     if !answer.status().is_success() {
         return Err(anyhow!("{}", String::from_utf8_lossy(body).trim()).into());
     }
-    Ok(serde_json::from_slice(body).context("the gateway's answer is not an explanation; are both of one version?")?)
+    Ok(serde_json::from_slice(body).context("the gateway's answer is not an explanation; is it of another version?")?)
 }
 
-/// The same engine, without a gateway.
+/// This process's explanation, by the same engine.
 async fn here(args: &Args, file: &Path) -> Result<Explanation, Failure> {
     let mut config = args.config.load()?.config;
     config.roster.source = RosterSource::Fixed { file: file.to_owned() };
-    // The gateway's own, and perhaps another user's.
+    // The folder belongs to the gateway, and perhaps to another user.
     config.plugin_files.compiled = None;
     let entry = Entry::from(workload(&args.pod, file)?);
     let telemetry = Telemetry::unexported().map_err(app::StartError::from)?;
@@ -131,17 +131,17 @@ fn text(explanation: &Explanation) -> String {
     let audited = explanation.steps.iter().filter(|step| step.audited).count();
     if audited > 0 {
         let answers = if audited == 1 { "answer" } else { "answers" };
-        lines.push(format!("would have been refused: {audited} {answers}, were it not for audit mode"));
+        lines.push(format!("audit mode: {audited} {answers} would otherwise have refused this"));
     }
     lines.join("\n")
 }
 
 fn credential(status: &CredentialStatus) -> String {
-    let held = match (&status.access_key_id, &status.expires, &status.remaining) {
+    let cached = match (&status.access_key_id, &status.expires, &status.remaining) {
         (Some(id), Some(expires), Some(remaining)) => format!("{id} expires in {remaining}, at {expires}"),
-        _ => "none is held".to_owned(),
+        _ => "none is cached".to_owned(),
     };
-    let renews = status.renews.as_ref().map(|at| format!("; the source is asked again at {at}"));
-    let failed = status.last_error.as_ref().map(|class| format!("; it last said {class}"));
-    [Some(held), renews, failed].into_iter().flatten().collect()
+    let renews = status.renews.as_ref().map(|at| format!("; it is fetched again at {at}"));
+    let failed = status.last_error.as_ref().map(|class| format!("; the last fetch failed: {class}"));
+    [Some(cached), renews, failed].into_iter().flatten().collect()
 }

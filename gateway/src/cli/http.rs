@@ -9,7 +9,7 @@ use http_body_util::Empty;
 use metagate::admin::exchange;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// From `from`, where pods are told apart by their loopback address.
+/// Sends the request from the loopback address `from`, by which the gateway tells pods apart.
 pub(super) async fn ask_as(from: IpAddr, to: SocketAddr, request: Request<Empty<Bytes>>) -> Result<Response<Bytes>> {
     let stream = connect(to, from).await.with_context(|| format!("no gateway answers at {to}"))?;
     Ok(exchange(stream, request).await?)

@@ -16,11 +16,11 @@ use super::{ConfigArgs, FAILURE, Failure, Output, block_on, print, tell};
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// Send pods' requests for the metadata service to the gateway
-    #[command(after_help = "Needs CAP_NET_ADMIN in the node's network, and the program nft.\n\
-        The rules stay when this ends, and while the gateway does not run: pods then get nothing.\n\n\
+    #[command(after_help = "Needs CAP_NET_ADMIN in the node's network namespace, and the program nft.\n\
+        The rules stay when this command ends, and while the gateway does not run: pods then get nothing.\n\n\
         Example: metagate intercept install --node-ip 10.0.0.7 --interface 'eni+,vlan+'")]
     Install(Install),
-    /// Tell whether exactly these rules are there, how often they were used, and who else has some
+    /// Check that exactly these rules are there; show how often they were used, and other programs' rules
     #[command(after_help = "Exit code: 0 when exactly our rules are there, 1 otherwise.")]
     Verify {
         #[command(flatten)]
@@ -28,7 +28,7 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// Remove our rules, and only them: from then on pods reach the node's own metadata service, and its role
+    /// Remove our rules, and only them: from then on pods reach the node's own metadata service, and so the node's role
     Uninstall,
 }
 
@@ -39,13 +39,13 @@ pub(super) struct Install {
     /// Print the rules, and change nothing
     #[arg(long, conflicts_with = "watch")]
     dry_run: bool,
-    /// Stay, with no privilege but CAP_NET_ADMIN, and mend the rules when somebody changes them
+    /// Keep running, with no privilege but CAP_NET_ADMIN, and repair the rules whenever they are changed
     #[arg(long)]
     watch: bool,
-    /// How often to look
+    /// How often to check the rules
     #[arg(long, value_name = "DURATION", requires = "watch", default_value = "30s", value_parser = every)]
     interval: Duration,
-    /// Write what is seen to this file, as JSON, for those that may not ask nft
+    /// Write the result of each check to this file, as JSON, for programs that may not run nft
     #[arg(long, value_name = "FILE", requires = "watch")]
     status_file: Option<PathBuf>,
 }
@@ -54,10 +54,10 @@ pub(super) struct Install {
 pub(super) struct RedirectArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Whose packets: eth0, eni+ (a prefix), or !lo (all but it) [default: intercept.interfaces]
+    /// The interfaces to redirect: eth0, eni+ (a prefix), or !lo (all but lo) [default: intercept.interfaces]
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     interface: Vec<String>,
-    /// An address of this node, one of each family [default: intercept.node_ips]
+    /// An address of this node, at most one of each family [default: intercept.node_ips]
     #[arg(long, value_name = "IP", value_delimiter = ',')]
     node_ip: Vec<IpAddr>,
     /// The gateway's port [default: that of pods.listen]
@@ -81,7 +81,7 @@ fn install(args: &Install) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     if args.watch {
-        // Before there is a second thread, and before the first rule.
+        // Done before there is a second thread, and before the first rule is installed.
         intercept::keep_only_net_admin().context("cannot watch")?;
     }
     let nft = Nft::default();
@@ -94,7 +94,7 @@ fn install(args: &Install) -> Result<ExitCode, Failure> {
     }
     let status_file = args.status_file.clone();
     block_on(async {
-        // A process with CAP_NET_ADMIN speaks to nobody, and does not depend on anybody: its log is on standard error.
+        // A process with CAP_NET_ADMIN must not connect to or depend on a collector: its log is on standard error only.
         let mut config = config;
         config.telemetry.otlp = None;
         let log = init_log(&config).context("cannot log")?;
@@ -123,9 +123,9 @@ fn verify(args: &RedirectArgs, output: Output) -> Result<ExitCode, Failure> {
 fn uninstall() -> Result<ExitCode, Failure> {
     let removed = intercept::uninstall(&Nft::default()).context("cannot remove the redirect")?;
     print(if removed {
-        "removed: pods reach the node's own metadata service now, and its role"
+        "removed: pods now reach the node's own metadata service, and so the node's role"
     } else {
-        "nothing to remove: there is no redirect of Metagate"
+        "nothing to remove: the redirect is not installed"
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -147,20 +147,20 @@ impl RedirectArgs {
         let (interfaces, node) = (config.intercept.interfaces.clone(), config.intercept.node_ips);
         if node.is_empty() {
             let cure = "name it with --node-ip or intercept.node_ips; in a DaemonSet it is status.hostIPs";
-            return Err(anyhow!("no address of this node is known that pods could be sent to; {cure}").into());
+            return Err(anyhow!("no address of this node is known for the redirect; {cure}").into());
         }
         let redirect = Redirect { interfaces, node, port: self.port.unwrap_or(config.pods.listen.port()) };
         Ok((config, redirect))
     }
 }
 
-/// What is right in itself and likely still a mistake.
+/// Warns of what is valid but likely a mistake.
 fn warn(config: &Config, redirect: &Redirect, port: Option<u16>) {
     if port.is_none() {
         for address in redirect.node.missed_by(config.pods.listen) {
             let listen = config.pods.listen;
             tell(&format!(
-                "metagate: warning: pods are sent to {address}, where pods.listen ({listen}) takes no connection; \
+                "metagate: warning: pods are sent to {address}, where pods.listen ({listen}) accepts no connection; \
                  \"[::]:{}\" listens on every address of both families",
                 listen.port()
             ));
@@ -169,7 +169,8 @@ fn warn(config: &Config, redirect: &Redirect, port: Option<u16>) {
     let Ok(existing) = existing_interfaces() else { return };
     for absent in redirect.interfaces.absent(&existing) {
         tell(&format!(
-            "metagate: warning: no interface is called {absent} now; there are {}. It is covered as soon as it comes",
+            "metagate: warning: no interface is called {absent} now; there are {}. It is redirected as soon as it \
+             appears",
             existing.join(", ")
         ));
     }
@@ -177,7 +178,7 @@ fn warn(config: &Config, redirect: &Redirect, port: Option<u16>) {
 
 fn done(change: &Change, redirect: &Redirect) -> String {
     let mut lines = vec![match change {
-        Change::Nothing => "already in place, and left alone".to_owned(),
+        Change::Nothing => "already in place; nothing changed".to_owned(),
         Change::Installed => format!("installed: table inet {}", intercept::TABLE),
         Change::Mended(differences) => {
             format!("mended: table inet {}\n  {}", intercept::TABLE, differences.join("\n  "))
@@ -186,14 +187,19 @@ fn done(change: &Change, redirect: &Redirect) -> String {
     for (service, node) in redirect.routes() {
         lines.push(match node {
             Some(node) => format!("pods' connections to {service} go to {node}"),
-            None => format!("pods' connections to {service} are rejected: the node has no address of that family here"),
+            None => format!("pods' connections to {service} are rejected: no node address of that family is given"),
         });
     }
     if let Ok(existing) = existing_interfaces() {
         let (pods, others): (Vec<_>, Vec<_>) =
             existing.into_iter().partition(|interface| redirect.interfaces.contains(interface));
         let of = |names: Vec<String>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        lines.push(format!("covered ({}) now: {}; not covered: {}", redirect.interfaces, of(pods), of(others)));
+        lines.push(format!(
+            "interfaces redirected now ({}): {}; not redirected: {}",
+            redirect.interfaces,
+            of(pods),
+            of(others)
+        ));
     }
     lines.join("\n")
 }
@@ -214,7 +220,7 @@ fn text(finding: &Finding) -> String {
     lines.join("\n")
 }
 
-/// What else takes pods' requests, as far as it is known.
+/// Other programs' redirects of pods' requests, as far as they are known.
 fn others(finding: &Finding) -> Vec<String> {
     let unknown = finding.foreign_unknown.iter().map(|error| format!("other programs' rules are not known: {error}"));
     finding.foreign_rules.iter().map(ToString::to_string).chain(unknown).collect()

@@ -15,13 +15,13 @@ use super::{FAILURE, Failure, print, tell};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What runs today
+    /// The program that runs today
     #[arg(value_enum)]
     peer: Name,
     /// Its manifest: YAML or JSON, any number of documents; - reads standard input
     #[arg(long, value_name = "FILE", required_unless_present = "flags", conflicts_with = "flags")]
     manifest: Option<PathBuf>,
-    /// Its flags, behind --
+    /// Its flags, after --
     #[arg(last = true, value_name = "FLAGS")]
     flags: Vec<String>,
 }
@@ -51,14 +51,14 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(if migration.notes.is_complete() { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
 
-/// One byte more than the most, so that a larger one is refused instead of cut.
+/// Reads one byte more than the limit, so that a larger file is refused instead of cut.
 fn read(path: &Path) -> anyhow::Result<String> {
-    let most = MANIFEST_MAX as u64 + 1;
+    let limit = MANIFEST_MAX as u64 + 1;
     let mut text = String::new();
     let read = if path == Path::new("-") {
-        stdin().take(most).read_to_string(&mut text)
+        stdin().take(limit).read_to_string(&mut text)
     } else {
-        File::open(path).and_then(|file| file.take(most).read_to_string(&mut text))
+        File::open(path).and_then(|file| file.take(limit).read_to_string(&mut text))
     };
     read.with_context(|| format!("cannot read {}", path.display()))?;
     Ok(text)

@@ -22,7 +22,7 @@ use metagate::{
 
 /// Gives each Kubernetes pod its own AWS credentials.
 ///
-/// One process a node stands in for the EC2 instance metadata service. It finds out which pod asks, lets sandboxed
+/// One process per node stands in for the EC2 instance metadata service. It finds out which pod asks, lets sandboxed
 /// WebAssembly plugins decide which IAM role that pod has, and answers from a cache that is filled before the pod asks.
 ///
 /// Try it without AWS and without a cluster: `metagate demo`, or `metagate run --sandbox`.
@@ -36,35 +36,36 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the gateway of this node
-    #[command(after_help = "Without --config it reads /etc/metagate/metagate.toml where there is one.\n\
-        SIGTERM lets requests under way finish; a second one does not.")]
+    #[command(after_help = "Without --config it reads /etc/metagate/metagate.toml, if that file exists.\n\
+        SIGTERM lets requests in flight finish; a second SIGTERM stops at once.")]
     Run(RunArgs),
     /// Start the sandbox, walk through it, and print each request and its answer
     Demo {
-        /// Stay up afterwards, to try things by hand
+        /// Keep the sandbox running afterwards, to try things by hand
         #[arg(long)]
         keep: bool,
     },
-    /// Check the configuration and load every plugin, and print every fault found
+    /// Check the configuration and load every plugin, and print every error found
     Check(ConfigArgs),
-    /// Tell what would be decided for a pod, and why
-    #[command(after_help = "Asks the running gateway, or with --config and --workload no gateway at all.\n\
+    /// Show what would be decided for a pod, and why
+    #[command(after_help = "Asks the running gateway. With --workload it decides by itself and needs no gateway.\n\
         Exit code: 0 granted, 3 denied, 1 otherwise.\n\n\
         Example: metagate explain --pod payments/checkout-0")]
     Explain(explain::Args),
     /// Install, verify or remove the node's redirect of 169.254.169.254:80
     #[command(subcommand)]
     Intercept(intercept::Command),
-    /// Check this node, and tell what is wrong and how to mend it
+    /// Check this node, and show what is wrong and how to mend it
     #[command(
-        after_help = "Looks at the configuration, the running gateway, the redirect, the node's metadata service, the\n\
-        API server with the gateway's rights there, STS and the clock. It changes nothing, and takes 9 seconds at most.\n\
-        Each line is pass, warn, fail or skip (nothing to look at). Exit code: 0 nothing fails, 1 something does.\n\n\
-        It is best run where the gateway runs, as its identity and its rights are what counts:\n  \
+        after_help = "Checks the configuration, the running gateway, the redirect, the node's metadata service,\n\
+        the API server with the gateway's rights there, STS and the clock.\n\
+        It changes nothing, and takes 9 seconds at most.\n\
+        Each line is pass, warn, fail or skip (nothing to check). Exit code: 0 nothing fails, 1 something does.\n\n\
+        Run it where the gateway runs, so that it has the same identity and the same rights:\n  \
         kubectl exec --namespace metagate ds/metagate --container gateway -- metagate doctor"
     )]
     Doctor(doctor::Args),
-    /// Print the effective configuration, with where each value came from
+    /// Print the effective configuration, and where each value came from
     Config {
         #[command(flatten)]
         config: ConfigArgs,
@@ -73,13 +74,13 @@ enum Command {
     },
     /// Turn the flags or the manifest of kube2iam or kiam into a configuration
     #[command(
-        after_help = "The configuration goes to standard output; what could not be carried over, and what changes, to\n\
-        standard error. Exit code: 0 nothing was lost, 1 something was.\n\n\
+        after_help = "The configuration goes to standard output; notes on what could not be carried over, and on what\n\
+        changes, go to standard error. Exit code: 0 everything was carried over, 1 something was not.\n\n\
         Example: metagate migrate kube2iam --manifest kube2iam.yaml > metagate.toml\n         \
         metagate migrate kiam -- server --role-base-arn-autodetect"
     )]
     Migrate(migrate::Args),
-    /// Begin, inspect or test a policy plugin
+    /// Create, inspect or test a policy plugin
     #[command(subcommand)]
     Plugin(plugin::Command),
     /// Print a completion script for a shell
@@ -90,14 +91,14 @@ enum Command {
 struct RunArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// The embedded default: sample pods and credentials on loopback; no AWS, no cluster, no root
+    /// Use the embedded sandbox: sample pods and credentials on loopback; no AWS, no cluster, no root
     #[arg(long, conflicts_with = "config")]
     sandbox: bool,
 }
 
 #[derive(clap::Args)]
 struct ConfigArgs {
-    /// The configuration file [default: /etc/metagate/metagate.toml, where there is one]
+    /// The configuration file [default: /etc/metagate/metagate.toml, if it exists]
     #[arg(long, short, value_name = "FILE", env = "METAGATE_CONFIG")]
     config: Option<PathBuf>,
 }
@@ -123,7 +124,7 @@ enum Failure {
     Start(#[from] StartError),
     #[error("{0}")]
     Plugin(#[from] LoadError),
-    /// A file or an argument that a command cannot do anything with.
+    /// A file or an argument that a command cannot use.
     #[error("{0}")]
     Unusable(String),
     #[error("{0:#}")]
@@ -170,7 +171,7 @@ impl ConfigArgs {
 }
 
 fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    // Two threads serve a node; a default of one for each of 96 cores would only cost memory.
+    // Two threads suffice for a node; the default of one per core would only cost memory on 96 cores.
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = built.map_err(anyhow::Error::from)?;
     let done = runtime.block_on(work);

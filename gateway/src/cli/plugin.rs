@@ -17,18 +17,17 @@ use super::{BAD_CONFIG, DENIED, Failure, Output, block_on, print, tell};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Begin a plugin: a project that builds, with a small policy, its tests and its cases
-    #[command(
-        after_help = "Writes a folder of the plugin's name, which must not be there or be empty, and prints how to go on.\n\n\
+    /// Create a plugin: a project that builds, with a small policy, its tests and its cases
+    #[command(after_help = "Writes a folder named after the plugin, which must be absent or empty, and prints the \
+        next commands.\n\n\
         Example: metagate plugin new office-hours --lang rust\n         \
         cd office-hours\n         \
         cargo build --release --target wasm32-unknown-unknown\n         \
-        metagate plugin test target/wasm32-unknown-unknown/release/office_hours.wasm"
-    )]
+        metagate plugin test target/wasm32-unknown-unknown/release/office_hours.wasm")]
     New {
-        /// 1 to 63 of a-z 0-9 -, beginning with a letter: it stands in metrics and refusals
+        /// 1 to 63 characters of a-z, 0-9 and -, beginning with a letter; it appears in metrics and refusals
         name: String,
-        /// What to write it in
+        /// The language to write it in
         #[arg(long, value_enum, value_name = "LANGUAGE")]
         lang: Lang,
         /// Where to write the project's folder
@@ -36,22 +35,20 @@ pub(super) enum Command {
         parent: PathBuf,
     },
     /// Show what a component is: digest, interface, imports, cost, and whether the gateway would load it
-    #[command(
-        after_help = "Runs it no further than its init. The last lines are the [[plugin]] table for metagate.toml.\n\
+    #[command(after_help = "Runs only its init. The last lines are the [[plugin]] table for metagate.toml.\n\
         Exit code: 0 the gateway would load it, 78 it would not, or not with this configuration.\n\n\
-        Example: metagate plugin inspect office-hours.wasm --config '{\"open\": \"08:00\", \"close\": \"18:00\"}'"
-    )]
+        Example: metagate plugin inspect office-hours.wasm --config '{\"open\": \"08:00\", \"close\": \"18:00\"}'")]
     Inspect {
-        /// The component, or what should be one
+        /// The component file
         file: PathBuf,
-        /// The configuration that init reads, a table as JSON [default: an empty one]
+        /// The configuration that init reads, a JSON object [default: {}]
         #[arg(long, value_name = "JSON")]
         config: Option<String>,
         #[arg(long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
-    /// Put cases to a plugin, in the sandbox and under the limits that it has in the gateway
-    #[command(after_help = "Without --cases it reads cases.toml beside FILE, else in this folder:\n\n  \
+    /// Test a plugin with cases, in the same sandbox and under the same limits as in the gateway
+    #[command(after_help = "Without --cases it reads cases.toml beside FILE, else in the current folder:\n\n  \
         [[case]]\n  \
         name = \"an admin role is for trusted pods\"\n  \
         workload = { namespace = \"payments\", pod = \"checkout-0\", labels = { tier = \"public\" } }\n  \
@@ -62,9 +59,9 @@ pub(super) enum Command {
         Exit code: 0 every case is as expected, 3 one is not, 78 the plugin or the cases cannot be used.\n\n\
         Example: metagate plugin test target/wasm32-unknown-unknown/release/office_hours.wasm")]
     Test {
-        /// The component
+        /// The component file
         file: PathBuf,
-        /// What it is to answer [default: cases.toml beside FILE, else in this folder]
+        /// The cases and the expected answers [default: cases.toml beside FILE, else in the current folder]
         #[arg(long, value_name = "FILE")]
         cases: Option<PathBuf>,
         #[arg(long, value_enum, default_value_t = Output::Text)]
@@ -94,7 +91,7 @@ fn new(name: &str, lang: Lang, parent: &Path) -> Result<ExitCode, Failure> {
         Lang::Python => Language::Python,
     };
     let project = Project::create(name, language, parent).map_err(anyhow::Error::from)?;
-    tell(&format!("{} files in {}; next:", project.files.len(), project.folder.display()));
+    tell(&format!("{} files written to {}; next:", project.files.len(), project.folder.display()));
     print(&format!("cd {}", project.folder.display()));
     print(&project.commands.join("\n"));
     Ok(ExitCode::SUCCESS)
@@ -103,7 +100,7 @@ fn new(name: &str, lang: Lang, parent: &Path) -> Result<ExitCode, Failure> {
 fn test(file: &Path, cases: Option<&Path>, output: Output) -> Result<ExitCode, Failure> {
     let cases = match cases {
         Some(cases) => cases.to_owned(),
-        None => beside(file)?,
+        None => default_cases(file)?,
     };
     let text = std::fs::read_to_string(&cases).map_err(|error| unusable(&cases, &error))?;
     let cases = Cases::parse(&cases, &text)?;
@@ -118,12 +115,12 @@ fn test(file: &Path, cases: Option<&Path>, output: Output) -> Result<ExitCode, F
 
 const CASES: &str = "cases.toml";
 
-/// The cases file where none is named.
-fn beside(file: &Path) -> Result<PathBuf, Failure> {
-    let beside = file.with_file_name(CASES);
+/// The cases file to read where none is named.
+fn default_cases(file: &Path) -> Result<PathBuf, Failure> {
+    let sibling = file.with_file_name(CASES);
     let here = PathBuf::from(CASES);
-    [&beside, &here].into_iter().find(|cases| cases.is_file()).cloned().ok_or_else(|| {
-        let places = if beside == here { "here".into() } else { format!("here, nor is there {}", beside.display()) };
+    [&sibling, &here].into_iter().find(|cases| cases.is_file()).cloned().ok_or_else(|| {
+        let places = if sibling == here { "here".into() } else { format!("here, nor is there {}", sibling.display()) };
         Failure::Unusable(format!("there is no {CASES} {places}\nhelp: name the cases with --cases"))
     })
 }
@@ -131,7 +128,7 @@ fn beside(file: &Path) -> Result<PathBuf, Failure> {
 fn inspect(file: &Path, config: Option<&str>, output: Output) -> Result<ExitCode, Failure> {
     let config = config.map(|written| match serde_json::from_str(written) {
         Ok(config @ serde_json::Value::Object(_)) => Ok(config),
-        Ok(_) => Err(Failure::Unusable("--config: expected a table, as {\"open\": \"08:00\"}".into())),
+        Ok(_) => Err(Failure::Unusable("--config: expected a JSON object, such as {\"open\": \"08:00\"}".into())),
         Err(error) => Err(Failure::Unusable(format!("--config is not JSON: {error}"))),
     });
     let config = config.transpose()?;
@@ -171,10 +168,10 @@ fn described(found: &Inspection) -> String {
     if let Some(interest) = &found.interest {
         let read = interest.iter().filter(|(_, keys)| !keys.is_empty());
         let read: Vec<String> = read.map(|(list, keys)| format!("{list}: {}", keys.join(", "))).collect();
-        list(&mut line, "reads", if read.is_empty() { vec!["nothing but a pod's names".into()] } else { read });
+        list(&mut line, "reads", if read.is_empty() { vec!["only a pod's names".into()] } else { read });
     }
     if found.wants_clock {
-        line("", "the time, which the operator has to grant with clock = true".into());
+        line("", "the time, which the operator must permit with clock = true".into());
     }
     match (&found.refused, &found.needs_config) {
         (Some(why), _) => line("loads", format!("no: {why}")),
@@ -194,7 +191,7 @@ fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Component => "component",
         Kind::Module => "core module",
-        Kind::Other => "no WebAssembly",
+        Kind::Other => "not WebAssembly",
     }
 }
 
@@ -206,11 +203,11 @@ fn access(access: Access) -> &'static str {
     }
 }
 
-/// A component that brings its language's runtime along takes seconds to compile; one without takes less than one.
+/// A component that includes its language's runtime takes seconds to compile; one without takes less than a second.
 fn tell_if_long(file: &Path) {
     let bytes = std::fs::metadata(file).map_or(0, |file| file.len());
     if bytes > 1 << 20 {
-        tell(&format!("compiling {} of {:.1} MB, which takes some seconds", file.display(), bytes as f64 / 1e6));
+        tell(&format!("compiling {} ({:.1} MB), which takes some seconds", file.display(), bytes as f64 / 1e6));
     }
 }
 
@@ -222,7 +219,7 @@ fn unusable(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Unusable(format!("{}: {error}", path.display()))
 }
 
-/// On a terminal, unless its user wants none (no-color.org).
+/// Colour on a terminal, unless the user wants none (no-color.org).
 fn coloured() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }

@@ -18,7 +18,7 @@ pub(super) fn run(args: RunArgs) -> Result<ExitCode, Failure> {
     let loaded = load(&sources)?;
     block_on(async {
         let log = init_log(&loaded.config).context("cannot log")?;
-        // The sandbox is made from nothing that could change.
+        // The sandbox is embedded, so nothing in it can change.
         let reload = (!args.sandbox).then(|| Reload::new(sources, &loaded));
         let reload = reload.transpose().context("cannot listen for SIGHUP")?;
         let mut app = app::build(&loaded.config, Parts::default()).await?;
@@ -84,7 +84,7 @@ fn what_to_try(app: &App) -> String {
     let credentials = format!("http://{pods}/latest/meta-data/iam/security-credentials/");
     [
         "",
-        "The sandbox is up; pods are told apart by their loopback address. In another terminal:",
+        "The sandbox is up; each pod has a loopback address of its own. In another terminal:",
         "",
         "  # as payments/checkout-0",
         &format!(
@@ -97,7 +97,7 @@ fn what_to_try(app: &App) -> String {
         "  # why",
         &format!("  curl -s '{admin}/api/v1/explain?pod=guests/visitor-0'"),
         "",
-        &format!("In a browser: {admin}/ shows who has what, and why."),
+        &format!("In a browser: {admin}/ shows which pod has which role, and why."),
         "",
         "Ctrl-C stops it.",
         "",

@@ -1,7 +1,7 @@
 //! How connections learn that the gateway is stopping.
 //!
-//! A connection looks each time that it is polled. A cancellation token takes two locks for a look, which all connections
-//! share; this is one load.
+//! Each connection checks this at every poll. A cancellation token takes two locks per check, which all connections
+//! share; this takes one atomic load.
 
 use std::{
     pin::Pin,
@@ -14,7 +14,7 @@ use std::{
 
 use tokio::sync::{Notify, futures::Notified};
 
-/// Said once, to all connections. Cheap to clone.
+/// Tells all connections once that the drain has begun. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Drain(Arc<Shared>);
 
@@ -26,7 +26,7 @@ struct Shared {
 
 impl Drain {
     pub fn begin(&self) {
-        // Before those who wait are woken: what they see then is true.
+        // Set before the waiting tasks are woken, so that they see it.
         self.0.begun.store(true, Ordering::Release);
         self.0.waiting.notify_waiters();
     }
@@ -35,38 +35,38 @@ impl Drain {
         self.0.begun.load(Ordering::Acquire)
     }
 
-    /// Done when the drain begins, if that is after this call.
+    /// Completes when the drain begins, if that is after this call.
     pub(super) fn beginning(&self) -> Notified<'_> {
         self.0.waiting.notified()
     }
 }
 
-/// What one connection knows of it.
+/// One connection's view of the drain.
 pub(super) struct DrainWatch<'p, 'd> {
     drain: &'d Drain,
     beginning: Pin<&'p mut Notified<'d>>,
-    /// Who is woken when it begins.
+    /// Woken when the drain begins.
     waker: Option<Waker>,
-    told: bool,
+    reported: bool,
 }
 
 impl<'p, 'd> DrainWatch<'p, 'd> {
     pub(super) fn of(drain: &'d Drain, beginning: Pin<&'p mut Notified<'d>>) -> Self {
-        Self { drain, beginning, waker: None, told: false }
+        Self { drain, beginning, waker: None, reported: false }
     }
 
-    /// Whether it has begun, once. Otherwise the task of `cx` is woken when it does.
-    pub(super) fn is_news(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.told {
+    /// True once, after the drain has begun. Until then the task of `cx` is woken when it begins.
+    pub(super) fn take_begun(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.reported {
             return false;
         }
         if self.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
             self.waker = Some(cx.waker().clone());
-            // What it says, the flag says too.
+            // Its result is not needed: the flag has the answer.
             let _ = self.beginning.as_mut().poll(cx);
         }
-        self.told = self.drain.has_begun();
-        self.told
+        self.reported = self.drain.has_begun();
+        self.reported
     }
 }
 
@@ -76,23 +76,23 @@ mod tests {
 
     use super::*;
 
-    async fn told(drain: &Drain) {
+    async fn wait_for(drain: &Drain) {
         let beginning = pin!(drain.beginning());
-        let mut told = DrainWatch::of(drain, beginning);
-        poll_fn(|cx| if told.is_news(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
-        assert!(!poll_fn(|cx| Poll::Ready(told.is_news(cx))).await, "news once");
+        let mut watch = DrainWatch::of(drain, beginning);
+        poll_fn(|cx| if watch.take_begun(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+        assert!(!poll_fn(|cx| Poll::Ready(watch.take_begun(cx))).await, "reported once");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_is_woken_and_who_comes_late_is_told_at_once() {
+    async fn a_waiting_connection_is_woken_and_a_late_one_sees_the_drain_at_once() {
         let drain = Drain::default();
         let waiting = tokio::spawn({
             let drain = drain.clone();
-            async move { tokio::time::timeout(Duration::from_secs(60), told(&drain)).await }
+            async move { tokio::time::timeout(Duration::from_secs(60), wait_for(&drain)).await }
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
         drain.begin();
         assert!(waiting.await.unwrap().is_ok());
-        told(&drain).await;
+        wait_for(&drain).await;
     }
 }

@@ -1,8 +1,8 @@
-//! Ends of lines.
+//! Line endings.
 //!
-//! hyper's parser also takes a line feed alone for one. Whoever stands in front of us may not, and two readers who
-//! disagree on where a header ends are what request smuggling is made of (RFC 9112, 11.2). No request here has a body, so
-//! all that a client may send is lines.
+//! hyper's parser also accepts a line feed without a carriage return as a line ending. A proxy in front of the gateway
+//! may not, and two parsers that disagree on where a header ends allow request smuggling (RFC 9112, 11.2). No request
+//! here has a body, so a client may send only lines.
 
 use memchr::memchr_iter;
 
@@ -12,7 +12,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Where in `bytes`, which follow on what was looked at before, a line feed stands without its carriage return.
+    /// The position in `bytes`, which continue those of the last call, of the first line feed without a carriage
+    /// return.
     pub(super) fn bare_feed(&mut self, bytes: &[u8]) -> Option<usize> {
         let after_return = |at: usize| match at.checked_sub(1) {
             None => self.after_return,

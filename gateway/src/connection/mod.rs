@@ -29,25 +29,25 @@ mod drain;
 mod lines;
 mod pace;
 
-/// Requests of SDKs are below 1 KiB; a percent-encoded role ARN may take 6.
+/// SDK requests are below 1 KiB; a percent-encoded role ARN may take 6 KiB.
 const BUFFER_MAX: usize = 16 * 1024;
 /// SDKs send fewer than 12.
 const HEADERS_MAX: usize = 64;
 
-/// What all connections have in common: one reference for each of them, and none for a request.
+/// What all connections share: each connection holds one reference to it, a request holds none.
 pub struct Serving {
     pub gateway: Arc<Gateway>,
     pub timeouts: Timeouts,
     pub drain: Drain,
 }
 
-/// Returns when the connection has ended. A drain lets the request under way finish, and ends the connection then.
-pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, place: ConnectionPermit) {
+/// Returns when the connection has ended. On a drain the request in flight finishes, then the connection ends.
+pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, permit: ConnectionPermit) {
     let Serving { gateway, timeouts, drain } = &*serving;
     let pace = Pace::new();
     let answer = service_fn(|request: http::Request<Incoming>| async {
         pace.answering();
-        if let Some(rate) = place.rate().filter(|rate| !rate.admits()) {
+        if let Some(rate) = permit.rate().filter(|rate| !rate.admits()) {
             // Boxed, as few requests need it.
             Box::pin(delay(rate, gateway, &origin)).await;
         }
@@ -59,42 +59,43 @@ pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, pla
     let connection = http1::Builder::new()
         .max_buf_size(BUFFER_MAX)
         .max_headers(HEADERS_MAX)
-        // As the real service writes them; some clients of it compare bytes.
+        // As the real service writes them; some clients compare bytes.
         .title_case_headers(true)
         .serve_connection(TokioIo::new(Paced::new(stream, &pace)), answer);
     let mut connection = pin!(connection);
-    let mut alarm = pin!(sleep_until(pace.patience_until(*timeouts)));
+    let mut timer = pin!(sleep_until(pace.deadline(*timeouts)));
     let beginning = pin!(drain.beginning());
-    let mut told = DrainWatch::of(drain, beginning);
+    let mut drain_watch = DrainWatch::of(drain, beginning);
     poll_fn(|cx| {
-        if told.is_news(cx) {
+        if drain_watch.take_begun(cx) {
             connection.as_mut().graceful_shutdown();
         }
-        // Whatever ends it is the client's doing, and an answer that could not be written has been logged.
+        // A connection ends or fails on the client's side only, and an answer that could not be written has been
+        // logged.
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        // What was just heard or answered has set another limit. A later one, which is the usual case, leaves the alarm as it
-        // is: it is set anew when it has rung too early.
-        let mut until = pace.patience_until(*timeouts);
-        if until < alarm.deadline() {
-            alarm.as_mut().reset(until);
+        // The bytes received or the answer given in this poll moved the deadline. An earlier deadline resets the timer.
+        // A later one, the usual case, does not: the timer is reset when it fires too early.
+        let mut deadline = pace.deadline(*timeouts);
+        if deadline < timer.deadline() {
+            timer.as_mut().reset(deadline);
         }
-        while alarm.as_mut().poll(cx).is_ready() {
-            if until <= Instant::now() {
+        while timer.as_mut().poll(cx).is_ready() {
+            if deadline <= Instant::now() {
                 return Poll::Ready(());
             }
-            alarm.as_mut().reset(until);
-            until = pace.patience_until(*timeouts);
+            timer.as_mut().reset(deadline);
+            deadline = pace.deadline(*timeouts);
         }
         Poll::Pending
     })
     .await;
 }
 
-/// A pod that asks too often waits, and so takes no time from those that do not.
+/// Delays a request of a pod over its rate, so that it takes no time from other pods.
 async fn delay(rate: &Rate, gateway: &Gateway, origin: &Origin) {
-    if rate.is_news() {
+    if rate.may_log() {
         let workload = match standing(&gateway.feed, origin) {
             Standing::Known(entry) => entry.workload.title(),
             Standing::Unknown | Standing::Absent | Standing::Ambiguous => "unknown".into(),

@@ -1,7 +1,7 @@
 //! How long a connection may be slow or silent.
 //!
-//! hyper's own header timeout also runs between two requests, so with it a keep-alive connection could not be idle for
-//! longer than a header may take.
+//! hyper's own header timeout also runs between two requests, so an idle keep-alive connection could not last longer
+//! than a header may take.
 
 use std::{
     io,
@@ -26,10 +26,11 @@ pub struct Timeouts {
     pub idle: Duration,
 }
 
-/// What the client is waited for, and since when. Both sides of it, the stream and the service, belong to one task.
+/// What the connection waits for, and since when. Its two users, the stream and the service, belong to one task.
 pub(super) struct Pace {
     phase: AtomicU8,
-    /// When the phase was first looked at: at the end of the poll in which it began. Milliseconds since the connection began.
+    /// When the phase was first read, at the end of the poll in which it began; in milliseconds since the connection
+    /// began.
     since: AtomicU64,
     began: Instant,
 }
@@ -37,10 +38,10 @@ pub(super) struct Pace {
 const IDLE: u8 = 0;
 const READING: u8 = 1;
 const ANSWERING: u8 = 2;
-/// Nobody has looked at the phase yet.
+/// Set until the phase is first read.
 const NEW: u8 = 0b100;
 
-/// Answering has its own bounds in every stage; this is only when to look again.
+/// Each stage of an answer has its own timeout; this is only when to check again.
 const WHILE_ANSWERING: Duration = Duration::from_secs(30);
 
 impl Pace {
@@ -56,7 +57,7 @@ impl Pace {
         self.enter(IDLE);
     }
 
-    fn heard(&self) {
+    fn received(&self) {
         if self.phase.load(Ordering::Relaxed) & !NEW == IDLE {
             self.enter(READING);
         }
@@ -66,9 +67,9 @@ impl Pace {
         self.phase.store(phase | NEW, Ordering::Relaxed);
     }
 
-    /// To be asked at the end of each poll. Most requests are read and answered within one, so the clock is read once for
-    /// all the phases that they go through.
-    pub(super) fn patience_until(&self, timeouts: Timeouts) -> Instant {
+    /// Called at the end of each poll. Most requests are read and answered within one poll, so the clock is read once
+    /// for all their phases.
+    pub(super) fn deadline(&self, timeouts: Timeouts) -> Instant {
         let phase = self.phase.load(Ordering::Relaxed);
         if phase & NEW != 0 {
             let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -84,7 +85,7 @@ impl Pace {
     }
 }
 
-/// A stream that tells its pace when something is heard on it, and that fails at a line feed that ends no line.
+/// A stream that reports received bytes to its pace, and that fails at a line feed without a carriage return.
 pub(super) struct Paced<'a, S> {
     stream: S,
     pace: &'a Pace,
@@ -105,12 +106,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<'_, S> {
         }
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let heard = buf.filled().get(before..).unwrap_or_default();
-        if !heard.is_empty() {
-            self.pace.heard();
+        let received = buf.filled().get(before..).unwrap_or_default();
+        if !received.is_empty() {
+            self.pace.received();
         }
-        // What stands before it may be a whole request, whose answer says what is wrong with it.
-        if let Some(at) = self.lines.bare_feed(heard) {
+        // The bytes before the line feed may be a whole request, whose answer then says what is wrong with it.
+        if let Some(at) = self.lines.bare_feed(received) {
             self.broken = true;
             buf.set_filled(before + at);
             if at == 0 {
@@ -157,14 +158,14 @@ mod tests {
     async fn a_header_that_trickles_in_is_cut_off_and_a_silent_connection_only_later() {
         let pace = Pace::new();
         // As at the end of a poll.
-        let is_out = || pace.patience_until(TIMEOUTS) <= Instant::now();
+        let is_out = || pace.deadline(TIMEOUTS) <= Instant::now();
         assert!(!is_out());
         tokio::time::advance(Duration::from_secs(50)).await;
         assert!(!is_out());
-        pace.heard();
+        pace.received();
         assert!(!is_out());
         tokio::time::advance(Duration::from_secs(4)).await;
-        pace.heard();
+        pace.received();
         assert!(!is_out());
         tokio::time::advance(Duration::from_secs(2)).await;
         assert!(is_out());

@@ -1,4 +1,4 @@
-//! The read side of credentials: a grant to its current credential.
+//! The read side of credentials: gives the current credential of a grant.
 
 mod keeper;
 mod observer;
@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::{keeper::Message, store::Store};
 use crate::{clock::Clock, credential_key::CredentialKey, policy::Grant};
 
-/// What a request holds. Cheap to clone.
+/// How requests get credentials. Cheap to clone.
 #[derive(Clone)]
 pub struct Credentials {
     store: Store,
@@ -31,13 +31,13 @@ pub struct Credentials {
     observer: Arc<dyn Observer>,
 }
 
-/// Why there is no credential. None is returned while a valid one is held.
+/// Why a request gets no credential. Never returned while a valid credential is cached.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CredentialError {
-    /// The source said no, now or not long ago.
-    #[error("the source gave no credential ({error}); it is asked again in {retry_after:?}")]
+    /// The source failed now, or recently enough that the backoff is not over.
+    #[error("the source gave no credential ({error}); the gateway asks it again in {retry_after:?}")]
     Source { error: Arc<FetchError>, retry_after: Duration },
-    /// The fetch goes on, and the next to ask may find it done.
+    /// The fetch goes on; the next request may find its credential cached.
     #[error("the source has not answered within credentials.wait; ask again in {retry_after:?}")]
     TimedOut { retry_after: Duration },
     #[error("the gateway is stopping")]
@@ -48,9 +48,9 @@ pub enum CredentialError {
 const TIMED_OUT_RETRY: Duration = Duration::from_secs(1);
 
 impl Credentials {
-    /// The credential that this grant names. One that is held and has life enough is returned at once, without a lock, an
-    /// allocation or a turn of the scheduler. Otherwise the keeper is asked, and waited for `credentials.wait` at most;
-    /// meanwhile and on failure a held one is served to its last second. Dropping the future cancels no fetch.
+    /// The credential of this grant. A cached one with enough life left is returned at once, without a lock, an
+    /// allocation or a turn of the scheduler. Otherwise the keeper is asked and has `credentials.wait` to answer. On
+    /// timeout or failure a cached credential is served to its last second. Dropping the future cancels no fetch.
     pub async fn for_grant(&self, grant: &Grant) -> Result<Arc<Credential>, CredentialError> {
         if let Some(credential) = self.store.get(grant.key())
             && schedule::is_fresh(&credential, self.clock.now(), self.min_remaining)
@@ -59,21 +59,21 @@ impl Credentials {
             return Ok(credential);
         }
         self.observer.miss();
-        // Boxed: the hit path's future stays small.
+        // Boxed, so that the future of a cache hit stays small.
         Box::pin(self.wait_for(grant.key())).await
     }
 
-    /// What is held for this grant and still valid. Asks nobody.
+    /// The cached credential of this grant, if it is still valid. Fetches nothing.
     pub fn peek(&self, grant: &Grant) -> Option<Arc<Credential>> {
         self.valid(grant.key())
     }
 
-    /// How many are held.
+    /// How many credentials are cached.
     pub fn held(&self) -> usize {
         self.store.len()
     }
 
-    /// The life left to the credential that expires first. None when none is held.
+    /// The remaining life of the cached credential that expires first; None if none is cached.
     pub fn shortest_remaining(&self) -> Option<Duration> {
         let now = self.clock.now();
         self.store.all().iter().map(|credential| credential.remaining(now)).min()

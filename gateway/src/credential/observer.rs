@@ -1,19 +1,19 @@
-//! What can be counted of credentials. Logic tells it what happened; telemetry decides what that is called.
+//! Observes credentials. The logic reports what happens; telemetry names the metrics.
 
 use std::time::Duration;
 
 use crate::credential::FetchErrorKind;
 
 pub trait Observer: Send + Sync + 'static {
-    /// Answered from what is held.
+    /// A cache hit.
     fn hit(&self) {}
-    /// Nothing held was good enough: the keeper was asked.
+    /// A cache miss: no cached credential had enough life left, so the keeper was asked.
     fn miss(&self) {}
-    /// The source was asked, and took `elapsed`.
+    /// A fetch ended after `elapsed`.
     fn fetched(&self, outcome: Result<(), FetchErrorKind>, elapsed: Duration) {
         let _ = (outcome, elapsed);
     }
-    /// A credential was replaced, `lag` after it was due.
+    /// A credential was replaced, `lag` after its renewal was due.
     fn renewed(&self, lag: Duration) {
         let _ = lag;
     }

@@ -1,5 +1,5 @@
-//! When a credential is good enough, when it is renewed, and how long a failure is remembered: functions of times, faults
-//! and chance, nothing else.
+//! When a credential is fresh, when it is renewed, and how long the backoff after a failure is: pure functions of
+//! times, errors and jitter.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,56 +8,59 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use super::Credential;
 use crate::credential::FetchErrorKind;
 
-/// The longest that a failure is remembered.
+/// The longest backoff.
 pub(super) const LONGEST_WINDOW: Duration = Duration::from_secs(300);
-/// A renewal is at half of life, give or take this share of it, so that what was issued together is not renewed together.
+/// A renewal is due at half of a credential's life, plus or minus this share of that half: credentials that were issued
+/// together are not renewed together.
 const RENEWAL_JITTER: f64 = 0.1;
-/// Doublings beyond this are all at the longest delay.
+/// After this many doublings the delay is always the longest one.
 const DOUBLINGS: u32 = 16;
 
-/// How much life a served credential must have left while the source answers. Five twelfths of its life at most: that is
-/// 25 of 60 minutes, the largest window in which an SDK (botocore) treats a credential as due, and it lies below 45%,
-/// where the latest renewal begins, so that a short session is not always due.
+/// The least remaining life of a served credential while the source answers: `min_remaining`, but at most five twelfths
+/// of the credential's life. Of 60 minutes that is 25, the largest window in which an SDK (botocore) treats a
+/// credential as due. It also lies below 45%, where the latest renewal begins, so that a short session is not always
+/// due.
 pub(super) fn floor(min_remaining: Duration, life: Duration) -> Duration {
     min_remaining.min(life * 5 / 12)
 }
 
-/// Whether a fetch would serve the caller better.
+/// Whether the credential is valid and has at least the [`floor`] of life left, so that it needs no fetch.
 pub(super) fn is_fresh(credential: &Credential, now: SystemTime, min_remaining: Duration) -> bool {
     credential.is_valid(now) && credential.remaining(now) >= floor(min_remaining, credential.life())
 }
 
-/// `jitter` is from -1 to 1. A credential that is past its half when it comes (a source that caches) is asked for again
-/// after a quarter of what is left, so that no source is asked without a pause.
+/// When the renewal is due. `jitter` is from -1 to 1. A credential that is past half of its life when it arrives (from
+/// a source that caches) is renewed after a quarter of its remaining life, so that no source is asked without a pause.
 pub(super) fn renew_at(issued_at: SystemTime, expires_at: SystemTime, now: SystemTime, jitter: f64) -> SystemTime {
     let life = expires_at.duration_since(issued_at).unwrap_or_default();
     let half = issued_at + life.mul_f64(0.5 * (1.0 + RENEWAL_JITTER * jitter.clamp(-1.0, 1.0)));
     if half > now { half } else { now + expires_at.duration_since(now).unwrap_or_default() / 4 }
 }
 
-/// How long nobody asks again after the `failures`th failure of that class in a row (1 is the first). `remaining` is the
-/// life of the credential that is still held, when there is one.
+/// The backoff after the `failures`th failure of that class in a row (1 is the first). `remaining` is the remaining
+/// life of the cached credential, if there is one.
 pub(super) fn retry_after(class: FetchErrorKind, failures: u32, remaining: Option<Duration>, seed: u64) -> Duration {
     let (shortest, longest) = match (class, remaining) {
-        // Somebody has to change IAM or a manifest; asking STS faster does not hurry them.
+        // Somebody has to change IAM or a manifest; faster retries do not hurry them.
         (FetchErrorKind::AccessDenied | FetchErrorKind::Invalid | FetchErrorKind::Identity, _) => (60.0, 150.0),
         (FetchErrorKind::Throttled, _) => (2.0, 30.0),
-        // Nobody waits for a renewal: once a minute is enough (the widest spacing that SDKs use for a due credential).
+        // No request waits for a renewal: once a minute is enough (the widest spacing that SDKs use for a due
+        // credential).
         (FetchErrorKind::Token | FetchErrorKind::Unavailable, Some(_)) => (1.0, 30.0),
-        // The kubelet writes tokens anew within seconds of the pod's start.
+        // The kubelet rewrites tokens within seconds of the pod's start.
         (FetchErrorKind::Token, None) => (5.0, 5.0),
-        // Below the spacing of SDK retries, so that a pod's next try finds the source asked again.
+        // Below the spacing of SDK retries, so that a pod's next retry reaches the source.
         (FetchErrorKind::Unavailable, None) => (0.5, 2.5),
     };
     let delay = backoff(shortest, longest, failures, seed);
     match remaining {
-        // The closer the end, the more often; but a throttled caller that hurries is throttled longer.
+        // The closer the expiry, the more retries; but a throttled caller that retries faster is throttled longer.
         Some(left) if class != FetchErrorKind::Throttled => delay.min((left / 4).max(Duration::from_secs(1))),
         _ => delay,
     }
 }
 
-/// Between one and two times `shortest`, doubled with each failure, `longest` reached. Seconds.
+/// `shortest` seconds, doubled with each failure up to `longest` seconds, plus a jitter of up to the same again.
 fn backoff(shortest: f64, longest: f64, failures: u32, seed: u64) -> Duration {
     let longest = Duration::from_secs_f64(longest);
     ExponentialBuilder::new()

@@ -1,4 +1,4 @@
-//! Secrets, and the credential that is made of them.
+//! Secrets, and the credentials that contain them.
 
 use std::{
     fmt,
@@ -9,8 +9,7 @@ use std::{
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-/// Text that is wiped when it is dropped and that nothing prints. To read it is to call [`Secret::expose`], which is easy
-/// to search for.
+/// Text that is wiped on drop and never printed. Only [`Secret::expose`] reads it, which is easy to search for.
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
@@ -36,13 +35,13 @@ pub struct Credential {
     pub session_token: Secret,
     /// When the source answered, by this node's clock.
     pub issued_at: SystemTime,
-    /// As the source stated it.
+    /// The expiry that the source stated.
     pub expires_at: SystemTime,
     plain: OnceLock<Bytes>,
     extended: OnceLock<Bytes>,
 }
 
-/// Which document of a credential.
+/// The forms of a credential's document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `iam/security-credentials/ROLE`.
@@ -63,12 +62,12 @@ impl Credential {
         Self { access_key_id, secret_access_key, session_token, issued_at, expires_at, plain, extended }
     }
 
-    /// How long it was granted for; zero when it was born expired.
+    /// The life that was granted; zero if the credential was issued expired.
     pub fn life(&self) -> Duration {
         self.expires_at.duration_since(self.issued_at).unwrap_or_default()
     }
 
-    /// How long it is still valid; zero when it has expired.
+    /// The remaining life; zero if the credential has expired.
     pub fn remaining(&self, now: SystemTime) -> Duration {
         self.expires_at.duration_since(now).unwrap_or_default()
     }
@@ -77,8 +76,9 @@ impl Credential {
         self.expires_at > now
     }
 
-    /// This credential's document in that form: made by the first who asks, shared by the others, wiped when the last
-    /// reader lets go of it. `make` should allocate its vector at full size: one that grows leaves unwiped copies.
+    /// The document of this credential in `form`. The first caller renders it, the others share it, and it is wiped
+    /// when the last reader drops it. `make` should allocate its vector at full size: a vector that grows leaves
+    /// unwiped copies.
     pub fn rendered(&self, form: Form, make: impl FnOnce(&Self) -> Vec<u8>) -> Bytes {
         let slot = match form {
             Form::Plain => &self.plain,
@@ -115,15 +115,15 @@ mod tests {
     fn debug_shows_the_end_of_the_key_id_and_no_secret() {
         let credential = credential();
         credential.rendered(Form::Plain, |c| c.session_token.expose().as_bytes().to_vec());
-        let shown = format!("{credential:?} {:?}", credential.secret_access_key);
-        assert!(shown.contains("…MPLE") && shown.contains("[redacted]"), "{shown}");
+        let printed = format!("{credential:?} {:?}", credential.secret_access_key);
+        assert!(printed.contains("…MPLE") && printed.contains("[redacted]"), "{printed}");
         for secret in ["ASIAIO", "wJalr", "FwoGZ"] {
-            assert!(!shown.contains(secret), "{shown}");
+            assert!(!printed.contains(secret), "{printed}");
         }
     }
 
     #[test]
-    fn debug_bears_a_key_id_that_is_short_or_not_ascii() {
+    fn debug_accepts_a_key_id_that_is_short_or_not_ascii() {
         for id in ["", "abc", "ééé"] {
             let odd = Credential { access_key_id: id.into(), ..credential() };
             assert!(format!("{odd:?}").starts_with("Credential"));
@@ -150,9 +150,9 @@ mod tests {
 
     #[test]
     fn life_never_goes_below_zero() {
-        let born_dead = Credential { issued_at: credential().expires_at + Duration::from_secs(1), ..credential() };
-        assert_eq!(born_dead.life(), Duration::ZERO);
-        assert_eq!(born_dead.remaining(born_dead.issued_at), Duration::ZERO);
-        assert!(!born_dead.is_valid(born_dead.expires_at));
+        let issued_expired = Credential { issued_at: credential().expires_at + Duration::from_secs(1), ..credential() };
+        assert_eq!(issued_expired.life(), Duration::ZERO);
+        assert_eq!(issued_expired.remaining(issued_expired.issued_at), Duration::ZERO);
+        assert!(!issued_expired.is_valid(issued_expired.expires_at));
     }
 }

@@ -1,20 +1,21 @@
-//! What a source of credentials is, and how it fails.
+//! The interface of a credential source, and its errors.
 
 use std::{fmt, pin::Pin};
 
 use super::Credential;
 use crate::credential_key::CredentialKey;
 
-/// One fetch, no cache, no retry of its own beyond what the transport needs: when to fetch is the keeper's business.
-/// A fetch may be dropped before it ends. `issued_at` of what it brings is the moment of the source's answer, also where the
-/// source kept it for a while: the credential's life is counted from there.
+/// Each call is one fetch: no cache, and no retries beyond what the transport needs, as the keeper decides when to
+/// fetch. A fetch may be dropped before it ends. `issued_at` of the credential is the moment of the source's answer,
+/// even if the source had cached it: the credential's life is counted from there.
 pub trait Source: Send + Sync + 'static {
     fn fetch<'a>(&'a self, key: &'a CredentialKey) -> Fetch<'a>;
 }
 
 pub type Fetch<'a> = Pin<Box<dyn Future<Output = Result<Credential, FetchError>> + Send + 'a>>;
 
-/// Why a source gave nothing. `code` may be shown to a pod; `detail` is the operator's, as it can name other roles.
+/// Why a source gave no credential. `code` may be shown to a pod; `detail` is for the operator only, as it can name
+/// other roles.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{class}: {detail}")]
 pub struct FetchError {
@@ -24,19 +25,19 @@ pub struct FetchError {
     pub detail: String,
 }
 
-/// Decides how long the failure is remembered and what the pod is told.
+/// Decides how long the backoff is and what the pod is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FetchErrorKind {
-    /// The role's trust policy, or the gateway's own permissions, say no.
+    /// The role's trust policy, or the gateway's own permissions, deny the call.
     AccessDenied,
     /// STS will never accept this request: a malformed policy, a bad parameter, a disabled region.
     Invalid,
     /// The workload's web identity token is missing, expired or not accepted.
     Token,
-    /// The gateway has no valid identity of its own to ask with.
+    /// The gateway has no valid AWS identity of its own.
     Identity,
     Throttled,
-    /// A network fault, a timeout, a 5xx, an answer that makes no sense.
+    /// A network fault, a timeout, a 5xx, or an answer that cannot be understood.
     Unavailable,
 }
 

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use super::Credential;
 use crate::credential_key::CredentialKey;
 
-/// One credential's place. A renewal swaps what is in it and leaves the map alone.
+/// Holds one credential. A renewal swaps the credential and leaves the map alone.
 type Cell = Arc<ArcSwap<Credential>>;
 type Snapshot = ArcSwap<HashMap<CredentialKey, Cell>>;
 
@@ -16,7 +16,7 @@ type Snapshot = ArcSwap<HashMap<CredentialKey, Cell>>;
 #[derive(Clone, Default)]
 pub(super) struct Store(Arc<Snapshot>);
 
-/// The write side. There is one, and it cannot be cloned: that is what makes load-then-store below safe.
+/// The write side. There is only one and it cannot be cloned, which makes the load-then-store below safe.
 pub(super) struct StoreWriter(Arc<Snapshot>);
 
 pub(super) fn store() -> (Store, StoreWriter) {
@@ -25,7 +25,7 @@ pub(super) fn store() -> (Store, StoreWriter) {
 }
 
 impl Store {
-    /// What is held, valid or not: whoever reads it looks at the clock.
+    /// The cached credential, valid or expired: the caller checks the clock.
     pub(super) fn get(&self, key: &CredentialKey) -> Option<Arc<Credential>> {
         self.0.load().get(key).map(|cell| cell.load_full())
     }

@@ -1,4 +1,4 @@
-//! Which `Host` a request may carry. A page that rebinds its own name to this address must get nothing.
+//! Which `Host` a request may carry. A web page whose name was rebound to this address must get nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -12,7 +12,7 @@ const IPV6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x25
 pub struct Hosts(Vec<String>);
 
 impl Hosts {
-    /// `names` beside the service's own addresses and the one that the client connected to.
+    /// `names` are valid in addition to the service's own addresses and the one that the client connected to.
     pub fn new(names: &[String]) -> Self {
         Self(names.to_vec())
     }

@@ -66,7 +66,7 @@ pub(crate) fn is_versioned(path: &str) -> bool {
     path.split('/').find(|segment| !segment.is_empty()).is_none_or(is_version)
 }
 
-/// Those headers that mean something here; found in one look at all of them.
+/// The headers that have a meaning here, found in one pass over all headers.
 #[derive(Default)]
 struct Headers<'a> {
     host: Option<&'a HeaderValue>,
@@ -96,7 +96,7 @@ impl<'a> Headers<'a> {
                 }
                 _ => continue,
             };
-            // Two of one of these are two opinions on who asks for what.
+            // With two of them it is ambiguous who asks for what.
             if single.replace(value).is_some() {
                 return Err(HeaderError::Repeated);
             }
@@ -116,7 +116,7 @@ fn is_token(path: &CanonicalPath<'_>) -> bool {
     matches!(path.0.as_slice(), [version, api, token] if api == "api" && token == "token" && is_version(version))
 }
 
-/// Both the target's authority, where a client speaks to us as to a proxy, and `Host`.
+/// Checks `Host`, and also the target's authority, which a client sends to what it takes for a proxy.
 fn check_host(
     parts: &Parts,
     host: Option<&HeaderValue>,
@@ -185,7 +185,7 @@ fn get(path: CanonicalPath<'_>) -> Result<Ask<'_>, Refusal> {
 /// Segments before a role: the version, `meta-data`, `iam`, `security-credentials`.
 const BEFORE_ROLE: usize = 4;
 
-/// What stands behind them.
+/// The role in the segments after them.
 fn role(mut segments: Vec<Cow<'_, str>>) -> Cow<'_, str> {
     match segments.len() - BEFORE_ROLE {
         1 => segments.pop().unwrap_or_default(),
@@ -230,7 +230,7 @@ fn render_answer(answer: Answer) -> Response<Full<Bytes>> {
     }
 }
 
-/// Whether a body is a refusal of a gateway's: IMDS gives no request ids. So `doctor` knows an endpoint that is one.
+/// Whether a body is a gateway's refusal: IMDS gives no request ids. `doctor` recognizes another gateway by it.
 pub fn is_refusal(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     let id = text.trim_end().strip_suffix(')').and_then(|text| text.rsplit_once("(request ")).map(|(_, id)| id);
@@ -316,7 +316,7 @@ struct InstanceProfileDocument<'a> {
     instance_profile_id: String,
 }
 
-/// Made up from the workload's own role: the node's profile is nobody's business.
+/// Made up from the workload's own role: the node's profile is not disclosed.
 fn instance_profile(role: &RoleArn, as_of: SystemTime) -> Vec<u8> {
     let document = InstanceProfileDocument {
         code: "Success",
@@ -346,14 +346,14 @@ fn whole_seconds(moment: SystemTime) -> String {
     humantime::format_rfc3339_seconds(moment).to_string()
 }
 
-/// Keys, dates and layout of a document.
+/// Bytes for a document's keys, dates and layout.
 const FRAME_BYTES: usize = 512;
 
-/// `secrets` is how long those in the document are together: a buffer that has to grow leaves copies of them behind that
+/// `secrets` is the total length of the document's secrets: a buffer that has to grow leaves copies of them behind that
 /// nobody wipes.
 fn json(document: &impl Serialize, secrets: usize) -> Vec<u8> {
     let mut text = Vec::with_capacity(FRAME_BYTES + secrets);
-    // Strings only, written to memory: there is nothing to fail on.
+    // Strings written to memory cannot fail.
     let written = serde_json::to_writer_pretty(&mut text, document);
     written.map(|()| text).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Wire to `Ask`, `Answer` to wire. Past this module nobody sees HTTP.
+//! From an HTTP request to an `Ask`, and from an `Answer` to an HTTP response. No later stage sees HTTP.
 
 mod host;
 pub mod imds;
@@ -44,8 +44,8 @@ pub enum Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// For logs, metrics and traces: the path with what is variable in it by name (OpenTelemetry, `http.route`). A dated
-    /// version is one of the latest's routes.
+    /// For logs, metrics and traces: the path with placeholders for its variable parts (OpenTelemetry, `http.route`). A
+    /// dated version has the route of `latest`.
     pub fn route(&self) -> &'static str {
         match self {
             Self::MintToken(_) => "/latest/api/token",

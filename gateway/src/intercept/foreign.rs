@@ -1,4 +1,4 @@
-//! Other programs' redirects of the metadata service: named, with how to remove them, and never touched.
+//! Other programs' redirects of the metadata service: reported with the command that removes them, and never changed.
 
 use std::{fmt, io::ErrorKind};
 
@@ -16,9 +16,9 @@ pub struct ForeignRule {
     /// Family, table and chain.
     pub chain: String,
     pub rule: String,
-    /// Whose it looks like.
+    /// The program that seems to have added it.
     pub owner: String,
-    /// Whether it goes before ours, and so takes what it matches.
+    /// Whether it runs before our rules, and so redirects what it matches.
     pub goes_first: bool,
     /// The command that removes it.
     pub remove: String,
@@ -29,14 +29,14 @@ const PEER: &str = "kube2iam or kiam";
 const OTHER: &str = "another program";
 const OUR_PRIORITY: i64 = -101;
 
-/// In all chains that NAT of arriving packets begins with, in iptables-nft's as in those of nftables itself; and in
+/// Searches all NAT chains for arriving packets, both iptables-nft's and those of nftables itself; and
 /// iptables-legacy's, where that is in use.
 pub(super) fn find(nft: &Nft) -> Result<Vec<ForeignRule>, NftError> {
     let mut found = Vec::new();
     for (_, chain) in objects(&nft.chains()?).filter(|(kind, chain)| *kind == "chain" && begins_nat(chain)) {
         let of = |key| text_of(chain, key).to_owned();
         let name = ChainName { family: of("family"), table: of("table"), name: of("name") };
-        // Below our own priority or at it: the order of equals is that of their coming.
+        // Below our own priority or at it: chains of equal priority run in the order in which they were added.
         let goes_first = chain.get("prio").and_then(Value::as_i64).is_some_and(|prio| prio <= OUR_PRIORITY);
         for (_, rule) in objects(&nft.chain(&name)?).filter(|(kind, rule)| *kind == "rule" && diverts(rule)) {
             let handle = rule.get("handle").and_then(Value::as_u64).unwrap_or_default();
@@ -75,7 +75,7 @@ fn diverts(rule: &Value) -> bool {
     service && !other_port && (is_xt(rule) || target.iter().any(|kind| statements(rule, kind).next().is_some()))
 }
 
-/// iptables-nft's DNAT and REDIRECT; nft lists no more of them than the name, and older releases not even that.
+/// iptables-nft's DNAT and REDIRECT. nft lists only their names, and older releases not even that.
 fn is_xt(rule: &Value) -> bool {
     statements(rule, "xt").any(|xt| xt.is_null() || matches!(text_of(xt, "name"), "DNAT" | "REDIRECT"))
 }
@@ -92,8 +92,8 @@ fn holds(found: &Value, is: &dyn Fn(&Value) -> bool) -> bool {
     found.get("right").is_some_and(|right| within(right, is))
 }
 
-/// iptables-legacy keeps its rules where nft does not see them. Only asked where its nat table is in use: asking would
-/// bring it into use.
+/// iptables-legacy keeps its rules where nft does not see them. It is run only where its nat table is in use: running
+/// it would create that table.
 fn legacy(in_use: &str, iptables: &'static str) -> Vec<ForeignRule> {
     let tables = std::fs::read_to_string(in_use).unwrap_or_default();
     if !tables.lines().any(|table| table == "nat") {

@@ -1,8 +1,8 @@
 //! The node's redirect: pods' connections to the metadata service go to the gateway.
 //!
-//! One table of nftables that is ours alone. DNAT to an address of the node, as an address is what the host's side of
-//! many a pod's interface lacks (Calico, VPC CNI), which nft's own `redirect` would need. Nothing here looks at whether
-//! the gateway runs: while it does not, pods are refused, and never reach the node's role.
+//! The redirect is one nftables table that holds only our rules. They use DNAT to an address of the node: nft's own
+//! `redirect` needs an address on the host's side of a pod's interface, which often has none (Calico, VPC CNI). The
+//! rules do not depend on the gateway: while it does not run, pods are refused, and never reach the node's role.
 
 mod foreign;
 mod interface;
@@ -36,8 +36,8 @@ pub enum InterceptError {
     #[error(transparent)]
     Nft(#[from] NftError),
     #[error(
-        "the rules are in place, but nft lists them otherwise than they were written; report this with the output of \
-         `nft -V`:\n{}", .0.join("\n")
+        "the rules are installed, but nft lists them differently from how they were written; report this with the \
+         output of `nft -V`:\n{}", .0.join("\n")
     )]
     NotAsWritten(Vec<String>),
 }
@@ -47,7 +47,7 @@ pub enum InterceptError {
 pub enum Change {
     Nothing,
     Installed,
-    /// Our table was there with other rules; how they differed.
+    /// Our table was there with other rules, which differed in these points.
     Mended(Vec<String>),
 }
 
@@ -60,11 +60,11 @@ pub struct Finding {
     pub redirected_connections: u64,
     pub rejected_packets: u64,
     pub foreign_rules: Vec<ForeignRule>,
-    /// Why it is not known whether there are such rules. Ours hold all the same.
+    /// Why other programs' rules could not be listed. Our own rules apply all the same.
     pub foreign_unknown: Option<String>,
 }
 
-/// Puts the redirect in place, unless it is there already: then nothing is touched, and counters go on.
+/// Installs the redirect. If it is installed already, nothing is changed, and the counters go on.
 pub fn install(nft: &Nft, redirect: &Redirect) -> Result<Change, InterceptError> {
     let change = match nft.table(FAMILY, TABLE)? {
         None => Change::Installed,
@@ -74,17 +74,17 @@ pub fn install(nft: &Nft, redirect: &Redirect) -> Result<Change, InterceptError>
         },
     };
     nft.apply(&redirect.script())?;
-    // Another release of nft could list a rule in other words; then every look would find something to mend.
+    // Another release of nft could list a rule differently; then every check would find something to repair.
     let differences = look(nft, redirect)?.0;
     if differences.is_empty() { Ok(change) } else { Err(InterceptError::NotAsWritten(differences)) }
 }
 
-/// Whether there was a table of ours to remove.
+/// Removes our table. False where there was none.
 pub fn uninstall(nft: &Nft) -> Result<bool, NftError> {
     if nft.table(FAMILY, TABLE)?.is_none() {
         return Ok(false);
     }
-    // The first line lets the second one succeed where another uninstallation came first.
+    // The first line lets the second one succeed where the table was removed meanwhile.
     nft.apply(&format!("table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\n"))?;
     Ok(true)
 }

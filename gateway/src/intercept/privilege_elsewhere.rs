@@ -1,8 +1,8 @@
-//! Where there are no capabilities, as on a laptop that is no Linux, there is no nftables either.
+//! A system other than Linux has no capabilities, and no nftables either.
 
 #[derive(Debug, thiserror::Error)]
 pub enum PrivilegeError {
-    #[error("only Linux has the privileges that are to be given up; run this on a node")]
+    #[error("only Linux has the privileges that this command gives up; run it on a node")]
     NotLinux,
 }
 

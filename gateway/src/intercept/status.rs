@@ -1,4 +1,4 @@
-//! What a watcher last saw, for those on the node that may not ask nft: `doctor`, and a readiness probe.
+//! What the watcher last saw, for programs on the node that may not run nft: `doctor`, and a readiness probe.
 
 use std::{
     fs::{self, Permissions},
@@ -12,28 +12,28 @@ use serde::{Deserialize, Serialize};
 
 use super::ForeignRule;
 
-/// A few rules of others are some hundred bytes each.
+/// The most bytes that are read: other programs' rules are few, and some hundred bytes each.
 const LONGEST: u64 = 64 << 10;
 
-/// A watcher looks every 30 s: one that has not for four times that has ended.
+/// A watcher checks every 30 s. One that has not checked for four times as long has ended.
 const STALE: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// Whether exactly our rules are there, after they were mended where that was needed.
+    /// Whether exactly our rules are there, after any repair.
     pub present: bool,
-    /// RFC 3339. A watcher looks every 30 s; one that is minutes old has ended.
+    /// RFC 3339. A watcher checks every 30 s; if this is minutes old, the watcher has ended.
     pub checked_at: String,
-    /// Since the rules were last put in place, as the two numbers after it.
+    /// Counted since the rules were last installed, like `rejected_packets`.
     pub redirected_connections: u64,
     pub rejected_packets: u64,
     pub foreign_rules: Vec<ForeignRule>,
-    /// Why it is not known, or could not be mended.
+    /// Why the rules are not known, or could not be repaired.
     pub error: Option<String>,
 }
 
 impl Status {
-    /// Readers see the last status or this one, never half of it.
+    /// Replaces the file: readers see the last status or this one, never half of it.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -45,7 +45,7 @@ impl Status {
         Ok(())
     }
 
-    /// Whether it is too old to say anything of now.
+    /// Whether it is too old to describe the present.
     pub fn is_stale(&self, now: SystemTime) -> bool {
         let checked_at = humantime::parse_rfc3339(&self.checked_at);
         checked_at.map_or(true, |at| now.duration_since(at).unwrap_or_default() > STALE)
@@ -55,7 +55,8 @@ impl Status {
         Ok(serde_json::from_reader(fs::File::open(path)?.take(LONGEST))?)
     }
 
-    /// None where nobody watches. One that cannot be read says so, and that nobody knows of a redirect.
+    /// None where there is no watcher. A file that cannot be read becomes a status with that error and without a
+    /// redirect.
     pub fn look(path: &Path) -> Option<Self> {
         match Self::read(path) {
             Ok(status) => Some(status),

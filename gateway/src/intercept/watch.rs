@@ -1,4 +1,4 @@
-//! Keeps the redirect as it should be, while others change what they like.
+//! Checks the redirect at an interval, and repairs it when another program has changed it.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -7,8 +7,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::{Change, Finding, ForeignRule, InterceptError, Nft, Redirect, Status, inspect, install};
 use crate::clock::Clock;
 
-/// nft takes milliseconds. One that does not come back must be told of, as nothing is mended meanwhile.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// nft takes milliseconds. An nft that hangs must be reported, as nothing is repaired meanwhile.
+const NFT_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub struct Watch {
     pub nft: Nft,
@@ -19,42 +19,42 @@ pub struct Watch {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Unseen {
+enum CheckError {
     #[error(transparent)]
     Intercept(#[from] InterceptError),
-    #[error("nft has not answered for {}", humantime::format_duration(PATIENCE))]
+    #[error("nft has not answered for {}", humantime::format_duration(NFT_TIMEOUT))]
     Slow,
-    #[error("the look ended badly: {0}")]
+    #[error("the check ended badly: {0}")]
     Ended(#[from] tokio::task::JoinError),
 }
 
 impl Watch {
-    /// Until it is dropped; the rules stay.
+    /// Runs until it is dropped; the rules stay.
     pub async fn run(self) {
         let mut ticks = interval(self.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told: Option<Vec<ForeignRule>> = None;
+        let mut logged: Option<Vec<ForeignRule>> = None;
         loop {
             ticks.tick().await;
             let seen = self.look().await;
             match &seen {
-                Ok((change, finding)) => tell(change, finding, &mut told),
+                Ok((change, finding)) => log(change, finding, &mut logged),
                 Err(error) => tracing::error!(%error, "the redirect is not looked after; trying again"),
             }
             self.write(seen);
         }
     }
 
-    async fn look(&self) -> Result<(Change, Finding), Unseen> {
+    async fn look(&self) -> Result<(Change, Finding), CheckError> {
         let (nft, redirect) = (self.nft.clone(), self.redirect.clone());
         let look = tokio::task::spawn_blocking(move || {
             let change = install(&nft, &redirect)?;
             Ok::<_, InterceptError>((change, inspect(&nft, &redirect)?))
         });
-        Ok(timeout(PATIENCE, look).await.map_err(|_| Unseen::Slow)???)
+        Ok(timeout(NFT_TIMEOUT, look).await.map_err(|_| CheckError::Slow)???)
     }
 
-    fn write(&self, seen: Result<(Change, Finding), Unseen>) {
+    fn write(&self, seen: Result<(Change, Finding), CheckError>) {
         let Some(path) = &self.status_file else { return };
         let checked_at = humantime::format_rfc3339_seconds(self.clock.now()).to_string();
         let status = match seen {
@@ -81,8 +81,8 @@ impl Watch {
     }
 }
 
-/// Each change once, and each foreign rule when it comes.
-fn tell(change: &Change, finding: &Finding, told: &mut Option<Vec<ForeignRule>>) {
+/// Logs each change once, and each foreign rule when it appears.
+fn log(change: &Change, finding: &Finding, logged: &mut Option<Vec<ForeignRule>>) {
     match change {
         Change::Nothing => {}
         Change::Installed => tracing::warn!("the redirect was gone and is in place again"),
@@ -90,7 +90,7 @@ fn tell(change: &Change, finding: &Finding, told: &mut Option<Vec<ForeignRule>>)
             tracing::warn!(differences = differences.join("; "), "the redirect was changed and is mended")
         }
     }
-    let before = told.replace(finding.foreign_rules.clone());
+    let before = logged.replace(finding.foreign_rules.clone());
     for foreign in &finding.foreign_rules {
         if !before.as_ref().is_some_and(|before| before.contains(foreign)) {
             tracing::warn!("{foreign}");

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 
-/// Has one writer, which reloads; anybody may look.
+/// Has one writer, the reload, and any number of readers.
 #[derive(Debug)]
 pub struct Configuration(ArcSwap<Adopted>);
 
@@ -12,16 +12,16 @@ pub struct Configuration(ArcSwap<Adopted>);
 pub struct Adopted {
     /// When what runs now was adopted.
     pub at: SystemTime,
-    /// 1 for what the process started with, and one more for each that was adopted since.
+    /// 1 for the configuration at start, and one more for each that was adopted since.
     pub generation: u64,
-    /// Of the last reload, if it was; None again once what lies there is what runs.
+    /// The last reload, if it was rejected. None again once the files equal what runs.
     pub refused: Option<RejectedReload>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RejectedReload {
     pub at: SystemTime,
-    /// What is wrong, where, and how to mend it; its first line says it in one sentence.
+    /// What is wrong, where, and how to mend it; its first line is a summary of one sentence.
     pub error: String,
 }
 
@@ -39,7 +39,7 @@ impl Configuration {
         self.0.rcu(|adopted| Adopted { at, generation: adopted.generation + 1, refused: None });
     }
 
-    /// What lies there is what runs already.
+    /// The files equal what runs already, so no reload is rejected any more.
     pub fn confirm(&self) {
         self.0.rcu(|adopted| Adopted { refused: None, ..Adopted::clone(adopted) });
     }

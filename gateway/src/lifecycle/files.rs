@@ -1,4 +1,4 @@
-//! Files that are too large to be read for every look at them.
+//! Followed files that are too large to be read at every check.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,14 +9,14 @@ use std::{
 
 use super::folders::{Folders, SETTLE};
 
-/// Files of which it is told when they may have changed. A change that leaves the bytes as they are counts too.
+/// Reports which files may have changed. A change that leaves the bytes as they are counts too.
 pub struct FollowedFiles {
     folders: Folders,
     seen: BTreeMap<PathBuf, Option<Stamp>>,
 }
 
-/// What another file, or other bytes in the same one, do not have all of; None stands for no file. `changed` cannot be
-/// set by hand as `modified` can, so that a copy with its old date is seen.
+/// Another file, or other bytes in the same file, have another stamp; None stands for no file. `changed` cannot be set
+/// by hand as `modified` can, so a copy with its old date is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -27,7 +27,7 @@ struct Stamp {
 }
 
 impl FollowedFiles {
-    /// As they are now: make it before they are read.
+    /// Takes the files as they are now, so call it before they are read.
     pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         let stamp = |path: PathBuf| {
             let stamp = std::fs::metadata(&path).ok().map(Stamp::from);
@@ -36,8 +36,8 @@ impl FollowedFiles {
         Self { folders: Folders::new(), seen: paths.into_iter().map(stamp).collect() }
     }
 
-    /// Follows these and no others. Those that are followed already are compared with what was last seen of them, the
-    /// others with what they are now: call it before they are read.
+    /// Follows these files and no others. Files that are followed already are compared with their last stamp, new ones
+    /// with their present stamp, so call it before they are read.
     pub async fn follow(&mut self, paths: BTreeSet<PathBuf>) {
         let mut seen = BTreeMap::new();
         for path in paths {
@@ -51,13 +51,14 @@ impl FollowedFiles {
         self.watch().await;
     }
 
-    /// The next that are not what they were: other files, other bytes, gone, or there again. May be dropped at any time.
+    /// The next files that changed: replaced, rewritten, removed, or created again. The future may be dropped at any
+    /// time.
     pub async fn changed(&mut self) -> Vec<PathBuf> {
         loop {
-            self.folders.stirred().await;
+            self.folders.check_due().await;
             self.watch().await;
             let now = self.settled().await;
-            self.folders.looked();
+            self.folders.checked();
             let changed: Vec<_> = now
                 .iter()
                 .filter(|(path, stamp)| self.seen.get(*path) != Some(stamp))
@@ -70,7 +71,7 @@ impl FollowedFiles {
         }
     }
 
-    /// What is seen twice alike: a file that is being written to is no file yet.
+    /// The stamps once two readings agree: a file that is still being written to does not count yet.
     async fn settled(&self) -> BTreeMap<PathBuf, Option<Stamp>> {
         let mut before = self.stamps().await;
         loop {
@@ -121,7 +122,7 @@ mod tests {
     // Real time, as the kernel's events are; a lost event shows as a test that takes 30 s and not as a failure.
 
     #[tokio::test]
-    async fn each_way_to_change_a_file_is_seen_and_told_by_name() {
+    async fn each_way_to_change_a_file_is_seen_and_reported_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let [path, other, next] = ["plugin.wasm", "other.wasm", "next"].map(|name| folder.path().join(name));
         std::fs::write(&path, "one").unwrap();
@@ -156,11 +157,11 @@ mod tests {
         assert_eq!(files.changed().await, [at("plugin.wasm")]);
 
         std::fs::write(at("..2").join("plugin.wasm"), "in place").unwrap();
-        assert_eq!(files.changed().await, [at("plugin.wasm")], "what a link leads to is watched too");
+        assert_eq!(files.changed().await, [at("plugin.wasm")], "the target of a link is watched too");
     }
 
     #[tokio::test]
-    async fn a_file_that_is_followed_on_keeps_what_was_seen_of_it() {
+    async fn a_file_that_stays_followed_keeps_its_last_stamp() {
         let folder = tempfile::tempdir().unwrap();
         let [first, second] = ["first", "second"].map(|name| folder.path().join(name));
         std::fs::write(&first, "one").unwrap();

@@ -1,4 +1,4 @@
-//! The folders of files that are followed: what happens in them is a reason to look, and so is the passing of time.
+//! The folders of followed files: an event in a folder makes a check due, and so does the passing of time.
 
 use std::{
     collections::BTreeSet,
@@ -14,36 +14,37 @@ use tokio::sync::mpsc;
 
 /// Events come in bursts; with Kubernetes' symlink swap the first one still shows the old file.
 pub(super) const SETTLE: Duration = Duration::from_millis(100);
-/// Some mounts send no events at all.
-const LOOK_ANYWAY: Duration = Duration::from_secs(30);
+/// The longest time between checks: some mounts send no events at all.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
 
 pub(super) struct Folders {
-    // None where the kernel gives no watches: then looking anyway has to do.
+    // None where the kernel gives no watches: then only time makes a check due.
     watcher: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
     events: mpsc::Receiver<()>,
-    /// There was a reason to look, and nobody has looked since.
-    stirred: bool,
+    /// A check is due, and none was made since.
+    due: bool,
 }
 
 impl Folders {
-    /// Of no file yet. The first look is due at once: something may have happened before there was a watch.
+    /// Watches no file yet. The first check is due at once: something may have happened before there was a watch.
     pub(super) fn new() -> Self {
-        let (tell, events) = mpsc::channel(1);
+        let (sender, events) = mpsc::channel(1);
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if event.map_or(true, |event| is_change(event.kind)) {
                 // One waiting event says as much as ten.
-                let _ = tell.try_send(());
+                let _ = sender.try_send(());
             }
         });
         if let Err(error) = &watcher {
             tracing::warn!(%error, "cannot watch files; looking every 30 s instead");
         }
-        Self { watcher: watcher.ok(), watched: BTreeSet::new(), events, stirred: true }
+        Self { watcher: watcher.ok(), watched: BTreeSet::new(), events, due: true }
     }
 
-    /// Watches the folders of `files`, as editors and Kubernetes replace a file rather than write to it; and of what they
-    /// are links to. Those that are watched already are watched anew: another folder may have taken the name.
+    /// Watches the folders of `files`, as editors and Kubernetes replace a file rather than write to it; and the
+    /// folders of the files that links point to. Folders that are watched already are watched anew: another folder may
+    /// have taken the name.
     pub(super) async fn watch(&mut self, files: impl IntoIterator<Item = &Path>) {
         let mut wanted = BTreeSet::new();
         for file in files {
@@ -51,9 +52,9 @@ impl Folders {
             wanted.extend(tokio::fs::canonicalize(file).await.ok().map(|target| folder(&target)));
         }
         let Some(watcher) = &mut self.watcher else { return };
-        for left in self.watched.difference(&wanted) {
-            // It may be gone, and its watch with it.
-            let _ = watcher.unwatch(left);
+        for unwanted in self.watched.difference(&wanted) {
+            // The folder may be gone, and its watch with it.
+            let _ = watcher.unwatch(unwanted);
         }
         for folder in &wanted {
             let watched = watcher.watch(folder, RecursiveMode::NonRecursive);
@@ -64,22 +65,22 @@ impl Folders {
         self.watched = wanted;
     }
 
-    /// Returns when there is a reason to look, and what happens has had its time to settle. Until [`Self::looked`] that
-    /// reason stands: nothing is lost by somebody who turns to something else meanwhile.
-    pub(super) async fn stirred(&mut self) {
-        if !self.stirred {
+    /// Returns when a check is due and the files have had time to settle. The check stays due until [`Self::checked`]
+    /// is called, so nothing is lost if this future is dropped meanwhile.
+    pub(super) async fn check_due(&mut self) {
+        if !self.due {
             tokio::select! {
                 Some(()) = self.events.recv() => {}
-                () = tokio::time::sleep(LOOK_ANYWAY) => {}
+                () = tokio::time::sleep(CHECK_EVERY) => {}
             }
-            self.stirred = true;
+            self.due = true;
         }
         tokio::time::sleep(SETTLE).await;
         while self.events.try_recv().is_ok() {}
     }
 
-    pub(super) fn looked(&mut self) {
-        self.stirred = false;
+    pub(super) fn checked(&mut self) {
+        self.due = false;
     }
 }
 
@@ -88,7 +89,7 @@ fn folder(file: &Path) -> PathBuf {
     parent.unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Whoever looks opens files: were that a reason to look, looking would never end.
+/// A check opens files: if that made another check due, checks would never end.
 fn is_change(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(access) => access == AccessKind::Close(AccessMode::Write),
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn to_read_a_file_is_no_change_of_it() {
+    fn reading_a_file_is_no_change_of_it() {
         for read in [AccessKind::Open(AccessMode::Any), AccessKind::Read, AccessKind::Close(AccessMode::Read)] {
             assert!(!is_change(EventKind::Access(read)), "{read:?}");
         }
@@ -117,20 +118,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reason_to_look_outlives_whoever_turns_to_something_else() {
+    async fn a_check_stays_due_if_the_future_is_dropped() {
         let folder = tempfile::tempdir().unwrap();
         let mut folders = Folders::new();
         folders.watch([folder.path().join("plugin.wasm").as_path()]).await;
-        folders.stirred().await;
-        folders.looked();
+        folders.check_due().await;
+        folders.checked();
         std::fs::write(folder.path().join("plugin.wasm"), "x").unwrap();
-        while !folders.stirred {
+        while !folders.due {
             tokio::select! {
                 biased;
-                () = folders.stirred() => panic!("it has to settle first"),
+                () = folders.check_due() => panic!("it has to settle first"),
                 () = tokio::time::sleep(SETTLE / 10) => {}
             }
         }
-        folders.stirred().await;
+        folders.check_due().await;
     }
 }

@@ -11,19 +11,19 @@ pub struct Followed {
 }
 
 impl Followed {
-    /// `text` is what is known of the file already.
+    /// `text` is the file's text as it was read last.
     pub fn new(path: &Path, text: Option<String>) -> Self {
         Self { path: path.to_owned(), last: text, folders: Folders::new() }
     }
 
-    /// The next text that differs from the last one. A file that is gone for a moment keeps its last text. May be dropped
-    /// at any time.
+    /// The next text that differs from the last one. A file that is gone for a moment keeps its last text. The future
+    /// may be dropped at any time.
     pub async fn changed(&mut self) -> String {
         loop {
             self.folders.watch([self.path.as_path()]).await;
-            self.folders.stirred().await;
+            self.folders.check_due().await;
             let text = self.settled().await;
-            self.folders.looked();
+            self.folders.checked();
             if let Some(text) = text
                 && self.last.as_ref() != Some(&text)
             {
@@ -33,8 +33,8 @@ impl Followed {
         }
     }
 
-    /// What is read twice alike. A file that is being written shows a part of itself, and at first nothing: a blank one is
-    /// taken for that, as it would stand for every default.
+    /// The text once two readings agree. A file that is being written is empty at first, and then incomplete. So a
+    /// blank file is ignored: it would otherwise stand for every default.
     async fn settled(&self) -> Option<String> {
         let first = tokio::fs::read_to_string(&self.path).await.ok()?;
         tokio::time::sleep(SETTLE).await;

@@ -1,6 +1,6 @@
 //! Start, stop and change of the process and its files.
 //!
-//! Readiness is ownership: a part that is not ready yet holds a token, and ready is when none is left.
+//! Readiness is ownership: each part that is not ready holds a token, and the process is ready when no token is left.
 
 mod adopted;
 mod files;

@@ -48,7 +48,7 @@ impl FromStr for Part {
 #[error("this version waits for no such part")]
 pub struct UnknownPart;
 
-/// Held by a part that is not ready; dropping it says that it is.
+/// Held by a part that is not ready; the part drops it when it is.
 #[derive(Debug)]
 pub struct Waiting {
     readiness: Readiness,
@@ -91,10 +91,10 @@ impl Drop for Waiting {
                 pending.remove(&self.part);
             }
         }
-        let left: Vec<_> = pending.keys().map(|part| part.label()).collect();
+        let remaining: Vec<_> = pending.keys().map(|part| part.label()).collect();
         drop(pending);
         self.readiness.0.fewer.notify_waiters();
-        tracing::info!(part = self.part.label(), waits_for = left.join(", "), "part is ready");
+        tracing::info!(part = self.part.label(), waits_for = remaining.join(", "), "part is ready");
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ready_is_when_every_part_has_let_go() {
+    fn ready_is_when_every_part_has_dropped_its_token() {
         let readiness = Readiness::default();
         let (node, roster) = (readiness.wait_for(Part::NodeMetadata), readiness.wait_for(Part::Roster));
         assert_eq!(readiness.waits_for(), [Part::NodeMetadata, Part::Roster]);

@@ -14,7 +14,7 @@ impl Signals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// SIGTERM or SIGINT. Call it again to learn of a second one.
+    /// SIGTERM or SIGINT. Call it again to wait for a second one.
     pub async fn stop(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",

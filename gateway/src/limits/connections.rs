@@ -1,4 +1,4 @@
-//! How much of the gateway there is, and how much of it one address may take: connections, and requests a second.
+//! Limits: connections in total, and connections and requests per second of one address.
 
 use std::{
     collections::HashMap,
@@ -15,7 +15,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::rate::{RESTED, Rate};
+use super::rate::{REFILL, Rate};
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -31,11 +31,11 @@ pub struct ConnectionLimiter {
 pub struct Limits {
     pub connections: usize,
     pub connections_each: usize,
-    /// In a second. None: as many as it likes.
+    /// Per second. None: unlimited.
     pub requests_each: Option<NonZeroU32>,
 }
 
-/// A connection's place; dropping it frees the place.
+/// Permits one connection; dropping it frees the permit.
 pub struct ConnectionPermit {
     _permit: OwnedSemaphorePermit,
     shares: Arc<Mutex<Shares>>,
@@ -43,23 +43,23 @@ pub struct ConnectionPermit {
     rate: Option<Arc<Rate>>,
 }
 
-/// A share outlives its connections: whoever opens one for each request asks no oftener by that.
+/// A share outlives its connections, so a client that opens one for each request keeps the same rate limit.
 #[derive(Default)]
 struct Shares {
     of: HashMap<IpAddr, Share>,
-    /// So many shares that some may be of addresses that are gone.
-    look_at: usize,
+    /// At this many shares, those of unused addresses are removed.
+    prune_at: usize,
 }
 
 struct Share {
     connections: usize,
     rate: Option<Arc<Rate>>,
-    /// When it was made or last left.
+    /// When it was made, or when one of its connections last ended.
     touched: Instant,
 }
 
-/// A node has 110 pods unless it was told otherwise.
-const LOOK_AT_LEAST: usize = 256;
+/// A node has 110 pods by default.
+const PRUNE_AT_LEAST: usize = 256;
 
 impl ConnectionLimiter {
     pub fn new(limits: Limits) -> Self {
@@ -72,26 +72,26 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Connections at this moment.
+    /// Open connections.
     pub fn open(&self) -> usize {
         let shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         shares.of.values().map(|share| share.connections).sum()
     }
 
-    /// Connections that were closed because their address had its share.
+    /// Connections that were closed because their address was at its limit.
     pub fn rejected(&self) -> u64 {
         self.rejected.load(Ordering::Relaxed)
     }
 
-    /// Requests that waited because their address had its share.
+    /// Requests that were delayed because their address was over its rate.
     pub fn delayed(&self) -> u64 {
         self.delayed.load(Ordering::Relaxed)
     }
 
-    /// None where this address has its share already.
+    /// None where this address is at its limit.
     pub(crate) fn permit(&self, permit: OwnedSemaphorePermit, address: IpAddr) -> Option<ConnectionPermit> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        shares.forget_the_gone();
+        shares.prune();
         let share = shares.of.entry(address).or_insert_with(|| Share {
             connections: 0,
             rate: self.limits.requests_each.map(|each| Arc::new(Rate::new(each, Arc::clone(&self.delayed)))),
@@ -107,19 +107,19 @@ impl ConnectionLimiter {
 }
 
 impl Shares {
-    /// Now and then: all in all, each share is looked at a few times.
-    fn forget_the_gone(&mut self) {
-        if self.of.len() < self.look_at.max(LOOK_AT_LEAST) {
+    /// Runs when the number of shares has doubled, so each share is checked only a few times in all.
+    fn prune(&mut self) {
+        if self.of.len() < self.prune_at.max(PRUNE_AT_LEAST) {
             return;
         }
-        // One that has rested for as long begins anew in any case.
-        self.of.retain(|_, share| share.connections > 0 || share.touched.elapsed() < RESTED);
-        self.look_at = 2 * self.of.len();
+        // After this long without a connection the token bucket is full, so a new share is the same.
+        self.of.retain(|_, share| share.connections > 0 || share.touched.elapsed() < REFILL);
+        self.prune_at = 2 * self.of.len();
     }
 }
 
 impl ConnectionPermit {
-    /// How often whoever has this place may ask; None: as often as it likes.
+    /// The rate limit of this connection's address; None: unlimited.
     pub fn rate(&self) -> Option<&Rate> {
         self.rate.as_deref()
     }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_address_cannot_take_every_place() {
+    async fn one_address_cannot_take_every_permit() {
         let limiter = limiter(8, 2, 0);
         let (first, second) = (permit(&limiter, 1).await, permit(&limiter, 1).await);
         assert!(first.is_some() && second.is_some());
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_new_connection_asks_no_oftener_and_another_address_is_free_to() {
+    async fn a_new_connection_has_the_same_rate_and_another_address_its_own() {
         let limiter = limiter(8, 8, 10);
         for _ in 0..10 {
             assert!(permit(&limiter, 1).await.unwrap().rate().unwrap().admits());
@@ -174,15 +174,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn addresses_that_are_gone_are_forgotten_and_those_that_are_there_are_not() {
+    async fn shares_of_unused_addresses_are_removed_and_those_in_use_are_not() {
         let limiter = limiter(8, 8, 10);
         let stays = permit(&limiter, 0).await.unwrap();
         while stays.rate().unwrap().admits() {}
         for address in 1..100_000 {
             drop(permit(&limiter, address).await.unwrap());
-            tokio::time::advance(RESTED / 100).await;
+            tokio::time::advance(REFILL / 100).await;
             let shares = limiter.shares.lock().unwrap();
-            assert!(shares.of.len() <= 2 * LOOK_AT_LEAST && shares.of.contains_key(&Ipv4Addr::from(0).into()));
+            assert!(shares.of.len() <= 2 * PRUNE_AT_LEAST && shares.of.contains_key(&Ipv4Addr::from(0).into()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How many connections there are, and how many of them and of requests one address may have.
+//! Limits on connections, in total and per address, and on requests per address.
 
 mod connections;
 mod rate;

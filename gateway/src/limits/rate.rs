@@ -1,7 +1,7 @@
-//! How often one address may ask.
+//! The request rate of one address: a token bucket with a one-second burst.
 //!
-//! Who asks more often waits its turn and is answered all the same: an SDK that is refused once, as by a 429, tells its
-//! application that there are no credentials.
+//! Excess requests are delayed, not refused: an SDK that is refused once, as by a 429, tells its application that there
+//! are no credentials.
 
 use std::{
     num::NonZeroU32,
@@ -20,41 +20,43 @@ use governor::{
 };
 use tokio::{sync::Mutex, time::Instant};
 
-/// A pod that asks too often is named in the log at most this often.
+/// A pod over its rate is named in the log at most this often.
 const NAMED_EVERY: Duration = Duration::from_secs(60);
 
 /// One address's requests, over all its connections.
 pub struct Rate {
     requests: Limiter,
-    names: Option<Limiter>,
-    /// Those who wait, first come, first served. Only the first looks at the time, and whoever leaves takes nothing along.
+    log_lines: Option<Limiter>,
+    /// Delayed requests, first come, first served. Only the first one watches the clock, and a cancelled one uses no
+    /// token.
     queue: Mutex<()>,
     delayed: Arc<AtomicU64>,
 }
 
 type Limiter = RateLimiter<NotKeyed, InMemoryState, Elapsed>;
 
-/// After one second without a request as many as in a second may come at once.
-pub(super) const RESTED: Duration = Duration::from_secs(1);
+/// After this long without a request the token bucket is full: one second's requests may come at once.
+pub(super) const REFILL: Duration = Duration::from_secs(1);
 
 impl Rate {
     pub(super) fn new(each_second: NonZeroU32, delayed: Arc<AtomicU64>) -> Self {
         let clock = Elapsed(Instant::now());
         Self {
             requests: RateLimiter::direct_with_clock(Quota::per_second(each_second), clock),
-            names: Quota::with_period(NAMED_EVERY).map(|quota| RateLimiter::direct_with_clock(quota, clock)),
+            log_lines: Quota::with_period(NAMED_EVERY).map(|quota| RateLimiter::direct_with_clock(quota, clock)),
             queue: Mutex::new(()),
             delayed,
         }
     }
 
-    /// Whether it may ask now. If not, it has a [`Self::turn`] to wait for.
+    /// Whether a request may proceed now. If not, it waits for its [`Self::turn`].
     pub fn admits(&self) -> bool {
         self.requests.check().is_ok()
     }
 
-    /// Waits until it may ask again: about as long as those who wait already take at this rate. Each has a connection of the
-    /// address, so they are few. One that comes just when it is the first's time may go before it.
+    /// Waits until the request may proceed: about as long as the requests that wait already take at this rate. Each of
+    /// them holds a connection of the address, so they are few. A new request may overtake the first one that waits if
+    /// it arrives just as that one's wait ends.
     pub async fn turn(&self) {
         self.delayed.fetch_add(1, Ordering::Relaxed);
         let _first = self.queue.lock().await;
@@ -64,12 +66,12 @@ impl Rate {
     }
 
     /// Whether it is time to name the pod in the log.
-    pub fn is_news(&self) -> bool {
-        self.names.as_ref().is_some_and(|names| names.check().is_ok())
+    pub fn may_log(&self) -> bool {
+        self.log_lines.as_ref().is_some_and(|lines| lines.check().is_ok())
     }
 }
 
-/// Since the limiter was made, by tokio's clock.
+/// The time since the limiter was made, by tokio's clock.
 #[derive(Clone, Copy)]
 struct Elapsed(Instant);
 
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_seconds_worth_comes_at_once_and_then_each_waits_its_turn() {
+    async fn a_burst_of_one_second_passes_at_once_and_then_each_request_is_delayed() {
         let (rate, began) = (rate(100), Instant::now());
         for _ in 0..100 {
             assert!(rate.admits());
@@ -109,12 +111,12 @@ mod tests {
         }
         assert_eq!(began.elapsed(), Duration::from_millis(500));
         assert_eq!(rate.delayed.load(Ordering::Relaxed), 50);
-        tokio::time::advance(RESTED).await;
+        tokio::time::advance(REFILL).await;
         assert!((0..100).all(|_| rate.admits()) && !rate.admits());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_waits_is_served_in_order_and_whoever_leaves_costs_the_others_nothing() {
+    async fn delayed_requests_are_served_in_order_and_a_cancelled_one_delays_no_other() {
         let (rate, began) = (rate(100), Instant::now());
         while rate.admits() {}
         let mut waiting: Vec<_> = (0..3)
@@ -127,8 +129,8 @@ mod tests {
             })
             .collect();
         tokio::task::yield_now().await;
-        let left = waiting.remove(1);
-        left.abort();
+        let cancelled = waiting.remove(1);
+        cancelled.abort();
         let mut served = Vec::new();
         for one in waiting {
             served.push(one.await.unwrap());
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_that_wait_at_once_come_at_the_rate() {
+    async fn many_requests_at_once_pass_at_the_rate() {
         let (rate, began) = (rate(200), Instant::now());
         let mut asking = JoinSet::new();
         for _ in 0..64 {
@@ -156,8 +158,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_pod_is_named_once_a_minute() {
         let rate = rate(1);
-        assert!(rate.is_news() && !rate.is_news());
+        assert!(rate.may_log() && !rate.may_log());
         tokio::time::advance(NAMED_EVERY).await;
-        assert!(rate.is_news());
+        assert!(rate.may_log());
     }
 }

@@ -6,16 +6,16 @@ use crate::catalogue::known_names;
 
 /// What an expression admits.
 pub(super) struct Admitted {
-    /// The largest groups of which everything is admitted, and single entries.
+    /// The largest groups that are admitted as a whole, and single entries.
     pub(super) entries: Vec<String>,
-    /// `user-data`, which is not allowed unless by hand.
+    /// Whether the expression admits `user-data`, which only a person may add to the list.
     pub(super) user_data: bool,
 }
 
-/// A program of this size matches in microseconds; Go has no such bound, but nobody's route needs more.
+/// A compiled expression of this size matches in microseconds; Go has no such limit, but no real route needs more.
 const COMPILED_MAX: usize = 1 << 20;
 
-/// None where it is no expression.
+/// None where it is not a valid expression.
 pub(super) fn admitted(expression: &str) -> Option<Admitted> {
     let regex = RegexBuilder::new(expression).size_limit(COMPILED_MAX).build().ok()?;
     let names: Vec<Name> = known_names().into_iter().map(Name::new).collect();
@@ -26,7 +26,7 @@ pub(super) fn admitted(expression: &str) -> Option<Admitted> {
         open.iter().any(holds) && !shut.iter().any(holds)
     };
     let mut entries: Vec<&Name> = Vec::new();
-    // Groups stand before what they hold.
+    // A group comes before its entries.
     for name in names.iter().filter(|name| name.path != USER_DATA).filter(is_open) {
         if !entries.iter().any(|group| name.is_below(group)) {
             entries.push(name);
@@ -56,9 +56,9 @@ impl Name {
         self.path.strip_prefix(&group.path).is_some_and(|rest| rest.starts_with('/'))
     }
 
-    /// kiam searches the decoded path for the expression, wherever it stands in it. Some clients end paths with a slash.
-    /// Where a `*` stands for a MAC, expressions describe what a MAC looks like; elsewhere they may name one value of
-    /// many, and must not admit all, so the `*` is tried as it is written.
+    /// kiam searches for the expression anywhere in the decoded path. Some clients end paths with a slash. Where a `*`
+    /// stands for a MAC, a sample MAC is tried, as expressions describe what a MAC looks like. Elsewhere an expression
+    /// may name one value of many, and must not admit all of them, so the `*` itself is tried.
     fn matches(&self, regex: &Regex) -> bool {
         let path = self.path.replace("/macs/*", "/macs/0a:1b:2c:3d:4e:5f");
         [format!("/latest/{path}"), format!("/latest/{path}/")].iter().any(|path| regex.is_match(path))

@@ -1,11 +1,11 @@
-//! The configuration while it is being made, and what there is to tell of it.
+//! The configuration while it is being made, and the notes on it.
 
 use toml_edit::{DocumentMut, Value};
 
 use super::{
     notes::Note,
     render,
-    rules::{env_twin, is_reference},
+    rules::{env_variable, is_reference},
 };
 use crate::config::{self, Sources, raw::Raw};
 
@@ -45,8 +45,8 @@ impl Conversion {
         self.notes.push(note);
     }
 
-    /// Writes `path`, unless that is its default or the configuration refuses it; `flag` is told then. The comment is
-    /// put behind the flag's name.
+    /// Writes `path`, unless the value is its default or the configuration refuses it: then there is a note on `flag`.
+    /// The comment follows the flag's name.
     pub(super) fn set(&mut self, flag: &str, path: &'static str, value: impl Into<Value>, comment: &str) {
         self.set_all(flag, vec![Entry::new(path, value, format!("From {flag}. {comment}"))]);
     }
@@ -59,8 +59,8 @@ impl Conversion {
             default.and_then(|item| item.as_value()).is_some_and(|value| same(value, &entry.value))
         };
         if let Some(entry) = entries.iter().find(|entry| entry.value.as_str().is_some_and(is_reference)) {
-            let twin = env_twin(entry.section, entry.key);
-            let instead = format!("set {twin} in Metagate's DaemonSet from the same source, or write the value itself");
+            let name = env_variable(entry.section, entry.key);
+            let instead = format!("set {name} in Metagate's DaemonSet from the same source, or write the value itself");
             return self.note(Note::lost(flag, "Kubernetes fills its value in from a variable", instead));
         }
         let (same, differing): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(is_default);
@@ -74,7 +74,7 @@ impl Conversion {
         }
     }
 
-    /// What the configuration says against these entries beside those there are.
+    /// The first error of the configuration with these entries added to the present ones.
     fn refusal(&self, more: &[Entry], defaults: &DocumentMut) -> Option<(String, String)> {
         let known = |entry: &&Entry| defaults.contains_key(entry.section);
         let all: Vec<&Entry> = self.entries.iter().chain(more).filter(known).collect();
@@ -90,7 +90,7 @@ fn defaults() -> DocumentMut {
     toml_edit::ser::to_document(&Raw::default()).unwrap_or_default()
 }
 
-/// Whatever the quotes and the white space.
+/// Equal apart from quotes and white space.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Array(one), Value::Array(other)) => {

@@ -19,7 +19,7 @@ pub(super) enum Takes {
 
 #[derive(Clone, Copy)]
 pub(super) enum Becomes {
-    /// The peer's rules look for it by name, and write a key or tell why not.
+    /// The peer's rules look it up by name, and write a key, or a note that says why not.
     Rule,
     /// The reason.
     NotNeeded(&'static str),
@@ -50,12 +50,12 @@ pub(super) struct CommandLine {
     pub(super) subcommands: Vec<&'static str>,
 }
 
-/// Values of unknown flags and arguments without a flag are never told: they may be secrets.
+/// Values of unknown flags and arguments without a flag are never shown: they may be secrets.
 pub(super) fn read(peer: Peer, arguments: &[String], conversion: &mut Conversion) -> CommandLine {
     let mut line = CommandLine::default();
-    let mut rest = arguments.iter().map(String::as_str).peekable();
+    let mut remaining = arguments.iter().map(String::as_str).peekable();
     let mut strays = 0_usize;
-    while let Some(argument) = rest.next() {
+    while let Some(argument) = remaining.next() {
         let Some(named) = argument.strip_prefix("--").filter(|named| !named.is_empty()) else {
             match SUBCOMMANDS.iter().find(|name| peer == Peer::Kiam && **name == argument) {
                 Some(subcommand) => line.subcommands.push(subcommand),
@@ -72,14 +72,14 @@ pub(super) fn read(peer: Peer, arguments: &[String], conversion: &mut Conversion
             conversion.note(unknown(peer, name));
             // What follows is most likely its value.
             if inline.is_none() {
-                rest.next_if(|next| !next.starts_with('-') && !SUBCOMMANDS.contains(next));
+                remaining.next_if(|next| !next.starts_with('-') && !SUBCOMMANDS.contains(next));
             }
             continue;
         };
         let about = format!("--{name}");
         let taken = match (flag.takes, inline) {
             (Takes::Switch, None) => Some("true"),
-            (Takes::Value, None) => rest.next(),
+            (Takes::Value, None) => remaining.next(),
             (_, inline) => inline,
         };
         match (flag.takes, taken) {
@@ -87,13 +87,13 @@ pub(super) fn read(peer: Peer, arguments: &[String], conversion: &mut Conversion
             (Takes::Value, Some(value)) => line.given.push(Given { flag, value: value.to_owned() }),
             (Takes::Switch, Some(value)) => match boolean(value) {
                 Some(on) => line.given.push(Given { flag, value: (on != negated).to_string() }),
-                None => conversion.note(Note::lost(about, "is true or false, and has another value", "")),
+                None => conversion.note(Note::lost(about, "takes true or false, and has another value", "")),
             },
         }
     }
     if strays > 0 {
         let text = format!("{strays} that belong to no flag (not shown: they could be secrets)");
-        conversion.note(Note::lost("arguments", text, "write a switch's value behind a =, as in --iptables=false"));
+        conversion.note(Note::lost("arguments", text, "write a switch's value after =, as in --iptables=false"));
     }
     line
 }
@@ -112,16 +112,16 @@ fn find(peer: Peer, name: &str) -> Option<(&'static Flag, bool)> {
 const NAME_MAX: usize = 64;
 
 fn unknown(peer: Peer, name: &str) -> Note {
-    // Comparing takes time with the name's length, and nobody mistypes that much.
+    // The longer a name, the longer a comparison takes, and nobody mistypes that much.
     let names = peer.flags().iter().map(|flag| flag.name).filter(|_| name.len() <= NAME_MAX);
     let near = nearest(name, names);
     let instead = near.map_or_else(
-        || "look into config/metagate.toml for a key that means the same".to_owned(),
+        || "look in config/metagate.toml for a key that means the same".to_owned(),
         |near| format!("did you mean --{near}?"),
     );
-    // Escaped and cut, as any text of a stranger's.
-    let shown = quote(&format!("--{name}"));
-    Note::lost(shown.trim_matches('"'), format!("is no flag of {}", peer.name()), instead)
+    // Escaped and cut, like any text from outside.
+    let quoted = quote(&format!("--{name}"));
+    Note::lost(quoted.trim_matches('"'), format!("is not a flag of {}", peer.name()), instead)
 }
 
 /// What Go's strconv.ParseBool takes.

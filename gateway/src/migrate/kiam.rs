@@ -23,13 +23,13 @@ pub(super) const FLAGS: &[Flag] = &[
     switch("json-log", Rule),
     value("level", Rule),
     value("kubeconfig", Rule),
-    value("sync", NotNeeded("the roster follows the API server's watches, and lists anew when one ends")),
+    value("sync", NotNeeded("the roster follows the API server's watches, and relists when one ends")),
     value("role-base-arn", Rule),
     switch("role-base-arn-autodetect", Rule),
     switch("disable-strict-namespace-regexp", Rule),
     value("session", Rule),
     value("session-duration", Rule),
-    value("session-refresh", NotNeeded("credentials are renewed at half of their life")),
+    value("session-refresh", NotNeeded("credentials are renewed at half of their lifetime")),
     value("assume-role-arn", Rule),
     value("region", Rule),
     switch("iptables", Rule),
@@ -38,7 +38,7 @@ pub(super) const FLAGS: &[Flag] = &[
     value("host", Rule),
     switch(
         "allow-ip-query",
-        Lost("a caller's address is never taken from its request", "`metagate explain --pod NAMESPACE/NAME` tells"),
+        Lost("a caller's address is never taken from its request", "use `metagate explain --pod NAMESPACE/NAME`"),
     ),
     value("allow-route-regexp", Rule),
     value("whitelist-route-regexp", Rule),
@@ -57,13 +57,16 @@ pub(super) const FLAGS: &[Flag] = &[
     value("key", NotNeeded(NO_TLS)),
     value("ca", NotNeeded(NO_TLS)),
     value("fetchers", Rule),
-    value("prefetch-buffer-size", NotNeeded("each node fetches for its own pods, one fetch a role, and drops none")),
+    value(
+        "prefetch-buffer-size",
+        NotNeeded("each node fetches for its own pods, once for each role, and drops no fetch"),
+    ),
 ];
 
 const ONE_PROCESS: &str = "agent and server are one process, without gRPC between them";
-const NO_TLS: &str = "one process needs no TLS between its parts; the certificates can go";
+const NO_TLS: &str = "one process needs no TLS between its parts; the certificates are no longer needed";
 
-/// kiam's default, and the least that it takes.
+/// kiam's default and minimum.
 const SESSION: Duration = Duration::from_secs(15 * 60);
 
 pub(super) fn convert(settings: &Settings, conversion: &mut Conversion) {
@@ -94,15 +97,15 @@ fn listeners(settings: &Settings, conversion: &mut Conversion) {
             conversion.note(Note::not_needed("--prometheus-listen-addr", "it is empty; admin.listen has /metrics"))
         }
         Some(address) => {
-            let comment = "Where it is no loopback address, pods can reach the metrics and the state too. The default, \
-                           127.0.0.1:9620, keeps them on the node.";
+            let comment = "Unless this is a loopback address, pods can reach the metrics and the state too. With the \
+                           default, 127.0.0.1:9620, only the node can.";
             conversion.set("--prometheus-listen-addr", "admin.listen", socket(address), comment);
         }
         None => {}
     }
 }
 
-/// Go takes `:9620` for all addresses, and names.
+/// Go reads `:9620` as all addresses, and accepts names.
 fn socket(written: &str) -> String {
     match written.rsplit_once(':') {
         Some(("", port)) => format!("0.0.0.0:{port}"),
@@ -125,7 +128,7 @@ fn roles(settings: &Settings, conversion: &mut Conversion) {
     match settings.get("role-base-arn") {
         Some("") => conversion.note(Note::not_needed("--role-base-arn", "it is empty")),
         Some(_) if detects => {
-            conversion.note(Note::not_needed("--role-base-arn", "--role-base-arn-autodetect goes before it"));
+            conversion.note(Note::not_needed("--role-base-arn", "--role-base-arn-autodetect overrides it"));
         }
         Some(base) => rules::base_role_arn(conversion, "--role-base-arn", base),
         None => {}
@@ -149,14 +152,14 @@ fn roles(settings: &Settings, conversion: &mut Conversion) {
     }
     if let Some(fetchers) = settings.get("fetchers") {
         match fetchers.parse::<i64>() {
-            Ok(number) => conversion.set("--fetchers", "credentials.concurrent_fetches", number, "Of each node."),
-            Err(_) => conversion.note(Note::lost("--fetchers", format!("{} is no number", quote(fetchers)), "")),
+            Ok(number) => conversion.set("--fetchers", "credentials.concurrent_fetches", number, "For each node."),
+            Err(_) => conversion.note(Note::lost("--fetchers", format!("{} is not a number", quote(fetchers)), "")),
         }
     }
 }
 
 fn plugins(settings: &Settings, conversion: &mut Conversion) {
-    let comment = "kiam puts this before the names that pods give their sessions; trust policies may look for it.";
+    let comment = "kiam adds this prefix to the session names that pods choose; trust policies may check it.";
     let annotations: PluginConfig = vec![("session_name_prefix", "kiam-".into(), comment.to_owned())];
     let is_v3 = settings.get("whitelist-route-regexp").is_some()
         || settings.tag.as_deref().is_some_and(|tag| tag.trim_start_matches('v').starts_with("3."));
@@ -164,7 +167,7 @@ fn plugins(settings: &Settings, conversion: &mut Conversion) {
         let comment = "kiam v3 matches the role as the pod wrote it; v4 matches its whole ARN.";
         ("dialect", "kiam-v3".into(), comment.to_owned())
     } else {
-        ("dialect", "kiam-v4".into(), "Matches the role's whole ARN. kiam v3's is \"kiam-v3\".".to_owned())
+        ("dialect", "kiam-v4".into(), "Matches the role's whole ARN. For kiam v3 write \"kiam-v3\".".to_owned())
     };
     let comment = "kube2iam's annotation, which kiam does not read.";
     rules::plugins(
@@ -177,7 +180,7 @@ fn plugins(settings: &Settings, conversion: &mut Conversion) {
         Some(true) => conversion.note(Note::lost(
             "--disable-strict-namespace-regexp",
             "an expression must always match the whole ARN",
-            "widen namespaces' iam.amazonaws.com/permitted: write `.*web.*` where `web` stands",
+            "widen namespaces' iam.amazonaws.com/permitted: write `.*web.*` instead of `web`",
         )),
         Some(false) => conversion.note(Note::not_needed("--disable-strict-namespace-regexp", "it is off")),
         None => {}
@@ -187,18 +190,18 @@ fn plugins(settings: &Settings, conversion: &mut Conversion) {
 fn sessions(settings: &Settings, conversion: &mut Conversion) {
     match settings.get("session") {
         Some(name) => {
-            // Names are text here, not templates; kiam writes a dash for what STS refuses.
+            // The name is plain text here, not a template; kiam replaces each character that STS refuses by a dash.
             let clean = |c: char| if c.is_ascii_alphanumeric() || "_+=,.@-".contains(c) { c } else { '-' };
             let name = if rules::is_reference(name) { name.to_owned() } else { name.chars().map(clean).collect() };
-            let comment = "kiam puts kiam- before it. All pods share it; \"kiam-{namespace}.{pod}\" tells them apart in \
-                           CloudTrail, where no trust policy asks for the exact name.";
+            let comment = "kiam adds the prefix kiam-. All pods share this name; \"kiam-{namespace}.{pod}\" tells \
+                           them apart in CloudTrail, if no trust policy asks for the exact name.";
             conversion.set("--session", "credentials.session_name", format!("kiam-{name}"), comment);
         }
         None => conversion.entries.push(Entry::new(
             "credentials.session_name",
             "kiam-{namespace}.{pod}",
-            "kiam's are all kiam-kiam. The prefix is kept for trust policies that look for it; one that asks for the exact \
-             name needs \"kiam-kiam\" here.",
+            "kiam names all sessions kiam-kiam. The prefix stays for trust policies that check it; a policy that asks \
+             for the exact name needs \"kiam-kiam\" here.",
         )),
     }
     let Some(written) = settings.get("session-duration") else { return };
@@ -215,12 +218,13 @@ fn metadata(settings: &Settings, conversion: &mut Conversion) {
     let flags = ["allow-route-regexp", "whitelist-route-regexp"];
     let given = flags.into_iter().find_map(|flag| Some((flag, settings.get(flag)?)));
     if let [Some(_), Some(_)] = flags.map(|flag| settings.get(flag)) {
-        conversion.note(Note::not_needed("--whitelist-route-regexp", "--allow-route-regexp, its later name, is taken"));
+        let why = "--allow-route-regexp, its later name, overrides it";
+        conversion.note(Note::not_needed("--whitelist-route-regexp", why));
     }
     let Some((flag, expression)) = given else {
         if settings.has_part("agent") {
             let comment = "kiam passes nothing on without --allow-route-regexp. Metagate's default, \"placement\", \
-                           \"instance-id\" and \"instance-type\", is what SDKs ask for: take this line out for it.";
+                           \"instance-id\" and \"instance-type\", is what SDKs ask for: remove this line to use it.";
             conversion.entries.push(Entry::new("imds.allow", rules::list([]), comment));
         }
         return;
@@ -228,20 +232,21 @@ fn metadata(settings: &Settings, conversion: &mut Conversion) {
     let about = format!("--{flag}");
     let Some(admitted) = allow::admitted(expression).filter(|_| !rules::is_reference(expression)) else {
         let instead = "name catalogue entries in imds.allow; nothing is passed on until then";
-        conversion.note(Note::lost(about, format!("{} is no expression that can be read", quote(expression)), instead));
+        conversion.note(Note::lost(about, format!("{} is not a valid regular expression", quote(expression)), instead));
         conversion.entries.push(Entry::new("imds.allow", rules::list([]), ""));
         return;
     };
-    let comment = "Those of the metadata service's paths that the expression matches.";
+    let comment = "The paths of the metadata service that the expression matches.";
     conversion.set(&about, "imds.allow", rules::list(admitted.entries.iter().map(String::as_str)), comment);
     if admitted.entries.is_empty() && expression != "^$" {
         let text = format!("{} matches no path that can be passed on", quote(expression));
-        conversion.note(Note::lost(about.clone(), text, "credentials are never passed on, single tags by `tags` only"));
+        let instead = "credentials are never passed on, and single tags only by the entry `tags`";
+        conversion.note(Note::lost(about.clone(), text, instead));
     }
     if admitted.user_data {
         let text = "the expression admits user-data, which often holds secrets and is not passed on by default";
         let instead = "add \"user-data\" to imds.allow where pods read it";
-        // `.*` means everything else at least as much; who writes it out wants it.
+        // `.*` mostly means everything else; an expression that names user-data means it.
         let is_meant = expression.contains("user-data");
         conversion.note(if is_meant { Note::lost(about, text, instead) } else { Note::change(about, text, instead) });
     }

@@ -26,18 +26,15 @@ pub(super) const FLAGS: &[Flag] = &[
     value("api-token", Lost("a token on the command line is readable by everybody on the node", KUBECONFIG)),
     switch("insecure", Lost("Metagate always checks the API server's certificate", KUBECONFIG)),
     value("node", Rule),
-    value(
-        "cache-resync-period",
-        NotNeeded("the roster follows the API server's watches, and lists anew when one ends"),
-    ),
+    value("cache-resync-period", NotNeeded("the roster follows the API server's watches, and relists when one ends")),
     value("base-role-arn", Rule),
     switch("auto-discover-base-arn", Rule),
     value("default-role", Rule),
     switch(
         "auto-discover-default-role",
         Lost(
-            "no pod is given the node's own role, only because it names none",
-            "name a role for such pods in policy.default_role; the base ARN is found all the same",
+            "no pod gets the node's own role just because it names none",
+            "name a role for such pods in policy.default_role; the base ARN is still discovered",
         ),
     ),
     value("iam-role-key", Rule),
@@ -46,17 +43,20 @@ pub(super) const FLAGS: &[Flag] = &[
     switch("namespace-restrictions", Rule),
     value("namespace-restriction-format", Rule),
     value("iam-role-session-ttl", Rule),
-    value("iam-role-error-ttl", NotNeeded("failures of STS are always remembered, each class for its own time")),
-    switch("use-regional-sts-endpoint", NotNeeded("kube2iam reads it no more; Metagate's STS is always regional")),
+    value("iam-role-error-ttl", NotNeeded("failures of STS are always cached, each class for its own time")),
+    switch(
+        "use-regional-sts-endpoint",
+        NotNeeded("kube2iam no longer reads it; Metagate always calls a regional endpoint of STS"),
+    ),
     value("metadata-addr", Rule),
     switch("iptables", Rule),
     value("host-interface", Rule),
     value("host-ip", Rule),
     switch(
         "resolve-duplicate-cache-ips",
-        NotNeeded("pods are known by their UID; two live pods on one address get nothing until one is gone"),
+        NotNeeded("pods are identified by their UID; two live pods on one address get nothing until one is gone"),
     ),
-    value("backoff-max-interval", NotNeeded("a request waits for the roster's own change, not in steps")),
+    value("backoff-max-interval", NotNeeded("a request waits for a change of the roster and does not poll")),
     value("backoff-max-elapsed-time", Rule),
     switch("debug", NotNeeded("the admin listener always has /api/v1/state; pods cannot reach it")),
 ];
@@ -64,7 +64,7 @@ pub(super) const FLAGS: &[Flag] = &[
 const KUBECONFIG: &str =
     "in the cluster nothing is needed; elsewhere write a kubeconfig and name it in [kubernetes] kubeconfig";
 
-/// kube2iam's default, and how long it keeps credentials.
+/// kube2iam's default, and how long it caches credentials.
 const SESSION_TTL: Duration = Duration::from_secs(15 * 60);
 /// STS gives no shorter session.
 const SESSION_MIN: Duration = Duration::from_secs(15 * 60);
@@ -91,11 +91,11 @@ fn listeners(settings: &Settings, conversion: &mut Conversion) {
     match settings.get("metrics-port") {
         Some(port) if port == app.unwrap_or("8181") => conversion.note(Note::not_needed(
             "--metrics-port",
-            "it is the pods' port, where Metagate has no metrics: admin.listen has them",
+            "it is the pods' port, where Metagate serves no metrics: admin.listen serves them",
         )),
         Some(port) => {
-            let comment = "All addresses, as Prometheus comes from elsewhere: pods can then reach the metrics and the \
-                           state too. The default, 127.0.0.1:9620, keeps them on the node.";
+            let comment = "All addresses, so that Prometheus can connect from elsewhere: pods can then reach the \
+                           metrics and the state too. With the default, 127.0.0.1:9620, only the node can.";
             conversion.set("--metrics-port", "admin.listen", format!("0.0.0.0:{port}"), comment);
         }
         None => {}
@@ -109,7 +109,7 @@ fn logs(settings: &Settings, conversion: &mut Conversion) {
     let verbose = settings.is_on("verbose");
     if let Some(level) = settings.get("log-level") {
         if verbose {
-            conversion.note(Note::not_needed("--log-level", "--verbose goes before it"));
+            conversion.note(Note::not_needed("--log-level", "--verbose overrides it"));
         } else {
             rules::log_level(conversion, "--log-level", level);
         }
@@ -127,8 +127,8 @@ fn node(settings: &Settings, conversion: &mut Conversion) {
             conversion.note(Note::not_needed("--node", "Metagate reads NODE_NAME, which its DaemonSet sets"));
         }
         Some(name) => {
-            let comment = "One node's name: right only in a file that one node reads. Elsewhere leave it out: the \
-                           DaemonSet sets NODE_NAME.";
+            let comment = "The name of one node: right only in a file that one node reads. Otherwise remove this \
+                           line: the DaemonSet sets NODE_NAME.";
             conversion.set("--node", "roster.node", name, comment);
         }
         None => {}
@@ -152,7 +152,7 @@ fn roles(settings: &Settings, conversion: &mut Conversion) {
     if settings.switch("auto-discover-base-arn").is_some() {
         let why = match (discovers, settings.get("base-role-arn")) {
             (true, Some(base)) if !base.is_empty() => {
-                "--base-role-arn goes before it; kube2iam refuses to start with both"
+                "--base-role-arn overrides it; kube2iam refuses to start with both"
             }
             (true, _) => "base_role_arn = \"auto\" is the default",
             (false, _) => "it is off",
@@ -162,7 +162,7 @@ fn roles(settings: &Settings, conversion: &mut Conversion) {
     match settings.get("default-role") {
         Some("") => conversion.note(Note::not_needed("--default-role", "it is empty")),
         Some(role) => {
-            let comment = "For pods that name no role; the namespace must permit it, as any other.";
+            let comment = "For pods that name no role; the namespace must permit it, like any other role.";
             conversion.set("--default-role", "policy.default_role", role, comment);
         }
         None => {}
@@ -178,7 +178,7 @@ fn plugins(settings: &Settings, conversion: &mut Conversion) {
     for (flag, key, default) in keys {
         annotations.extend(annotation_key(settings, conversion, flag, key, default));
     }
-    let comment = "kube2iam knows no annotation for the session's name. Take this line out to read \
+    let comment = "kube2iam has no annotation for the session's name. Remove this line to read \
                    iam.amazonaws.com/session-name.";
     annotations.push(("session_name_key", "".into(), comment.to_owned()));
     let mut namespaces = vec![dialect(settings, conversion)];
@@ -194,11 +194,12 @@ fn plugins(settings: &Settings, conversion: &mut Conversion) {
         let why = "restrictions are always on: `missing = \"deny\"` is the plugin's default";
         conversion.note(Note::not_needed("--namespace-restrictions", why));
     } else {
-        let comment = "WARNING: without --namespace-restrictions any pod may have any role that the node may assume. This \
-                       line keeps it so for namespaces without the annotation. Annotate them, then take it out.";
+        let comment = "WARNING: without --namespace-restrictions any pod may have any role that the node may assume. \
+                       This line keeps it so for namespaces without the annotation. Annotate them, then remove it.";
         namespaces.push(("missing", "allow".into(), comment.to_owned()));
         if settings.switch("namespace-restrictions").is_some() {
-            conversion.note(Note::not_needed("--namespace-restrictions", "off is `missing = \"allow\"` of the plugin"));
+            let why = "it is off, which is `missing = \"allow\"` of the plugin";
+            conversion.note(Note::not_needed("--namespace-restrictions", why));
         }
     }
     rules::plugins(conversion, "kube2iam", annotations, namespaces);
@@ -207,7 +208,7 @@ fn plugins(settings: &Settings, conversion: &mut Conversion) {
 fn dialect(settings: &Settings, conversion: &mut Conversion) -> (&'static str, toml_edit::Value, String) {
     const FLAG: &str = "--namespace-restriction-format";
     let format = settings.get("namespace-restriction-format");
-    // Its value's case does not matter; every other value means glob.
+    // The value's case does not matter; every other value means glob.
     if format.is_some_and(|format| format.eq_ignore_ascii_case("regexp")) {
         return ("dialect", "kube2iam-regexp".into(), format!("From {FLAG}."));
     }
@@ -219,7 +220,7 @@ fn dialect(settings: &Settings, conversion: &mut Conversion) -> (&'static str, t
             conversion.note(Note::lost(
                 FLAG,
                 "is neither glob nor regexp",
-                "kube2iam takes it for glob, and so is it here",
+                "kube2iam treats it as glob, and so does this configuration",
             ));
             ("dialect", "kube2iam-glob".into(), String::new())
         }
@@ -248,7 +249,7 @@ fn annotation_key(
     if !is_key || rules::is_reference(written) {
         conversion.note(Note::lost(
             about,
-            "names no annotation",
+            "is not the key of an annotation",
             format!("write its whole key into {key} of the plugin"),
         ));
         return None;
@@ -282,8 +283,8 @@ fn metadata(settings: &Settings, conversion: &mut Conversion) {
     let entry = super::conversion::Entry::new(
         "imds.allow",
         rules::list(["meta-data", "dynamic"]),
-        "kube2iam passes on everything. This is all of it but user-data and the node's own credentials. Narrow it down: \
-         SDKs ask for \"placement\" only.",
+        "kube2iam passes on everything. This is all of it but user-data and the node's own credentials. Narrow it \
+         down: SDKs ask for \"placement\" only.",
     );
     conversion.entries.push(entry);
 }

@@ -11,11 +11,11 @@ use crate::config::quote;
 pub(super) struct Container {
     /// `DaemonSet kube2iam, container kube2iam`.
     pub(super) label: String,
-    /// Behind the program's name, variables filled in.
+    /// The words after the program's name, with variables filled in.
     pub(super) arguments: Vec<String>,
-    /// None where the value comes from elsewhere, a secret for one.
+    /// None where the value comes from elsewhere, such as a Secret.
     pub(super) env: BTreeMap<String, Option<String>>,
-    /// The image's.
+    /// The image's tag.
     pub(super) tag: Option<String>,
     pub(super) is_shell: bool,
 }
@@ -24,7 +24,7 @@ impl Container {
     pub(super) fn of_flags(peer: Peer, flags: &[String]) -> Self {
         Self {
             label: "the command line".to_owned(),
-            arguments: behind_program(peer, flags, false),
+            arguments: after_program(peer, flags, false),
             env: BTreeMap::new(),
             tag: None,
             is_shell: false,
@@ -45,12 +45,12 @@ pub(super) fn containers(peer: Peer, text: &str) -> Result<Vec<Container>, Migra
     let mut found = Vec::new();
     for object in &objects {
         let kind = object.get("kind").and_then(Value::as_str).unwrap_or("an object without a kind");
-        kinds.insert(shown(kind));
+        kinds.insert(escaped(kind));
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or("without a name");
         let spec = object.pointer("/spec/template/spec").or_else(|| object.get("spec"));
         let containers = spec.and_then(|spec| spec.get("containers")).and_then(Value::as_array);
         for container in containers.into_iter().flatten() {
-            found.extend(read(peer, &format!("{} {}", shown(kind), shown(name)), container));
+            found.extend(read(peer, &format!("{} {}", escaped(kind), escaped(name)), container));
         }
     }
     if found.is_empty() {
@@ -64,7 +64,7 @@ pub(super) fn containers(peer: Peer, text: &str) -> Result<Vec<Container>, Migra
     Ok(found)
 }
 
-/// Without excerpts: a manifest may hold secrets, and an error ends in somebody's terminal or log.
+/// Errors have no excerpts: a manifest may hold secrets, and an error ends in a terminal or a log.
 fn documents(text: &str) -> Result<Vec<Value>, MigrateError> {
     let options = serde_saphyr::options! { with_snippet: false };
     serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
@@ -76,12 +76,12 @@ fn documents(text: &str) -> Result<Vec<Value>, MigrateError> {
     })
 }
 
-/// A name of the manifest's as a person may read it: escaped and cut.
-fn shown(name: &str) -> String {
+/// A name from the manifest, escaped and cut for display.
+fn escaped(name: &str) -> String {
     quote(name).trim_matches('"').to_owned()
 }
 
-/// A List stands for its items, lists among them too.
+/// Replaces a List by its items, lists within it too.
 fn flatten(document: Value, objects: &mut Vec<Value>) {
     let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|kind| kind.ends_with("List"));
     match document {
@@ -108,8 +108,8 @@ fn read(peer: Peer, owner: &str, container: &Value) -> Option<Container> {
     let is_shell = command.iter().chain(&args).next().is_some_and(|word| SHELLS.contains(&program(word)));
     let given: Vec<String> = command.into_iter().chain(args).map(|word| expand(&word, &variables)).collect();
     Some(Container {
-        label: format!("{owner}, container {}", shown(text("name"))),
-        arguments: behind_program(peer, &given, has_command),
+        label: format!("{owner}, container {}", escaped(text("name"))),
+        arguments: after_program(peer, &given, has_command),
         env: variables.into_iter().map(|(name, value)| (name, value.filter(|value| !value.contains("$(")))).collect(),
         tag: tag.map(str::to_owned),
         is_shell,
@@ -118,14 +118,14 @@ fn read(peer: Peer, owner: &str, container: &Value) -> Option<Container> {
 
 const SHELLS: [&str; 4] = ["sh", "bash", "ash", "dash"];
 
-/// Where the program's name stands among the words, behind it. A command by another name is one word.
-fn behind_program(peer: Peer, given: &[String], has_command: bool) -> Vec<String> {
+/// The words after the program's name, where it is among them. Otherwise the command counts as one word.
+fn after_program(peer: Peer, given: &[String], has_command: bool) -> Vec<String> {
     let skip = program_at(peer, given).map_or(usize::from(has_command), |at| at + 1);
     given.iter().skip(skip).cloned().collect()
 }
 
-/// `tini -s -- kiam agent`: no flag of two dashes stands before it, as its value could have the program's name too
-/// (`--assume-role-arn arn:aws:iam::123456789012:role/kiam`).
+/// The position of the program's name, as in `tini -s -- kiam agent`. No flag with two dashes comes before it, as that
+/// flag's value could end in the program's name (`--assume-role-arn arn:aws:iam::123456789012:role/kiam`).
 fn program_at(peer: Peer, words: &[String]) -> Option<usize> {
     let is_flag = |word: &String| word.len() > 2 && word.starts_with("--");
     words.iter().take_while(|word| !is_flag(word)).position(|word| program(word) == peer.name())
@@ -144,7 +144,7 @@ fn image(written: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// Numbers and booleans too, which people forget to quote.
+/// Takes numbers and booleans too, which people forget to quote.
 fn words(list: Option<&Value>) -> Vec<String> {
     let word = |value: &Value| match value {
         Value::String(text) => Some(text.clone()),
@@ -162,7 +162,7 @@ fn variables(list: Option<&Value>) -> BTreeMap<String, Option<String>> {
         let Some(name) = variable.get("name").and_then(Value::as_str) else { continue };
         let field = variable.pointer("/valueFrom/fieldRef/fieldPath").and_then(Value::as_str);
         let value = match (variable.get("value").and_then(Value::as_str), field) {
-            // Kubernetes fills references in here too, to variables that stand before.
+            // Kubernetes fills in references to earlier variables here too.
             (Some(value), _) => Some(expand(value, &variables)),
             // The peers use the host's network, where a pod's address is the host's.
             (_, Some("status.hostIP" | "status.podIP" | "status.hostIPs" | "status.podIPs")) => {

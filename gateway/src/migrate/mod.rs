@@ -1,7 +1,7 @@
-//! From the flags of kube2iam or kiam to a configuration that means the same.
+//! Converts the flags of kube2iam or kiam to a configuration that means the same.
 //!
-//! Text in, text out. Whatever is asked for, the configuration that comes out is one that `metagate check` takes: a value
-//! that the configuration refuses is told instead of written.
+//! Text in, text out. `metagate check` accepts the resulting configuration, whatever the input: a value that the
+//! configuration refuses becomes a note instead.
 
 mod allow;
 mod changes;
@@ -48,7 +48,7 @@ pub struct Migration {
 
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
-    #[error("the manifest is no YAML that Kubernetes would take: {problem}; try `kubectl apply --dry-run=client`")]
+    #[error("the manifest is not YAML that Kubernetes accepts: {problem}; try `kubectl apply --dry-run=client`")]
     Yaml { problem: String },
     #[error(
         "the manifest is larger than {} MiB; give only the peer's DaemonSet and Deployment",
@@ -63,8 +63,8 @@ pub enum MigrateError {
 }
 
 /// # Errors
-/// Where the manifest cannot be read, or runs another program. Flags are never an error: those that cannot be carried
-/// over are told in the notes.
+/// Where the manifest cannot be read, or runs another program. Flags are never an error: the notes list those that
+/// cannot be carried over.
 pub fn migrate(peer: Peer, input: Input<'_>) -> Result<Migration, MigrateError> {
     let containers = match input {
         Input::Flags(flags) => vec![Container::of_flags(peer, flags)],

@@ -1,17 +1,17 @@
-//! What a person has to know beside the configuration.
+//! Notes for a person on the configuration.
 
 use std::{collections::HashSet, fmt};
 
 use super::render::wrapped;
 
-/// In the order in which they are told.
+/// In the order in which they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// Could not be carried over.
     Lost,
-    /// Has no counterpart and misses none.
+    /// Has no counterpart and needs none.
     NotNeeded,
-    /// Behaves otherwise from now on, on purpose.
+    /// Behaves differently from now on, on purpose.
     Change,
 }
 
@@ -21,7 +21,7 @@ pub struct Note {
     /// A flag as written, or a topic.
     pub about: String,
     pub text: String,
-    /// What to do; empty where nothing is to be done.
+    /// What to do; empty where there is nothing to do.
     pub instead: String,
 }
 
@@ -33,9 +33,9 @@ const WIDTH: usize = 100;
 
 impl Notes {
     pub(super) fn new(mut notes: Vec<Note>) -> Self {
-        // A flag that is given a thousand times is told once.
-        let mut told = HashSet::new();
-        notes.retain(|note| told.insert(note.clone()));
+        // A flag that is given a thousand times is noted once.
+        let mut seen = HashSet::new();
+        notes.retain(|note| seen.insert(note.clone()));
         notes.sort_by_key(|note| note.kind);
         Self(notes)
     }

@@ -17,8 +17,9 @@ const SECTIONS: [&str; 9] =
 pub(super) fn config(peer: Peer, conversion: &Conversion) -> String {
     let name = peer.name();
     let head = format!(
-        "Metagate in place of {name}, made by `metagate migrate {name}`. Only what differs from Metagate's defaults stands \
-         here; config/metagate.toml explains every key. `metagate check --config FILE` checks it and loads the plugins."
+        "Metagate in place of {name}, made by `metagate migrate {name}`. It has only what differs from Metagate's \
+         defaults; config/metagate.toml explains every key. `metagate check --config FILE` checks it and loads the \
+         plugins."
     );
     wrapped("# ", WIDTH, &head) + &body(&conversion.entries, &conversion.plugins)
 }
@@ -54,8 +55,8 @@ fn table(plugin: &PluginTable) -> String {
     text
 }
 
-/// `text` in lines of at most `width` columns, each behind `margin`. A longer word has a line of its own. Nothing for no
-/// text.
+/// `text` in lines of at most `width` columns, each after `margin`. A longer word has a line of its own. Empty text
+/// gives nothing.
 pub(super) fn wrapped(margin: &str, width: usize, text: &str) -> String {
     let mut lines = String::new();
     let mut line = String::new();
@@ -85,9 +86,10 @@ mod tests {
         #[test]
         fn wrapping_keeps_every_word_and_no_line_escapes_its_margin(text in "\\PC{0,200}|[a-z \\n\\r]{0,200}") {
             let lines = wrapped("# ", 40, &text);
-            let kept: Vec<&str> = lines.lines().flat_map(|line| line.strip_prefix("# ").unwrap().split(' ')).collect();
+            let printed: Vec<&str> =
+                lines.lines().flat_map(|line| line.strip_prefix("# ").unwrap().split(' ')).collect();
             let words: Vec<&str> = text.split_whitespace().collect();
-            prop_assert_eq!(kept, words);
+            prop_assert_eq!(printed, words);
             prop_assert!(lines.lines().all(|line| line.chars().count() <= 40 || !line[2..].contains(' ')));
         }
     }

@@ -1,4 +1,4 @@
-//! What both peers mean by the same words.
+//! What both peers have in common.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,56 +15,56 @@ use crate::{config::quote, role::BaseArn};
 pub(super) const HOST_IP: &str = "$(HOST_IP)";
 pub(super) const NODE_NAME: &str = "$(NODE_NAME)";
 
-/// `$(NAME)` as Kubernetes fills it in: `$$` is a dollar sign, and a name that nobody knows stays as it is.
+/// `$(NAME)` as Kubernetes fills it in: `$$` is a dollar sign, and an unknown name stays as it is.
 pub(super) fn expand(text: &str, variables: &BTreeMap<String, Option<String>>) -> String {
     let mut expanded = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
+    let mut remaining = text;
+    while let Some((before, after)) = remaining.split_once('$') {
         expanded.push_str(before);
         let reference = after.strip_prefix('(').and_then(|after| after.split_once(')'));
         match (after.strip_prefix('$'), reference) {
             (Some(tail), _) => {
                 expanded.push('$');
-                rest = tail;
+                remaining = tail;
             }
             (None, Some((name, tail))) => {
                 match variables.get(name).and_then(Option::as_deref) {
                     Some(value) => expanded.push_str(value),
                     None => expanded.extend(["$(", name, ")"]),
                 }
-                rest = tail;
+                remaining = tail;
             }
             (None, None) => {
                 expanded.push('$');
-                rest = after;
+                remaining = after;
             }
         }
     }
-    expanded + rest
+    expanded + remaining
 }
 
 pub(super) fn is_reference(text: &str) -> bool {
     text.split_once("$(").is_some_and(|(_, rest)| rest.contains(')'))
 }
 
-/// The variable that goes before a key of the file.
-pub(super) fn env_twin(section: &str, key: &str) -> String {
+/// The environment variable that overrides a key of the file.
+pub(super) fn env_variable(section: &str, key: &str) -> String {
     format!("METAGATE_{}__{}", section.to_ascii_uppercase(), key.to_ascii_uppercase())
 }
 
-/// How Go says it, as far as people write it: `15m`, `1h30m0s`. Anything else is told.
+/// A duration as Go writes it, in the forms that people use: `15m`, `1h30m0s`. Anything else becomes a note.
 pub(super) fn duration(conversion: &mut Conversion, flag: &str, written: &str) -> Option<Duration> {
     let read = humantime::parse_duration(written).ok();
     if read.is_none() {
-        conversion.note(Note::lost(flag, format!("{} is no duration", quote(written)), "write it as 15m or 1h30m"));
+        conversion.note(Note::lost(flag, format!("{} is not a duration", quote(written)), "write it as 15m or 1h30m"));
     }
     read
 }
 
 pub(super) fn base_role_arn(conversion: &mut Conversion, flag: &str, written: &str) {
-    // Written as it is used: with its closing slash.
+    // Written in the form that is used: with its closing slash.
     let normal = written.parse::<BaseArn>().map_or_else(|_| written.to_owned(), |base| base.as_str().to_owned());
-    conversion.set(flag, "credentials.base_role_arn", normal, "What stands before a role's short name.");
+    conversion.set(flag, "credentials.base_role_arn", normal, "The prefix of a role's short name.");
 }
 
 /// logrus' levels, which both peers have.
@@ -77,16 +77,17 @@ pub(super) fn log_level(conversion: &mut Conversion, flag: &str, written: &str) 
     conversion.set(flag, "telemetry.log_level", level, "");
 }
 
-/// A session's length, and a floor that fits to it.
+/// A session's duration, and a `min_remaining` that fits it.
 pub(super) fn session(conversion: &mut Conversion, flag: &str, length: Duration, comment: &str) {
     let show = |duration: Duration| humantime::format_duration(duration).to_string();
     let comment = format!("From {flag}. {comment} A role whose own maximum is lower gets 1h.");
     let mut entries = vec![Entry::new("credentials.session_duration", show(length), comment)];
-    // Renewal comes at half of life, so the floor lies below; a third leaves room for a slow STS.
+    // Renewal starts at half of the lifetime, so min_remaining is less; a third leaves room for a slow STS.
     if length < Duration::from_secs(3600) {
         let floor = Duration::from_secs(length.as_secs() / 3 / 60 * 60);
-        let comment = "A third of session_duration, as renewal comes at half of life. botocore renews below 15m by \
-                       itself, at each call: sessions of less than 1h cost calls. Without these two keys they last 1h.";
+        let comment = "A third of session_duration, as renewal starts at half of the lifetime. botocore renews at \
+                       each call below 15m, so sessions of less than 1h cost calls. Without these two keys sessions \
+                       last 1h.";
         entries.push(Entry::new("credentials.min_remaining", show(floor), comment));
     }
     conversion.set_all(flag, entries);
@@ -97,21 +98,21 @@ pub(super) fn interception(conversion: &mut Conversion, settings: &Settings, pee
     let is_on = settings.is_on("iptables");
     if settings.switch("iptables").is_some() {
         let why = if is_on {
-            "`metagate intercept install` makes the node's redirect, in a container of its own"
+            "`metagate intercept install` installs the node's redirect, in a container of its own"
         } else {
-            "it is off: whatever redirects 169.254.169.254 to the peer now, `metagate intercept install` does instead"
+            "it is off: `metagate intercept install` replaces what redirects 169.254.169.254 to the peer now"
         };
         conversion.note(Note::not_needed("--iptables", why));
     }
     match settings.get("host-interface") {
         Some(interface) if is_on => {
-            let comment = "Left out, every interface but lo is meant, so that none can be forgotten.";
+            let comment = "Without this line every interface but lo is redirected, so that none can be forgotten.";
             conversion.set("--host-interface", "intercept.interfaces", list([interface]), comment);
         }
-        Some(_) => conversion.note(Note::not_needed("--host-interface", "it means nothing without --iptables")),
+        Some(_) => conversion.note(Note::not_needed("--host-interface", "it has no effect without --iptables")),
         None if is_on => conversion.note(Note::not_needed(
             "--host-interface",
-            "not given, docker0 was meant; Metagate redirects what comes in by any interface but lo",
+            "it was not given and so meant docker0; Metagate redirects what arrives on any interface but lo",
         )),
         None => {}
     }
@@ -121,15 +122,15 @@ pub(super) fn interception(conversion: &mut Conversion, settings: &Settings, pee
             conversion.note(Note::not_needed(format!("--{host}"), why));
         }
         Some(address) if is_on => {
-            let comment = "One node's address: right only in a file that one node reads. Elsewhere leave it out and \
-                           run `metagate intercept install --node-ip $(HOST_IP)`.";
+            let comment = "The address of one node: right only in a file that one node reads. Otherwise remove this \
+                           line and run `metagate intercept install --node-ip $(HOST_IP)`.";
             if !address.is_empty() {
                 conversion.set(&format!("--{host}"), "intercept.node_ips", list([address]), comment);
             } else {
                 conversion.note(Note::not_needed(format!("--{host}"), "it is empty"));
             }
         }
-        Some(_) => conversion.note(Note::not_needed(format!("--{host}"), "it means nothing without --iptables")),
+        Some(_) => conversion.note(Note::not_needed(format!("--{host}"), "it has no effect without --iptables")),
         None => {}
     }
     if is_on {
@@ -156,12 +157,12 @@ pub(super) fn kubeconfig(conversion: &mut Conversion, settings: &Settings) {
     }
 }
 
-/// The AWS SDK's variables that the peer's container has. `region_flag` goes before them.
+/// The AWS SDK's variables that the peer's container has. `region_flag` overrides them.
 pub(super) fn sdk_environment(conversion: &mut Conversion, settings: &Settings, region_flag: Option<&str>) {
     let of = |wanted: &str| settings.env().find(|(name, _)| *name == wanted).and_then(|(_, value)| value);
     let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| Some((name, of(name)?)));
     match (region_flag, region) {
-        (Some(_), Some((name, _))) => conversion.note(Note::not_needed(name, "--region goes before it")),
+        (Some(_), Some((name, _))) => conversion.note(Note::not_needed(name, "--region overrides it")),
         (None, Some((name, region))) => conversion.set(name, "credentials.region", region, ""),
         (_, None) => {}
     }
@@ -192,14 +193,14 @@ pub(super) fn sdk_environment(conversion: &mut Conversion, settings: &Settings, 
     }
 }
 
-/// The plugins, without irsa-fallback: a migration changes nobody's role.
+/// The plugins, without irsa-fallback: a migration changes no pod's role.
 pub(super) fn plugins(conversion: &mut Conversion, peer: &str, annotations: PluginConfig, namespaces: PluginConfig) {
     conversion.plugins = vec![
         PluginTable {
             builtin: "annotations",
             comment: format!(
-                "Decides a pod's role as {peer} does. irsa-fallback, which gives pods without a role that of their service \
-                 account, is left out: a migration changes nobody's role. config/irsa.toml has it."
+                "Decides a pod's role as {peer} does. irsa-fallback, which gives a pod without a role the role of its \
+                 service account, is left out: a migration changes no pod's role. config/irsa.toml has it."
             ),
             config: annotations,
         },

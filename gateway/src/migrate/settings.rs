@@ -1,4 +1,4 @@
-//! What the peer's containers were told, all together: kiam's agent and server become one process.
+//! The settings of all the peer's containers together: kiam's agent and server become one process.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use super::{
 #[derive(Default)]
 pub(super) struct Settings {
     values: BTreeMap<&'static str, Setting>,
-    /// Of the containers: name, and the value where the manifest has one.
+    /// The containers' variables: name, and the value where the manifest has one.
     env: BTreeMap<String, Option<String>>,
     subcommands: BTreeSet<&'static str>,
-    /// `v3.6`, where the manifest tells.
+    /// The image's tag, such as `v3.6`, where the manifest has one.
     pub(super) tag: Option<String>,
 }
 
@@ -25,7 +25,7 @@ struct Setting {
 }
 
 impl Settings {
-    /// Everything that needs no rule of the peer's is told here.
+    /// Also notes every flag that needs no rule of the peer's.
     pub(super) fn read(peer: Peer, containers: &[Container], conversion: &mut Conversion) -> Self {
         let mut settings = Self::default();
         for (index, container) in containers.iter().enumerate() {
@@ -45,7 +45,7 @@ impl Settings {
             settings.env.extend(container.env.clone());
             settings.tag = settings.tag.or_else(|| container.tag.clone());
         }
-        settings.tell_of_no_counterpart(peer, conversion);
+        settings.note_flags_without_rule(peer, conversion);
         settings
     }
 
@@ -66,7 +66,7 @@ impl Settings {
             self.values.insert(name, setting);
         } else if matters {
             let text = format!(
-                "{} and {} have different values: the first one's is taken",
+                "{} and {} have different values: the first one's counts",
                 label(first.container),
                 label(index)
             );
@@ -74,7 +74,7 @@ impl Settings {
         }
     }
 
-    fn tell_of_no_counterpart(&self, peer: Peer, conversion: &mut Conversion) {
+    fn note_flags_without_rule(&self, peer: Peer, conversion: &mut Conversion) {
         for flag in peer.flags() {
             let Some(setting) = self.values.get(flag.name) else { continue };
             let about = format!("--{}", flag.name);

@@ -1,4 +1,4 @@
-//! A component on its way from bytes to something that can be called: read, pinned, vetted, compiled, initialised.
+//! Loads a plugin: reads its component, checks the pin, compiles and vets it, and initialises the plugin.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -8,7 +8,7 @@ use wasmtime::component::Component;
 use super::{
     Host, PluginError,
     bindings::PolicyPluginPre,
-    call::{CallState, Instance, Unasked},
+    call::{CallState, Instance, InterestError},
     code::{self, FILE_MAX},
     component::{self, COMPILE_MAX, Surface},
     signature::SignatureError,
@@ -19,7 +19,7 @@ use crate::{
     interest::Interest,
 };
 
-/// Ready to be asked. Cheap to clone.
+/// A loaded plugin, ready to be called. Cheap to clone.
 #[derive(Clone)]
 pub struct Plugin(Arc<Parts>);
 
@@ -79,7 +79,7 @@ pub enum LoadError {
     Clock { plugin: String },
 }
 
-/// Read and compiled, not vetted yet: a plugin before it has a configuration.
+/// A component that is read and compiled but not vetted: a plugin without its configuration.
 pub struct Compiled {
     name: String,
     digest: [u8; 32],
@@ -103,7 +103,7 @@ impl Compiled {
         component::surface(host, &self.component)
     }
 
-    /// What the loader has against it, before anything of it runs.
+    /// Why the loader refuses the component, before any of its code runs.
     pub fn vet(&self, host: &Host) -> Result<(), LoadError> {
         self.pre(host).map(|_| ())
     }
@@ -115,18 +115,18 @@ impl Compiled {
 }
 
 impl Plugin {
-    /// On the plugins' own threads, `init` included.
+    /// Loads a plugin on the plugin threads, `init` included.
     pub async fn load(host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
         Self::load_beside(&[], host, settings).await
     }
 
-    /// As [`Self::load`], but what `running` has is not made again: compiling a Python plugin takes 10 s and 320 MB. The
-    /// same bytes are compiled once, and the same bytes with the same settings are the same plugin.
+    /// Like [`Self::load`], but reuses what `running` has, because compiling a Python plugin takes 10 s and 320 MB.
+    /// Equal bytes are not compiled again; equal bytes with equal settings give the running plugin.
     pub async fn load_beside(running: &[Self], host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
         let plugin = settings.name.clone();
         let ended = |detail: String| LoadError::Component { plugin, detail };
-        let (running, there) = (running.to_vec(), host.clone());
-        let loading = async move { Self::load_here(&running, &there, settings).await };
+        let (running, own_host) = (running.to_vec(), host.clone());
+        let loading = async move { Self::load_here(&running, &own_host, settings).await };
         match host.threads().spawn(loading.with_current_subscriber()) {
             Some(loading) => loading.await.unwrap_or_else(|panic| Err(ended(panic.to_string()))),
             None => Err(ended("the plugin engine is stopping".into())),
@@ -137,18 +137,18 @@ impl Plugin {
         let name = settings.name.clone();
         let code = code::read(&host.public_keys, &settings).await?;
         let digest = code.digest();
-        let mut twins = running.iter().filter(|plugin| plugin.0.digest == digest);
-        if let Some(same) = twins.clone().find(|plugin| plugin.0.settings == settings) {
+        let mut same_code = running.iter().filter(|plugin| plugin.0.digest == digest);
+        if let Some(same) = same_code.clone().find(|plugin| plugin.0.settings == settings) {
             return Ok(same.clone());
         }
-        let pre = match twins.next() {
-            Some(twin) => twin.0.pre.clone(),
+        let pre = match same_code.next() {
+            Some(plugin) => plugin.0.pre.clone(),
             None => Compiled { component: component::compile(host, &name, code).await?, name, digest }.pre(host)?,
         };
         Self::started(host, digest, pre, settings).await
     }
 
-    /// On the caller's own threads.
+    /// Starts a plugin on the caller's own threads.
     pub async fn configured(host: &Host, compiled: &Compiled, settings: config::Plugin) -> Result<Self, LoadError> {
         Self::started(host, compiled.digest, compiled.pre(host)?, settings).await
     }
@@ -164,13 +164,13 @@ impl Plugin {
         let interest = Interest::default();
         let interface = component::built_for(host, pre.instance_pre().component()).unwrap_or_default();
         let mut parts = Parts { name: name.as_str().into(), digest, interface, settings, config_json, interest, pre };
-        // Asked once, at load: a plugin whose configuration is wrong is refused here and not at a pod's expense.
-        let asked = Instance::first(host, &parts.pre, &parts.settings, &parts.config_json).await;
-        parts.interest = asked.map_err(|unasked| match unasked {
-            Unasked::World(error) => {
+        // Asked once, at load: a wrong configuration refuses the plugin here, and not in a pod's request.
+        let interest = Instance::first(host, &parts.pre, &parts.settings, &parts.config_json).await;
+        parts.interest = interest.map_err(|error| match error {
+            InterestError::World(error) => {
                 component::another_world(host, &parts.name, parts.pre.instance_pre().component(), &error)
             }
-            Unasked::Fault(fault) => LoadError::Init(fault),
+            InterestError::Fault(fault) => LoadError::Init(fault),
         })?;
         if parts.interest.asks_for_clock() && !parts.settings.clock {
             return Err(LoadError::Clock { plugin: name });
@@ -182,7 +182,7 @@ impl Plugin {
         &self.0.name
     }
 
-    /// For what is kept of each of its answers.
+    /// The name to store with each of its answers.
     pub fn shared_name(&self) -> Arc<str> {
         Arc::clone(&self.0.name)
     }
@@ -191,7 +191,7 @@ impl Plugin {
         self.0.settings.mode
     }
 
-    /// Its code came with the gateway.
+    /// Whether its code comes with the gateway.
     pub fn is_builtin(&self) -> bool {
         matches!(self.0.settings.code, config::PluginCode::Builtin(_))
     }
@@ -200,7 +200,7 @@ impl Plugin {
         &self.0.interest
     }
 
-    /// Asked for and granted: what it decides can be another thing with time alone.
+    /// Whether it asks for the time and the operator permits that: then its answers can change with time alone.
     pub fn reads_clock(&self) -> bool {
         self.0.settings.clock && self.0.interest.asks_for_clock()
     }
@@ -219,7 +219,7 @@ impl Plugin {
         &self.0.settings
     }
 
-    /// Whether this is `other`, and not only one like it.
+    /// Whether this is the same plugin as `other`, and not only an equal one.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

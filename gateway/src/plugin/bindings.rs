@@ -1,4 +1,4 @@
-//! Generated from the interface; nothing else lives here, and nothing outside `plugin` sees it.
+//! Generated from the interface. Nothing else is in this module, and nothing outside `plugin` uses it.
 
 wasmtime::component::bindgen!({
     path: "../plugin-sdk/wit",

@@ -13,11 +13,12 @@ use super::{
 };
 use crate::{config, interest::Interest};
 
-/// What a guest may hand over in one call. wasmtime's own default is 128 MiB.
+/// How many bytes a guest may pass to the host in one call. wasmtime's default is 128 MiB.
 const COPIED_MAX: usize = 256 << 10;
 const LOG_LINES: usize = 64;
 const LOG_BYTES: usize = 16 << 10;
-/// `init` at load may have more to do than a decision: JavaScript and Python start their runtimes in it.
+/// The time limit of the first `init`, at load: it may do more than a decision, since JavaScript and Python start their
+/// runtimes in it.
 const FIRST_INIT: Duration = Duration::from_secs(2);
 
 pub struct Instance {
@@ -26,14 +27,14 @@ pub struct Instance {
     timeout: Duration,
 }
 
-/// Why the first instance did not tell what the plugin wants to see.
-pub(super) enum Unasked {
-    /// Its functions are none of the interface's.
+/// Why the first instance did not give the plugin's interest.
+pub(super) enum InterestError {
+    /// Its functions do not have the interface's types.
     World(wasmtime::Error),
     Fault(PluginError),
 }
 
-/// What the host keeps for one instance.
+/// The host's state for one instance.
 pub(super) struct CallState {
     plugin: String,
     limits: Limits,
@@ -43,21 +44,21 @@ pub(super) struct CallState {
 }
 
 impl Instance {
-    /// The instance that is asked at load what the plugin wants to see.
+    /// Starts the instance that gives the plugin's interest at load.
     pub(super) async fn first(
         host: &Host,
         pre: &PolicyPluginPre<CallState>,
         settings: &config::Plugin,
         config_json: &str,
-    ) -> Result<Interest, Unasked> {
+    ) -> Result<Interest, InterestError> {
         let mut store = store(host, settings, FIRST_INIT);
         let started = pre.instance_pre().instantiate_async(&mut store).await;
-        let started = started.map_err(|error| Unasked::Fault(fault(&settings.name, &error)))?;
+        let started = started.map_err(|error| InterestError::Fault(fault(&settings.name, &error)))?;
         // Linking compared names; only this compares types.
-        let guest = PolicyPlugin::new(&mut store, &started).map_err(Unasked::World)?;
+        let guest = PolicyPlugin::new(&mut store, &started).map_err(InterestError::World)?;
         let mut first = Self { store, guest, timeout: settings.timeout };
-        let said = first.init(config_json).await.map_err(Unasked::Fault)?;
-        convert::interest(said).map_err(|detail| Unasked::Fault(first.nonsense(detail)))
+        let interest = first.init(config_json).await.map_err(InterestError::Fault)?;
+        convert::interest(interest).map_err(|detail| InterestError::Fault(first.invalid_answer(detail)))
     }
 
     pub(super) async fn fresh(
@@ -69,45 +70,45 @@ impl Instance {
         let mut store = store(host, settings, settings.timeout);
         let guest = pre.instantiate_async(&mut store).await.map_err(|error| fault(&settings.name, &error))?;
         let mut instance = Self { store, guest, timeout: settings.timeout };
-        // What it wants to see was heard from the first one.
+        // The interest is known from the first instance.
         instance.init(config_json).await?;
         Ok(instance)
     }
 
-    /// In what is left of the time for starting.
+    /// Runs within the remaining time of the start.
     async fn init(&mut self, config_json: &str) -> Result<bindings::Interest, PluginError> {
         let answer = self.guest.metagate_policy_plugin().call_init(&mut self.store, config_json).await;
-        self.heard(answer)
+        self.answered(answer)
     }
 
     pub async fn resolve(&mut self, workload: &types::Workload) -> Result<Resolution, PluginError> {
         self.store.data_mut().allow(self.timeout);
         let answer = self.guest.metagate_policy_plugin().call_resolve(&mut self.store, workload).await;
-        convert::resolution(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
+        convert::resolution(self.answered(answer)?).map_err(|detail| self.invalid_answer(detail))
     }
 
     pub async fn authorize(&mut self, workload: &types::Workload, role: &types::Role) -> Result<Verdict, PluginError> {
         self.store.data_mut().allow(self.timeout);
         let answer = self.guest.metagate_policy_plugin().call_authorize(&mut self.store, workload, role).await;
-        convert::verdict(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
+        convert::verdict(self.answered(answer)?).map_err(|detail| self.invalid_answer(detail))
     }
 
     pub async fn authorize_path(&mut self, workload: &types::Workload, path: &str) -> Result<Verdict, PluginError> {
         self.store.data_mut().allow(self.timeout);
         let answer = self.guest.metagate_policy_plugin().call_authorize_path(&mut self.store, workload, path).await;
-        convert::verdict(self.heard(answer)?).map_err(|detail| self.nonsense(detail))
+        convert::verdict(self.answered(answer)?).map_err(|detail| self.invalid_answer(detail))
     }
 
-    /// Bytes of linear memory that it holds.
+    /// The bytes of linear memory that it holds.
     pub fn memory(&self) -> usize {
         let Limits { memory, memory_left } = self.store.data().limits;
         memory.saturating_sub(memory_left)
     }
 
-    fn heard<T>(&self, answer: wasmtime::Result<Result<T, String>>) -> Result<T, PluginError> {
+    fn answered<T>(&self, answer: wasmtime::Result<Result<T, String>>) -> Result<T, PluginError> {
         let plugin = &self.store.data().plugin;
         match answer {
-            Ok(Ok(said)) => Ok(said),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(message)) => Err(PluginError {
                 plugin: plugin.clone(),
                 kind: PluginErrorKind::Error,
@@ -117,12 +118,12 @@ impl Instance {
         }
     }
 
-    fn nonsense(&self, detail: String) -> PluginError {
+    fn invalid_answer(&self, detail: String) -> PluginError {
         PluginError { plugin: self.store.data().plugin.clone(), kind: PluginErrorKind::Answer, detail }
     }
 }
 
-/// With the time that there is for starting.
+/// A store whose first call must end within `start_within`.
 fn store(host: &Host, settings: &config::Plugin, start_within: Duration) -> Store<CallState> {
     let limits = Limits { memory: settings.memory, memory_left: settings.memory };
     let plugin = settings.name.clone();
@@ -133,7 +134,7 @@ fn store(host: &Host, settings: &config::Plugin, start_within: Duration) -> Stor
     store.limiter(|state| &mut state.limits);
     store.set_hostcall_fuel(COPIED_MAX);
     store.set_epoch_deadline(1);
-    // Each tick the guest gives its thread back, so that one that spins starves nobody.
+    // At each tick the guest yields its thread, so that a guest that spins starves nobody.
     store.epoch_deadline_callback(|mut context| {
         let state = context.data_mut();
         match state.ticks_left.checked_sub(1) {
@@ -157,7 +158,8 @@ impl CallState {
     }
 }
 
-/// What one instance may hold. wasmtime's own limits count each memory by itself; a component may have several.
+/// The memory limit of one instance. wasmtime's own limits count each memory separately, but a component may have
+/// several.
 struct Limits {
     memory: usize,
     memory_left: usize,

@@ -1,4 +1,4 @@
-//! A plugin's bytes: the program's own, or a file's, whose digest may be pinned and which may have to be signed.
+//! A plugin's bytes: built in, or from a file. A file's digest may be pinned, and the file may need a signature.
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -34,7 +34,7 @@ impl Code {
     }
 }
 
-/// A file is read once: what is compared with the pin and the signature is what is compiled.
+/// Reads a file once, so that the checked bytes are the compiled bytes.
 pub(super) async fn read(keys: &[PublicKey], settings: &config::Plugin) -> Result<Code, LoadError> {
     let plugin = settings.name.clone();
     match &settings.code {

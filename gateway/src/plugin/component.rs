@@ -1,4 +1,4 @@
-//! From bytes to a component that could be started: compiled, and vetted for what it imports and exports.
+//! Compiles a component, and vets its imports and exports.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,24 +9,25 @@ use super::{
     version,
 };
 
-/// Compiling is the unsandboxed part: a crafted component of 300 KB takes 15 s. One of Python's takes 10 s of a processor, of
-/// which a container may have a tenth.
+/// Compiling is not sandboxed: a crafted component of 300 KB takes 15 s. A Python component takes 10 s of CPU time, and
+/// a container may have only a tenth of a CPU.
 pub(super) const COMPILE_MAX: Duration = Duration::from_secs(120);
 
-/// Takes what was kept of this very file, or compiles it and keeps that. A built-in was compiled with the gateway.
+/// Loads the cached native code of this file, or compiles the file and caches the result. A built-in was compiled with
+/// the gateway.
 pub(super) async fn compile(host: &Host, plugin: &str, code: Code) -> Result<Component, LoadError> {
     if let Code::Builtin(_) = code {
         return compiled(host, plugin, code).await;
     }
     let digest = code.digest();
     let sha256 = digest_hex(&digest);
-    if let Some(kept) = kept(host, plugin, digest).await {
+    if let Some(component) = cached(host, plugin, digest).await {
         tracing::info!(plugin, sha256, from = "kept", "plugin compiled before");
-        return Ok(kept);
+        return Ok(component);
     }
     let component = compiled(host, plugin, code).await?;
     tracing::info!(plugin, sha256, from = "file", "plugin compiled");
-    keep(host, plugin, digest, &component).await;
+    store(host, plugin, digest, &component).await;
     Ok(component)
 }
 
@@ -40,10 +41,10 @@ async fn compiled(host: &Host, plugin: &str, code: Code) -> Result<Component, Lo
     }
 }
 
-async fn kept(host: &Host, plugin: &str, digest: [u8; 32]) -> Option<Component> {
+async fn cached(host: &Host, plugin: &str, digest: [u8; 32]) -> Option<Component> {
     let folder = Arc::clone(host.compiled.as_ref()?);
     match tokio::task::spawn_blocking(move || folder.find(&digest)).await {
-        Ok(Found::Kept(component)) => Some(component),
+        Ok(Found::Cached(component)) => Some(component),
         Ok(Found::Nothing) => None,
         Ok(Found::Bad { path, why }) => {
             tracing::error!(plugin, path = %path.display(), %why, "a compiled plugin is not loaded, but compiled again");
@@ -56,30 +57,30 @@ async fn kept(host: &Host, plugin: &str, digest: [u8; 32]) -> Option<Component> 
     }
 }
 
-/// Only the next start would be quicker for it, so failing is no fault.
-async fn keep(host: &Host, plugin: &str, digest: [u8; 32], component: &Component) {
+/// The cache only makes the next start quicker, so a failure is not an error.
+async fn store(host: &Host, plugin: &str, digest: [u8; 32], component: &Component) {
     let Some(folder) = host.compiled.clone() else { return };
     let component = component.clone();
-    let work = tokio::task::spawn_blocking(move || folder.keep(&digest, &component));
+    let work = tokio::task::spawn_blocking(move || folder.store(&digest, &component));
     if let Err(error) = work.await.unwrap_or_else(|panic| Err(panic.into())) {
         tracing::warn!(plugin, %error, "a compiled plugin cannot be kept in plugin_files.compiled");
     }
 }
 
-/// What a component wants and offers, by the names of the interfaces.
+/// The imports and exports of a component, by the names of the interfaces.
 pub struct Surface {
-    /// The version of the interface that it is of; None where it exports no policy.
+    /// The version of the interface that it was built for; None if it exports no policy.
     pub interface: Option<String>,
     pub imports: Vec<(String, Access)>,
     pub exports: Vec<String>,
 }
 
-/// What becomes of an import.
+/// How the gateway treats an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Access {
     Allowed,
-    /// It is there, and whoever calls it is ended.
+    /// It exists, but a call of it ends the plugin's instance.
     Trapped,
     Refused,
 }
@@ -98,14 +99,14 @@ pub(super) fn surface(host: &Host, component: &Component) -> Surface {
     }
 }
 
-/// Refuses another interface, and what a plugin can never have. WASI is let through here: some toolchains cannot leave its
-/// imports out.
+/// Refuses another interface, and imports that no plugin may have. WASI imports pass here, because some toolchains
+/// cannot leave them out.
 pub(super) fn vet(host: &Host, plugin: &str, component: &Component) -> Result<(), LoadError> {
     if let Some(found) = built_for(host, component).filter(|found| !version::runs(found)) {
         return Err(LoadError::Version { plugin: plugin.into(), found });
     }
     match imports(host, component).find(|import| !is_ours(import) && !is_wasi(import)) {
-        // A component names its imports as it likes.
+        // The component chose this name, so it may hold any characters.
         Some(import) => Err(LoadError::ForeignImport { plugin: plugin.into(), import: convert::printable(&import) }),
         None => Ok(()),
     }
@@ -122,20 +123,20 @@ pub(super) fn pre_instantiate(
     PolicyPluginPre::new(linker.instantiate_pre(component).map_err(world)?).map_err(world)
 }
 
-/// Nothing real is granted: whoever calls it is ended. Only what is WASI's, for a function that a later version of the
-/// interface brought must be missing when the plugin is loaded, not when it is asked.
+/// Defines WASI imports as functions that trap. It defines only WASI's: a function from a later version of the
+/// interface must be missing when the plugin is loaded, not when it is called.
 fn trap_wasi(host: &Host, component: &Component, linker: &mut Linker<CallState>) -> wasmtime::Result<()> {
     let imports = component.component_type();
     for (interface, item) in imports.imports(&host.engine).filter(|(import, _)| is_wasi(import)) {
-        let ComponentItem::ComponentInstance(there) = item.ty else { continue };
-        let mut here = linker.instance(interface)?;
-        for (name, item) in there.exports(&host.engine) {
+        let ComponentItem::ComponentInstance(wanted) = item.ty else { continue };
+        let mut stubs = linker.instance(interface)?;
+        for (name, item) in wanted.exports(&host.engine) {
             match item.ty {
                 ComponentItem::ComponentFunc(_) => {
                     let called = format!("{interface}#{name} is not granted to plugins");
-                    here.func_new(name, move |_, _, _, _| Err(wasmtime::Error::msg(called.clone())))?;
+                    stubs.func_new(name, move |_, _, _, _| Err(wasmtime::Error::msg(called.clone())))?;
                 }
-                ComponentItem::Resource(_) => here.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))?,
+                ComponentItem::Resource(_) => stubs.resource(name, ResourceType::host::<()>(), |_, _| Ok(()))?,
                 _ => {}
             }
         }
@@ -149,7 +150,7 @@ fn imports(host: &Host, component: &Component) -> impl Iterator<Item = String> {
     imports.into_iter()
 }
 
-/// What the linker found, in the words of the interface.
+/// Explains an error of the linker in terms of the interface's versions.
 pub(super) fn another_world(host: &Host, plugin: &str, component: &Component, found: &wasmtime::Error) -> LoadError {
     let (plugin, detail) = (plugin.to_owned(), one_line(found));
     match built_for(host, component).filter(|version| version::is_later(version)) {
@@ -158,7 +159,7 @@ pub(super) fn another_world(host: &Host, plugin: &str, component: &Component, fo
     }
 }
 
-/// The version of the interface that the component is of; None where it exports no policy.
+/// The version of the interface that the component was built for; None if it exports no policy.
 pub(super) fn built_for(host: &Host, component: &Component) -> Option<String> {
     component.component_type().exports(&host.engine).find_map(|(name, _)| version::of_export(name).map(str::to_owned))
 }
@@ -171,7 +172,7 @@ fn is_wasi(import: &str) -> bool {
     import.starts_with("wasi:")
 }
 
-/// wasmtime quotes names of the component's, which may hold anything.
+/// Makes the text printable: wasmtime quotes names from the component, which may hold any characters.
 pub(super) fn one_line(error: &wasmtime::Error) -> String {
     convert::printable(&format!("{error:#}").lines().map(str::trim).collect::<Vec<_>>().join(" "))
 }

@@ -1,4 +1,5 @@
-//! Between our types and the interface's, both ways, total. What a guest says is bounded here, once.
+//! Converts between the gateway's types and the interface's. Every value converts or is refused, and a guest's answers
+//! are bounded only here.
 
 use super::{
     Denied, Resolution, Verdict,
@@ -19,12 +20,12 @@ const PATTERNS_MAX: usize = 256;
 const ARN_MAX: usize = 2048;
 const CODE_MAX: usize = 64;
 const REASON_MAX: usize = 1024;
-/// In `TooMuch`.
+/// The name in [`TooMuch`].
 const ATTRIBUTES: &str = "attributes";
-/// Longest text of a guest that is written to a log or shown to a person.
+/// The longest text from a guest that is logged or shown to a person, in bytes.
 const PRINTED_MAX: usize = 2048;
 
-/// A role as a plugin said it: bounded, not yet checked against AWS's own rules.
+/// A role as a plugin answered it: bounded, but not checked against AWS's rules yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleAnswer {
     /// An ARN, a name, or a path and name.
@@ -39,7 +40,7 @@ pub struct RoleAnswer {
 }
 
 impl RoleAnswer {
-    /// With every parameter of the session left to the configuration.
+    /// A role that leaves every session parameter to the configuration.
     pub fn named(written: impl Into<String>) -> Self {
         Self {
             written: written.into(),
@@ -54,13 +55,13 @@ impl RoleAnswer {
     }
 }
 
-/// A workload that has more of what a plugin asked for than the interface carries. Cutting it short could hide the very
-/// key that a rule denies by.
+/// A plugin asked for more pairs of a workload than the interface carries. A shortened list could lack the key that a
+/// rule denies by.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("more than {PAIRS_MAX} {0} or {PAIRS_BYTES_MAX} bytes of them are asked for by a plugin")]
+#[error("a plugin asks for more than {PAIRS_MAX} {0}, or for more than {PAIRS_BYTES_MAX} bytes of them")]
 pub struct TooMuch(pub &'static str);
 
-/// Only what `interest` names. `now` is as the interface has it.
+/// Shows only what `interest` names. `now` is in the interface's format.
 pub fn workload_view(from: &Workload, interest: &Interest, now: Option<String>) -> Result<types::Workload, TooMuch> {
     let known = attributes(from).chain(now.map(|now| (NOW.to_owned(), now))).collect();
     Ok(types::Workload {
@@ -90,7 +91,7 @@ pub fn workload_view(from: &Workload, interest: &Interest, now: Option<String>) 
     })
 }
 
-/// What plugins see of a workload's attributes but for the time, which is no property of it.
+/// The attributes of a workload that plugins see, without the time, which is no property of the workload.
 pub(crate) fn bounded_attributes(from: &Workload, interest: &Interest) -> Result<Pairs, TooMuch> {
     bounded_pairs(ATTRIBUTES, &interest.attributes, &attributes(from).collect())
 }
@@ -99,7 +100,7 @@ fn attributes(from: &Workload) -> impl Iterator<Item = (String, String)> {
     from.images.iter().map(|(container, image)| (image_attribute(container), image.clone()))
 }
 
-/// The pairs that `keys` show, whole or not at all.
+/// All pairs that `keys` show, or an error if they are too many.
 pub(crate) fn bounded_pairs(what: &'static str, keys: &Keys, from: &Pairs) -> Result<Pairs, TooMuch> {
     let shown = keys.of(from);
     let bytes: usize = shown.iter().map(|(key, value)| key.len() + value.len()).sum();
@@ -127,7 +128,7 @@ pub fn role_view(from: &Role, as_written: &str, base: Option<&str>) -> types::Ro
     }
 }
 
-pub(super) fn interest(said: bindings::Interest) -> Result<Interest, String> {
+pub(super) fn interest(answer: bindings::Interest) -> Result<Interest, String> {
     let keys = |patterns: Vec<String>| {
         let is_key = |pattern: &String| pattern.len() <= 512 && !pattern.contains(char::is_control);
         let fits = patterns.len() <= PATTERNS_MAX && patterns.iter().all(is_key);
@@ -136,34 +137,34 @@ pub(super) fn interest(said: bindings::Interest) -> Result<Interest, String> {
         })
     };
     Ok(Interest {
-        labels: keys(said.labels)?,
-        annotations: keys(said.annotations)?,
-        namespace_labels: keys(said.namespace_labels)?,
-        namespace_annotations: keys(said.namespace_annotations)?,
-        service_account_annotations: keys(said.service_account_annotations)?,
-        attributes: keys(said.attributes)?,
+        labels: keys(answer.labels)?,
+        annotations: keys(answer.annotations)?,
+        namespace_labels: keys(answer.namespace_labels)?,
+        namespace_annotations: keys(answer.namespace_annotations)?,
+        service_account_annotations: keys(answer.service_account_annotations)?,
+        attributes: keys(answer.attributes)?,
     })
 }
 
-pub(super) fn resolution(said: guest::Resolution) -> Result<Resolution, String> {
-    Ok(match said {
+pub(super) fn resolution(answer: guest::Resolution) -> Result<Resolution, String> {
+    Ok(match answer {
         guest::Resolution::Abstain => Resolution::Abstain,
         guest::Resolution::Role(role) => Resolution::Role(role_answer(role)?),
         guest::Resolution::Deny(denial) => Resolution::Deny(denied(denial)?),
     })
 }
 
-pub(super) fn verdict(said: guest::Verdict) -> Result<Verdict, String> {
-    Ok(match said {
+pub(super) fn verdict(answer: guest::Verdict) -> Result<Verdict, String> {
+    Ok(match answer {
         guest::Verdict::Abstain => Verdict::Abstain,
         guest::Verdict::Allow => Verdict::Allow,
         guest::Verdict::Deny(denial) => Verdict::Deny(denied(denial)?),
     })
 }
 
-fn role_answer(said: types::Role) -> Result<RoleAnswer, String> {
-    let attribute = |key: &str| said.attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
-    let source = match said.source {
+fn role_answer(role: types::Role) -> Result<RoleAnswer, String> {
+    let attribute = |key: &str| role.attributes.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+    let source = match role.source {
         types::CredentialSource::AssumeRole => CredentialSource::AssumeRole,
         types::CredentialSource::WebIdentity(ref audience) => CredentialSource::WebIdentity {
             audience: audience.clone(),
@@ -173,34 +174,34 @@ fn role_answer(said: types::Role) -> Result<RoleAnswer, String> {
             return Err("it asks for pod-identity credentials, which this gateway has no source for".into());
         }
     };
-    if said.arn.len() > ARN_MAX {
+    if role.arn.len() > ARN_MAX {
         return Err("its role is longer than an ARN can be, 2048 bytes".into());
     }
-    if said.tags.len() > PAIRS_MAX || said.policy_arns.len() > PAIRS_MAX {
+    if role.tags.len() > PAIRS_MAX || role.policy_arns.len() > PAIRS_MAX {
         return Err("its role has more than 256 tags or policies".into());
     }
     Ok(RoleAnswer {
-        written: said.arn,
+        written: role.arn,
         source,
-        session_name: said.session_name,
-        external_id: said.external_id,
-        duration_seconds: said.duration_seconds,
-        tags: said.tags.into_iter().collect(),
-        session_policy: said.session_policy,
-        policy_arns: said.policy_arns,
+        session_name: role.session_name,
+        external_id: role.external_id,
+        duration_seconds: role.duration_seconds,
+        tags: role.tags.into_iter().collect(),
+        session_policy: role.session_policy,
+        policy_arns: role.policy_arns,
     })
 }
 
-/// The code becomes a metric label and the reason a line of an HTTP body, so neither may be just anything.
-fn denied(said: types::Denial) -> Result<Denied, String> {
+/// The code becomes a metric label and the reason a line of an HTTP body, so both are checked.
+fn denied(denial: types::Denial) -> Result<Denied, String> {
     let label = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if said.code.is_empty() || said.code.len() > CODE_MAX || !said.code.bytes().all(label) {
+    if denial.code.is_empty() || denial.code.len() > CODE_MAX || !denial.code.bytes().all(label) {
         return Err("its denial's code is not 1 to 64 of a-z, 0-9 and -".into());
     }
-    if said.reason.len() > REASON_MAX {
+    if denial.reason.len() > REASON_MAX {
         return Err("its denial's reason is longer than 1024 bytes".into());
     }
-    Ok(Denied { code: said.code, reason: printable(&said.reason) })
+    Ok(Denied { code: denial.code, reason: printable(&denial.reason) })
 }
 
 /// One line without control characters, of bounded length.

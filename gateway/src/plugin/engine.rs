@@ -1,4 +1,4 @@
-//! The one wasmtime engine: what guests may use, and how much of it there is.
+//! The only wasmtime engine: what guests may import, and the limits of their resources.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -10,26 +10,27 @@ use wasmtime::{
 use super::{CompiledError, bindings::PolicyPlugin, call::CallState, compiled::CompiledFolder, threads::Threads};
 use crate::config::{self, PLUGIN_MEMORY_MAX, PublicKey};
 
-/// Deadlines are counted in these. 10 ms costs 0.34% of a core on an idle process and is precise to one tick.
+/// Time limits of guests are counted in ticks. A tick of 10 ms costs 0.34% of a core in an idle process, and limits are
+/// precise to one tick.
 pub(super) const TICK: Duration = Duration::from_millis(10);
 
-/// Instances that may live at one time, over all plugins. A decision holds at most one of each plugin.
+/// Instances that may exist at a time, over all plugins. A decision holds at most one of each plugin.
 pub(crate) const INSTANCES: u32 = 128;
-/// componentize-py's guests have 38 core instances; Rust's have 3.
+/// Guests of componentize-py have 38 core instances; Rust guests have 3.
 pub(super) const CORE_INSTANCES_EACH: u32 = 64;
-/// QuickJS's guests have 3 memories; Rust's have 1.
+/// QuickJS guests have 3 memories; Rust guests have 1.
 pub(super) const MEMORIES_EACH: u32 = 4;
 pub(super) const TABLES_EACH: u32 = 10;
-/// SpiderMonkey's guests ask for 7,689.
+/// SpiderMonkey guests ask for 7,689.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 
-/// An engine, the imports that a plugin may have, the threads that plugins run on, and what a plugin's file must be.
+/// The engine, the imports that a plugin may have, the plugin threads, and the requirements for plugin files.
 #[derive(Clone)]
 pub struct Host {
     pub(super) engine: Engine,
     pub(super) linker: Arc<Linker<CallState>>,
     threads: Arc<Threads>,
-    /// Whose signature each plugin's file needs; nobody's where there are none.
+    /// Each plugin file needs a signature by one of these; without keys it needs none.
     pub(super) public_keys: Arc<[PublicKey]>,
     pub(super) compiled: Option<Arc<CompiledFolder>>,
 }
@@ -38,7 +39,7 @@ pub struct Host {
 pub enum HostError {
     #[error("the plugin engine cannot start: {0}")]
     Engine(#[from] wasmtime::Error),
-    #[error("the plugins' threads cannot start: {0}")]
+    #[error("the plugin threads cannot start: {0}")]
     Threads(#[from] std::io::Error),
 }
 
@@ -63,7 +64,7 @@ impl Host {
         &self.threads
     }
 
-    /// The same engine, for files of which this holds.
+    /// The same engine, with these settings for plugin files.
     pub fn with_files(&self, settings: &config::PluginFiles) -> Result<Self, CompiledError> {
         let compiled = match &settings.compiled {
             Some(compiled) => CompiledFolder::open(compiled, &self.engine)?.map(Arc::new),
@@ -87,7 +88,8 @@ fn pool() -> PoolingAllocationConfig {
         .max_core_instance_size(1 << 20)
         .max_component_instance_size(1 << 20)
         .max_memory_size(PLUGIN_MEMORY_MAX)
-        // Measured: with PAGEMAP_SCAN, resetting what a guest touched is cheaper than giving it back; without, dearer.
+        // Measured: with PAGEMAP_SCAN it is cheaper to reset the pages that a guest touched than to return them to the
+        // kernel; without it, dearer.
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(4 << 10)
         .max_unused_warm_slots(16)
@@ -95,7 +97,7 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// Ends by itself once the engine is gone.
+/// Starts the thread that ticks. It ends when the engine is dropped.
 fn tick(engine: &Engine) {
     let engine = engine.weak();
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Sandboxed policy plugins: WebAssembly components of the world in `plugin-sdk/wit`.
+//! Sandboxed policy plugins: WebAssembly components for the world in `plugin-sdk/wit`.
 
 mod artifact;
 mod bindings;
@@ -25,7 +25,7 @@ pub use engine::{Host, HostError};
 pub use signature::{SignatureError, beside as signature_beside};
 pub use version::INTERFACE;
 
-/// What a plugin says of a workload's role.
+/// A plugin's answer to which role a workload has.
 #[derive(Clone, Debug)]
 pub enum Resolution {
     Abstain,
@@ -33,7 +33,7 @@ pub enum Resolution {
     Deny(Denied),
 }
 
-/// What a plugin says of a workload and a role, or of a workload and a path.
+/// A plugin's answer to whether a workload may have a role or read a path.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     Abstain,
@@ -41,14 +41,14 @@ pub enum Verdict {
     Deny(Denied),
 }
 
-/// A plugin's own words, within bounds.
+/// A plugin's denial, within bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
     pub code: String,
     pub reason: String,
 }
 
-/// A plugin that gave no answer. The request is refused, no later plugin is asked, and nothing is cached.
+/// A plugin gave no valid answer. The request is refused, no later plugin is asked, and nothing is cached.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("plugin {plugin} {}: {detail}", kind.label())]
 pub struct PluginError {
@@ -61,11 +61,11 @@ pub struct PluginError {
 pub enum PluginErrorKind {
     Trap,
     Timeout,
-    /// It answered `err`.
+    /// The plugin answered `err`.
     Error,
-    /// It answered something that is not an answer: over-long, malformed, out of bounds.
+    /// The answer is invalid: too long, malformed or out of bounds.
     Answer,
-    /// No instance could be had.
+    /// No instance was free.
     Exhausted,
 }
 

@@ -1,4 +1,4 @@
-//! Threads of their own for guests, so that one that spins takes no time from those that serve pods.
+//! Separate threads for guests, so that a guest that spins takes no time from the threads that serve pods.
 
 use std::{io, time::Duration};
 
@@ -8,14 +8,14 @@ use tokio::{
     time::{Timeout, timeout},
 };
 
-/// As many as serve pods: on a quiet node decisions are made side by side.
+/// As many as serve pods: on a quiet node two decisions run at a time.
 const THREADS: usize = 2;
-/// Below the threads that serve, which the kernel then prefers whenever they have something to do: about a tenth of their
-/// weight (sched(7)). At nineteen, a seventieth, a machine that is busy with something else brought plugins to a halt: one
-/// that compiles in 5 s took minutes.
+/// A lower priority than the serving threads: about a tenth of their weight (sched(7)), so the kernel prefers them when
+/// they have work. Nice 19, a seventieth, nearly stopped plugins on a machine that was busy with something else: a
+/// plugin that compiles in 5 s took minutes.
 const NICE: i32 = 10;
 
-/// A runtime that outlives no host.
+/// A tokio runtime that ends with its host.
 pub(crate) struct Threads(Option<Runtime>);
 
 impl Threads {
@@ -41,14 +41,15 @@ impl Threads {
         self.0.as_ref().map(|runtime| runtime.spawn(work))
     }
 
-    /// By these threads' own clock: that of the caller may be paused, and see nothing to wait for but this.
+    /// A timeout on the clock of these threads. A paused clock of the caller would advance at once, since it sees no
+    /// other work to wait for.
     pub(crate) fn within<F: Future>(&self, time: Duration, work: F) -> Timeout<F> {
         let _context = self.0.as_ref().map(Runtime::enter);
         timeout(time, work)
     }
 }
 
-/// A runtime that is dropped by itself waits for its threads, which no async task may do.
+/// Dropping a runtime waits for its threads, which is not allowed in an async task.
 impl Drop for Threads {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
@@ -57,7 +58,7 @@ impl Drop for Threads {
     }
 }
 
-/// Linux has a priority for each thread; elsewhere this would lower the whole process's.
+/// Linux has a priority per thread; elsewhere this would lower the priority of the whole process.
 #[cfg(target_os = "linux")]
 fn lower_priority() -> io::Result<()> {
     rustix::process::nice(NICE)?;

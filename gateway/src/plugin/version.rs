@@ -1,31 +1,30 @@
-//! Versions of the plugin interface: the gateway's own, and whether a component of another one runs.
+//! Versions of the plugin interface: the gateway's own, and which others run here.
 //!
-//! Which changes make which version is in `plugin-sdk/VERSIONS.md`; that versions of one line find each other's functions is
-//! wasmtime's doing.
+//! `plugin-sdk/VERSIONS.md` says which change makes which version. wasmtime links functions across compatible versions.
 
-/// The package's in `plugin-sdk/wit/policy.wit`.
+/// The version of the package in `plugin-sdk/wit/policy.wit`.
 pub const INTERFACE: &str = "0.1.0";
 
-/// What a policy exports, before its version.
+/// The name of a policy's export, up to its version.
 const EXPORT: &str = "metagate:policy/plugin@";
 
-/// The version that an export's name tells.
+/// The version in an export's name.
 pub(super) fn of_export(name: &str) -> Option<&str> {
     name.strip_prefix(EXPORT)
 }
 
-/// Whether plugins of this version may run here. One that needs what a later version brought is found out when it is linked.
+/// Whether plugins of this version may run here. If a plugin needs a function from a later version, linking fails.
 pub(super) fn runs(version: &str) -> bool {
     line(version) == line(INTERFACE)
 }
 
-/// Whether it is a later one than the gateway's.
+/// Whether the version is later than the gateway's.
 pub(super) fn is_later(version: &str) -> bool {
     numbers(version) > numbers(INTERFACE)
 }
 
-/// What compatible versions have in common: the numbers up to the first that is not zero (SemVer 2.0.0, 4 and 8). A
-/// pre-release is compatible with nothing but itself.
+/// The numbers that compatible versions share: up to the first that is not zero (SemVer 2.0.0, 4 and 8). A pre-release
+/// is compatible only with itself.
 pub(super) fn line(version: &str) -> &str {
     if version.contains('-') {
         return version;

@@ -1,11 +1,11 @@
-//! Who is decided about, and what policy answers.
+//! The subject of a decision, and policy's answers.
 
 use std::sync::Arc;
 
 use super::{Decision, DecisionCell, Fairness, Grant, Outcome, Rejection};
 use crate::workload::Workload;
 
-/// Who is decided about: a workload, with what policy keeps beside it.
+/// The subject of a decision: a workload, and the state that policy keeps beside it.
 #[derive(Clone, Copy)]
 pub struct Principal<'a> {
     pub workload: &'a Arc<Workload>,
@@ -20,7 +20,7 @@ pub struct Granted {
     pub decision: Arc<Decision>,
 }
 
-/// Why nothing is granted or admitted, and the decision that it came from.
+/// Why nothing is granted or admitted, and the decision that says so.
 #[derive(Clone, Debug)]
 pub struct Rejected {
     pub rejection: Rejection,
@@ -28,12 +28,12 @@ pub struct Rejected {
 }
 
 impl Granted {
-    /// What a decision about a role came to.
+    /// Reads the outcome of a decision about a role.
     pub(super) fn of(decision: Arc<Decision>) -> Result<Self, Rejected> {
         let rejection = match &decision.outcome {
             Outcome::Granted(grant) => return Ok(Self { grant: Arc::clone(grant), decision }),
             Outcome::Rejected(rejection) => rejection.clone(),
-            // Only a question about a path is answered so; about a role it would mean that there is none.
+            // Only decisions about a path have this outcome. For a role it would mean that there is none.
             Outcome::Admitted => Rejection::NoRole,
         };
         Err(Rejected { rejection, decision })

@@ -7,11 +7,11 @@ use arc_swap::{ArcSwapOption, Guard};
 use super::{Decision, Grant, Outcome, stands};
 use crate::clock::Clock;
 
-/// Lies beside the workload in the roster and is empty until its first decision. Reading it takes no lock and allocates
+/// Stored beside the workload in the roster, and empty until its first decision. Reading it takes no lock and allocates
 /// nothing.
 #[derive(Debug, Default)]
 pub struct DecisionCell {
-    /// The last final decision, with the rules that it was made under.
+    /// The last final decision, with the generation of its rules.
     cached: ArcSwapOption<Cached>,
     /// The last decision, final or not.
     latest: ArcSwapOption<Decision>,
@@ -24,7 +24,7 @@ struct Cached {
 }
 
 impl DecisionCell {
-    /// The cached decision, unless the rules have changed since or its time is over.
+    /// The cached decision, unless the rules have changed since or it has expired.
     pub(super) fn get(&self, generation: u64, clock: &Clock) -> Option<Arc<Decision>> {
         let cached: Guard<Option<Arc<Cached>>> = self.cached.load();
         let cached = cached.as_ref().filter(|cached| cached.generation == generation)?;
@@ -44,7 +44,7 @@ impl DecisionCell {
         self.cached.load().as_ref().map(|cached| Arc::clone(&cached.decision))
     }
 
-    /// What the last final decision granted.
+    /// The grant of the last final decision.
     pub fn last_granted(&self) -> Option<Arc<Grant>> {
         match &self.cached.load().as_ref()?.decision.outcome {
             Outcome::Granted(grant) => Some(Arc::clone(grant)),
@@ -52,7 +52,7 @@ impl DecisionCell {
         }
     }
 
-    /// The last decision, final or not: for those who look on.
+    /// The last decision, final or not, for the status page and diagnostics.
     pub fn latest(&self) -> Option<Arc<Decision>> {
         self.latest.load_full()
     }

@@ -1,4 +1,4 @@
-//! What came out of asking the plugins, and how.
+//! A decision: its outcome, and each plugin's answer.
 
 use std::{
     sync::Arc,
@@ -18,10 +18,10 @@ pub struct Decision {
     pub workload: String,
     pub outcome: Outcome,
     pub steps: Vec<Step>,
-    /// What was resolved, granted or not.
+    /// The resolved role, granted or not.
     pub role: Option<RoleArn>,
     pub decided_at: SystemTime,
-    /// None: until what it was made from changes.
+    /// How long it is valid. None: until its inputs change.
     pub stands_for: Option<Duration>,
 }
 
@@ -38,15 +38,15 @@ pub enum Rejection {
     NoRole,
     Denied(Arc<Denial>),
     Failed(Arc<PluginError>),
-    /// A short role name, and the node's account is not known yet.
+    /// The role is a short name, and the node's account is not known yet.
     BaseUnknown,
-    /// These rules read more of workloads than the roster kept of this one; the roster is being listed anew.
+    /// The rules read more than the roster kept of this workload; the roster relists.
     Relisting,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// The plugin, or `policy` for the gateway's own rules.
+    /// The name of the plugin, or `policy` for the gateway's own rules.
     pub by: String,
     pub code: String,
     pub reason: String,
@@ -58,7 +58,7 @@ pub struct Step {
     pub plugin: Arc<str>,
     pub phase: Phase,
     pub answer: PluginAnswer,
-    /// It said no, and its mode, or policy's, is audit: counted, but not acted on.
+    /// A denial or failure that was counted but not acted on, because the mode of the plugin or of policy is audit.
     pub audited: bool,
     pub took: Duration,
 }
@@ -70,11 +70,11 @@ pub enum Phase {
     AuthorizePath,
 }
 
-/// Small, as every workload's decision keeps some: what is said at length lies apart.
+/// Small, because every workload's decision holds several: long contents are boxed.
 #[derive(Clone, Debug)]
 pub enum PluginAnswer {
     Abstain,
-    /// The role as it wrote it.
+    /// The role as the plugin wrote it.
     Role(String),
     Allow,
     Deny(Box<Denied>),
@@ -85,11 +85,11 @@ pub enum PluginAnswer {
 impl Decision {
     pub(super) fn failed_evaluation(workload: &Workload, why: PluginErrorKind, detail: &str, now: SystemTime) -> Self {
         let fault = PluginError { plugin: POLICY.into(), kind: why, detail: detail.into() };
-        Self::unasked(workload, Rejection::Failed(Arc::new(fault)), now)
+        Self::without_steps(workload, Rejection::Failed(Arc::new(fault)), now)
     }
 
     pub(super) fn relisting(workload: &Workload, now: SystemTime) -> Self {
-        Self::unasked(workload, Rejection::Relisting, now)
+        Self::without_steps(workload, Rejection::Relisting, now)
     }
 
     #[cfg(test)]
@@ -108,7 +108,7 @@ impl Decision {
         Self { outcome, ..Self::relisting(workload, SystemTime::UNIX_EPOCH) }
     }
 
-    fn unasked(workload: &Workload, why: Rejection, now: SystemTime) -> Self {
+    fn without_steps(workload: &Workload, why: Rejection, now: SystemTime) -> Self {
         Self {
             workload: workload.title(),
             outcome: Outcome::Rejected(why),
@@ -119,8 +119,7 @@ impl Decision {
         }
     }
 
-    /// Whether asking again could only give the same. A refusal in which a plugin failed is never final: the plugin might have
-    /// allowed.
+    /// Whether the decision may be cached. A rejection is not final if a plugin failed: that plugin might have allowed.
     pub(super) fn is_final(&self) -> bool {
         self.outcome.rejection().is_none_or(|rejection| {
             let passing = matches!(rejection, Rejection::Failed(_) | Rejection::BaseUnknown | Rejection::Relisting);
@@ -128,19 +127,19 @@ impl Decision {
         })
     }
 
-    /// Roughly, for a bound on what is remembered.
+    /// Roughly, for the bound on the cache.
     pub(super) fn bytes(&self) -> usize {
         let steps: usize = self.steps.iter().map(|step| size_of::<Step>() + step.answer.text_bytes()).sum();
         let grant = if self.outcome.grant().is_some() { size_of::<Grant>() } else { 0 };
         size_of::<Self>() + self.workload.len() + steps + grant
     }
 
-    /// The phase that its last answer came in; nobody was asked where there is none.
+    /// The phase of its last answer. Without answers it is `Resolve`: no plugin was asked.
     pub fn ended_in(&self) -> Phase {
         self.steps.last().map_or(Phase::Resolve, |step| step.phase)
     }
 
-    /// Whose word it is: who refused, or who named the role that was granted. `policy` is the gateway itself.
+    /// The plugin that refused, or that named the granted role; `policy` for the gateway itself.
     pub fn ended_by(&self) -> &str {
         let resolved = || self.steps.iter().find(|step| matches!(step.answer, PluginAnswer::Role(_)));
         match &self.outcome {
@@ -165,13 +164,13 @@ impl Decision {
         }
     }
 
-    /// What would have been refused, were it not for audit mode.
+    /// The answers that audit mode did not act on.
     pub fn audited(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(|step| step.audited)
     }
 }
 
-/// Whether a plugin gave no answer, be it that this was only counted.
+/// Whether a plugin failed, even if audit mode only counted that.
 pub(super) fn failed(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step.answer, PluginAnswer::Failed(_)))
 }
@@ -184,7 +183,7 @@ impl Outcome {
         }
     }
 
-    /// None where nothing is refused.
+    /// None if nothing is refused.
     pub fn rejection(&self) -> Option<&Rejection> {
         match self {
             Self::Granted(_) | Self::Admitted => None,

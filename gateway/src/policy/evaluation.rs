@@ -1,7 +1,7 @@
-//! Asking the plugins: resolve until one answers, then authorize by all.
+//! Asks the plugins: `resolve` in order until one answers, then `authorize` of all.
 //!
-//! Each plugin gets one fresh instance for the whole decision, and it is gone afterwards: nothing leaks from one
-//! workload's decision into another's.
+//! Each plugin gets one fresh instance per decision, which is dropped afterwards: nothing leaks from one workload's
+//! decision into another's.
 
 use std::{
     sync::Arc,
@@ -19,8 +19,8 @@ use crate::{
     workload::Workload,
 };
 
-/// How long a grant stands in which a plugin in audit mode failed. It is asked again soon, and a pod whose every decision it
-/// takes to its timeout is not made to wait for each request: nothing is refused for a plugin that is only tried.
+/// How long a grant is valid if a plugin in audit mode failed. The plugin is asked again soon, but a pod whose
+/// decisions all time out in it does not wait at each request: a plugin in audit mode must not cost a pod its access.
 const AFTER_AUDITED_FAILURE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
@@ -69,19 +69,19 @@ struct Evaluation<'a> {
     resolved: Option<RoleArn>,
 }
 
-/// A plugin's instance with what it is shown.
+/// A plugin's instance, and the workload as the plugin sees it.
 struct Started {
     instance: Instance,
-    shown: WorkloadView,
+    view: WorkloadView,
 }
 
-/// A role as resolved, with the words that named it.
+/// The resolved role, and the text that named it.
 struct Resolved {
     role: Role,
     as_written: String,
 }
 
-/// Why a plugin gave no answer to act on.
+/// Why a plugin gave no usable answer.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
     #[error(transparent)]
@@ -108,7 +108,7 @@ impl Evaluation<'_> {
         Ok(Outcome::Granted(Arc::new(Grant::new(self.workload, resolved.role))))
     }
 
-    /// The configuration has allowed the path already, so here silence is consent.
+    /// The configuration allows the path already, so it is admitted even if every plugin abstains.
     async fn on_path(&mut self, path: &str) -> Result<Outcome, Rejection> {
         let rules = self.rules;
         for (index, plugin) in rules.plugins.iter().enumerate() {
@@ -123,13 +123,13 @@ impl Evaluation<'_> {
         let rules = self.rules;
         for (index, plugin) in rules.plugins.iter().enumerate() {
             let (began, answer) = (Instant::now(), self.ask_resolve(plugin, index).await);
-            let (said, role) = match answer {
+            let (answer, role) = match answer {
                 Ok(Resolution::Abstain) => (PluginAnswer::Abstain, None),
                 Ok(Resolution::Role(role)) => (PluginAnswer::Role(plugin::printable(&role.written)), Some(role)),
                 Ok(Resolution::Deny(denied)) => (PluginAnswer::Deny(denied.into()), None),
-                Err(unheard) => (unheard.said(), None),
+                Err(error) => (error.into_answer(), None),
             };
-            self.record(plugin, Phase::Resolve, began, said)?;
+            self.record(plugin, Phase::Resolve, began, answer)?;
             if let Some(role) = role {
                 return self.completed(role, plugin.name()).map(Some);
             }
@@ -146,7 +146,7 @@ impl Evaluation<'_> {
         Ok(Resolved { role, as_written })
     }
 
-    /// The gateway's own denial, which audit mode counts like a plugin's.
+    /// The gateway's own denial. In audit mode it is only counted, like a plugin's.
     fn nobody_allowed(&mut self) -> Result<(), Rejection> {
         let (code, reason) = ("nobody-allowed", "no policy plugin allows this role for this pod");
         if self.rules.defaults.mode == Mode::Enforce {
@@ -162,7 +162,7 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// Whether it was allowed; an error where it is refused for good.
+    /// Whether the plugin allowed; an error if its answer ends the decision.
     fn weigh(
         &mut self,
         plugin: &Plugin,
@@ -170,35 +170,35 @@ impl Evaluation<'_> {
         began: Instant,
         answer: Result<Verdict, NoAnswer>,
     ) -> Result<bool, Rejection> {
-        let said = match answer {
+        let answer = match answer {
             Ok(Verdict::Abstain) => PluginAnswer::Abstain,
             Ok(Verdict::Allow) => PluginAnswer::Allow,
             Ok(Verdict::Deny(denied)) => PluginAnswer::Deny(denied.into()),
-            Err(unheard) => unheard.said(),
+            Err(error) => error.into_answer(),
         };
-        let allowed = matches!(said, PluginAnswer::Allow);
-        self.record(plugin, phase, began, said)?;
+        let allowed = matches!(answer, PluginAnswer::Allow);
+        self.record(plugin, phase, began, answer)?;
         Ok(allowed)
     }
 
-    /// Notes what was said. A no ends the evaluation, unless it is only to be counted: then the plugin counts as
-    /// abstaining, so that nothing of an audited plugin's failure widens what others would have given.
-    fn record(&mut self, plugin: &Plugin, phase: Phase, began: Instant, said: PluginAnswer) -> Result<(), Rejection> {
-        let rejection = match &said {
+    /// Records the answer. A denial or failure ends the evaluation, unless audit mode only counts it. Then the plugin
+    /// counts as abstaining, so that its failure never widens what the other plugins would grant.
+    fn record(&mut self, plugin: &Plugin, phase: Phase, began: Instant, answer: PluginAnswer) -> Result<(), Rejection> {
+        let rejection = match &answer {
             PluginAnswer::Deny(denied) => Some(Rejection::denied(plugin.name(), &denied.code, denied.reason.clone())),
             PluginAnswer::Failed(fault) => Some(Rejection::Failed(Arc::clone(fault))),
             PluginAnswer::Abstain | PluginAnswer::Role(_) | PluginAnswer::Allow => None,
         };
-        let forgiven = match (&said, phase) {
+        let only_counted = match (&answer, phase) {
             (PluginAnswer::Deny(_), _) => plugin.mode() == Mode::Audit || self.rules.defaults.mode == Mode::Audit,
-            // Nobody knows which role it would have named, and the next plugin's could be wider.
+            // The plugin might have named a role, and the next plugin's role could be wider.
             (PluginAnswer::Failed(_), Phase::Resolve) => false,
-            // Policy's audit mode is about what policy says, not about a plugin that is broken.
+            // Policy's audit mode covers denials, not broken plugins.
             (PluginAnswer::Failed(_), Phase::Authorize | Phase::AuthorizePath) => plugin.mode() == Mode::Audit,
             (PluginAnswer::Abstain | PluginAnswer::Role(_) | PluginAnswer::Allow, _) => false,
         };
-        let audited = rejection.is_some() && forgiven;
-        self.steps.push(Step { plugin: plugin.shared_name(), phase, answer: said, audited, took: began.elapsed() });
+        let audited = rejection.is_some() && only_counted;
+        self.steps.push(Step { plugin: plugin.shared_name(), phase, answer, audited, took: began.elapsed() });
         match rejection {
             Some(rejection) if !audited => Err(rejection),
             _ => Ok(()),
@@ -207,28 +207,28 @@ impl Evaluation<'_> {
 
     async fn ask_resolve(&mut self, plugin: &Plugin, index: usize) -> Result<Resolution, NoAnswer> {
         let started = self.started(plugin, index).await?;
-        let answer = started.instance.resolve(&started.shown).await;
+        let answer = started.instance.resolve(&started.view).await;
         self.checked(index, answer)
     }
 
     async fn ask_authorize(&mut self, plugin: &Plugin, index: usize, role: &RoleView) -> Result<Verdict, NoAnswer> {
         let started = self.started(plugin, index).await?;
-        let answer = started.instance.authorize(&started.shown, role).await;
+        let answer = started.instance.authorize(&started.view, role).await;
         self.checked(index, answer)
     }
 
     async fn ask_authorize_path(&mut self, plugin: &Plugin, index: usize, path: &str) -> Result<Verdict, NoAnswer> {
         let started = self.started(plugin, index).await?;
-        let answer = started.instance.authorize_path(&started.shown, path).await;
+        let answer = started.instance.authorize_path(&started.view, path).await;
         self.checked(index, answer)
     }
 
-    /// An instance that failed may be in any state, so it is gone before anything else is asked of it.
+    /// Drops an instance that failed: it may be in any state, so it is not asked again.
     fn checked<T>(&mut self, index: usize, answer: Result<T, PluginError>) -> Result<T, NoAnswer> {
         if answer.is_err()
-            && let Some(place) = self.instances.get_mut(index)
+            && let Some(slot) = self.instances.get_mut(index)
         {
-            *place = None;
+            *slot = None;
         }
         Ok(answer?)
     }
@@ -237,23 +237,23 @@ impl Evaluation<'_> {
         let exhausted = || PluginError {
             plugin: plugin.name().to_owned(),
             kind: PluginErrorKind::Exhausted,
-            detail: "it has no started in this decision".into(),
+            detail: "the plugin has no instance in this decision".into(),
         };
-        let place = self.instances.get_mut(index).ok_or_else(exhausted)?;
-        match place {
+        let slot = self.instances.get_mut(index).ok_or_else(exhausted)?;
+        match slot {
             Some(started) => Ok(started),
             None => {
                 let now = plugin.reads_clock().then(|| humantime::format_rfc3339_seconds(self.now).to_string());
-                let shown = plugin::workload_view(self.workload, plugin.interest(), now)?;
+                let view = plugin::workload_view(self.workload, plugin.interest(), now)?;
                 let instance = plugin.instance(self.host).await?;
-                Ok(place.insert(Started { instance, shown }))
+                Ok(slot.insert(Started { instance, view }))
             }
         }
     }
 }
 
 impl NoAnswer {
-    fn said(self) -> PluginAnswer {
+    fn into_answer(self) -> PluginAnswer {
         match self {
             Self::Fault(fault) => PluginAnswer::Failed(fault.into()),
             Self::TooMuch(too_much) => {
@@ -263,8 +263,8 @@ impl NoAnswer {
     }
 }
 
-/// Who is named where no plugin is.
+/// The name in place of a plugin's, for decisions of the gateway itself.
 pub use crate::config::POLICY;
 
-/// The code of a denial for a workload that carries more than plugins can be shown.
+/// The denial code for a workload with more metadata than the plugin interface carries.
 const TOO_MUCH: &str = "too-much-metadata";

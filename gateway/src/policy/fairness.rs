@@ -1,4 +1,4 @@
-//! One workload's place among those that wait for plugins.
+//! Fairness between workloads that wait for plugins.
 
 use std::sync::{
     Arc,
@@ -7,19 +7,19 @@ use std::sync::{
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-/// Lies beside the workload in the roster. Cheap to clone; clones are the same place.
+/// The state of one workload, beside it in the roster. Cheap to clone; clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct Fairness(Arc<State>);
 
 #[derive(Debug, Default)]
 struct State {
     turn: Arc<Mutex<()>>,
-    /// Whether a plugin failed in the workload's last evaluation, of its role or of a path.
+    /// Whether a plugin failed in the workload's last evaluation, for its role or a path.
     failing: AtomicBool,
 }
 
 impl Fairness {
-    /// Waits until no other decision about the workload is being made: none can fill the plugins' threads by itself.
+    /// Waits until no other decision about the workload is in progress: one workload cannot fill the plugin threads.
     pub(super) async fn turn(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.0.turn).lock_owned().await
     }

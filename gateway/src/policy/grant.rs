@@ -1,4 +1,4 @@
-//! The proof that policy allowed.
+//! The proof that policy allowed a role.
 
 use crate::{
     credential_key::CredentialKey,
@@ -6,8 +6,7 @@ use crate::{
     workload::{Uid, Workload},
 };
 
-/// Credentials can be had only against a grant, and only policy makes one: its fields are private and so is its
-/// constructor.
+/// Credentials are given only for a grant, and only policy can make one: its fields and its constructor are private.
 #[derive(Debug)]
 pub struct Grant {
     uid: Uid,
@@ -20,7 +19,7 @@ impl Grant {
         Self { uid: workload.uid.clone(), title: workload.title(), key: CredentialKey::new(role, workload) }
     }
 
-    /// Whose grant this is.
+    /// The UID of the pod that has the grant.
     pub fn uid(&self) -> &Uid {
         &self.uid
     }

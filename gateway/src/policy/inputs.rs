@@ -18,7 +18,7 @@ pub(super) struct DecisionInputs {
 
 impl DecisionInputs {
     pub(super) fn of(workload: &Workload, interest: &Interest) -> Result<Self, TooMuch> {
-        // The same bound as at the interface, so that what is refused there is not even kept here.
+        // The same bound as at the interface: what is too much there is not cached here.
         let pairs = |what, keys: &Keys, from: &Pairs| crate::plugin::bounded_pairs(what, keys, from);
         Ok(Self {
             uid: workload.uid.clone(),
@@ -39,13 +39,13 @@ impl DecisionInputs {
                     &interest.service_account_annotations,
                     &workload.service_account_annotations,
                 )?,
-                // Without the time: a decision that was made with it stands for as long as it may.
+                // Without the time: a decision that depends on it expires instead.
                 crate::plugin::bounded_attributes(workload, interest)?,
             ],
         })
     }
 
-    /// Roughly, for a bound on what is remembered.
+    /// Roughly, for the bound on the cache.
     pub(super) fn bytes(&self) -> usize {
         let scalars = self.scalars.iter().map(String::len).sum::<usize>() + self.uid.as_str().len();
         let pairs: usize = self.pairs.iter().flatten().map(|(key, value)| key.len() + value.len() + OVERHEAD).sum();
@@ -53,5 +53,5 @@ impl DecisionInputs {
     }
 }
 
-/// What two strings cost beside their text.
+/// The memory of two strings without their text.
 const OVERHEAD: usize = 48;

@@ -1,42 +1,42 @@
-//! Which names of a metadata directory a workload sees: a listing tells as much as what it lists.
+//! The names of a metadata directory that a workload may see: a listing can reveal as much as the values.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Policy, Principal, Rejected, Rejection};
 use crate::catalogue::{Directory, Own};
 
-/// How each question is decided.
+/// How each decision is made.
 #[derive(Clone, Copy)]
 enum Decided {
-    /// As a request's are: remembered, and counted where it was worked out.
+    /// As for a request: cached, and counted if it is new.
     ForRequest,
-    /// Anew, and counted nowhere.
+    /// Always a new decision, counted nowhere.
     ToExplain,
 }
 
 impl Policy {
-    /// Of `listed`, the directory's names in the catalogue, those that plugins let `principal` read, and the gateway's own.
-    /// Where there are none, there is no such directory for this workload.
+    /// The names that `principal` may see: those of `listed`, the catalogue's names, that plugins allow, and the
+    /// gateway's own. If there are none, the directory does not exist for this workload.
     pub async fn list(
         &self,
         principal: Principal<'_>,
         directory: &Directory,
         listed: Vec<String>,
     ) -> Result<BTreeSet<String>, Rejected> {
-        self.seen(principal, directory, listed, Decided::ForRequest).await
+        self.visible(principal, directory, listed, Decided::ForRequest).await
     }
 
-    /// The same, worked out anew and not counted.
+    /// The same with new decisions, which are not counted.
     pub async fn explain_list(
         &self,
         principal: Principal<'_>,
         directory: &Directory,
         listed: Vec<String>,
     ) -> Result<BTreeSet<String>, Rejected> {
-        self.seen(principal, directory, listed, Decided::ToExplain).await
+        self.visible(principal, directory, listed, Decided::ToExplain).await
     }
 
-    async fn seen(
+    async fn visible(
         &self,
         principal: Principal<'_>,
         directory: &Directory,
@@ -69,7 +69,7 @@ impl Policy {
         Ok(names)
     }
 
-    /// Whether the workload may read a path, or for None whether it has a role.
+    /// Whether the workload may read the path; for None, whether it has a role.
     async fn judge(&self, principal: Principal<'_>, path: Option<&str>, decided: Decided) -> Result<(), Rejected> {
         match (decided, path) {
             (Decided::ForRequest, Some(path)) => self.admit(principal, path).await,

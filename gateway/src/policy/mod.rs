@@ -1,7 +1,7 @@
-//! Caller and ask to grant or refusal.
+//! Decides what a workload gets: a grant or a rejection.
 //!
-//! A decision is a function of the rules and of what plugins see of a workload, and is cached on exactly that: first in the
-//! cell beside the workload, then by these inputs. Failures are never cached.
+//! A decision depends only on the rules and on what plugins see of a workload. It is cached first in the workload's
+//! decision cell, then by these inputs. Failures are never cached.
 
 mod answer;
 mod cell;
@@ -41,14 +41,14 @@ use tokio::sync::watch;
 use self::{inputs::DecisionInputs, queue::Queue};
 use crate::{clock::Clock, interest::Interest, plugin::Host};
 
-/// Bytes of decisions that are remembered, with what they were made from. 110 pods with 2 KiB each need 220 KiB; a pod that
-/// is edited for ever pushes out only what is old.
+/// Bytes of cached decisions and their inputs. 110 pods with 2 KiB each need 220 KiB. A pod that is edited again and
+/// again evicts only old decisions.
 const CACHED_BYTES: u64 = 8 << 20;
 
 pub struct Policy {
     host: Host,
     rules: ArcSwap<Rules>,
-    /// What rules to come will read.
+    /// The interest of rules that will replace the present ones.
     announced: ArcSwapOption<Interest>,
     generations: AtomicU64,
     decisions: Cache<Question, Arc<Decision>>,
@@ -58,7 +58,8 @@ pub struct Policy {
     observe: Box<dyn Fn(&Decision) + Send + Sync>,
 }
 
-/// What a decision was made from: everything that plugins saw, under which rules, and the path if one was asked for.
+/// The inputs of a decision: the generation of the rules, everything that plugins saw, and the path if it was about
+/// one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Question {
     generation: u64,
@@ -73,7 +74,7 @@ impl Question {
 }
 
 impl Policy {
-    /// `observe` hears of each decision that was worked out, never of one that was remembered.
+    /// Calls `observe` for each new decision, not for cache hits.
     pub fn new(host: Host, rules: Rules, clock: Clock, observe: Box<dyn Fn(&Decision) + Send + Sync>) -> Self {
         let decisions = Cache::builder()
             .max_capacity(CACHED_BYTES)
@@ -103,44 +104,44 @@ impl Policy {
         self.rules.load_full()
     }
 
-    /// Every decision that was made under the rules before is void from here on.
+    /// From here on, decisions under earlier rules no longer count.
     pub fn replace(&self, change: impl Fn(&Rules) -> Rules) {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         self.rules.rcu(|rules| Rules { generation, ..change(rules) });
-        // No question asks for them again.
+        // Their keys name an earlier generation, so nothing would find them again.
         self.decisions.invalidate_all();
         self.changes.send_replace(());
     }
 
-    /// Has the roster keep what `rules` read too, so that they can replace the present ones without a pause; None takes
-    /// that back.
+    /// Makes the roster also keep what `rules` read, so that they can replace the present ones without a pause. None
+    /// takes that back.
     pub fn announce(&self, rules: Option<&Rules>) {
         self.announced.store(rules.map(|rules| Arc::new(rules.interest.clone())));
         self.changes.send_replace(());
     }
 
-    /// Wakes whoever decided under rules that have been replaced.
+    /// Notified when the rules are replaced or announced.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
     }
 
-    /// What `principal` is granted, or why nothing.
+    /// The grant of `principal`, or why there is none.
     pub async fn grant(&self, principal: Principal<'_>) -> Result<Granted, Rejected> {
         let rules = self.rules.load();
         if let Some(decision) = principal.decision.get(rules.generation, &self.clock) {
             return Granted::of(decision);
         }
         let rules = arc_swap::Guard::into_inner(rules);
-        // Boxed, as few requests need it, and the future of every request would be larger by it.
+        // Boxed, because few requests need it and it would enlarge the future of every request.
         Granted::of(Box::pin(self.decide(&rules, principal, None)).await)
     }
 
-    /// The cached decision about this very value of the workload, if it still stands. Asks no plugin.
+    /// The cached decision about this value of the workload, if it is still valid. Asks no plugin.
     pub fn cached(&self, decision: &DecisionCell) -> Option<Result<Granted, Rejected>> {
         decision.get(self.rules.load().generation, &self.clock).map(Granted::of)
     }
 
-    /// Whether plugins let `principal` read `path`, which the configuration already allows.
+    /// Whether plugins let `principal` read `path`, which the configuration allows already.
     pub async fn admit(&self, principal: Principal<'_>, path: &str) -> Result<(), Rejected> {
         let rules = self.rules.load_full();
         let decision = self.decide(&rules, principal, Some(path)).await;
@@ -150,7 +151,7 @@ impl Policy {
         }
     }
 
-    /// The whole answer, worked out anew: each plugin's words in order.
+    /// A new decision with each plugin's answer in order, past the cache.
     pub async fn explain(&self, principal: Principal<'_>, path: Option<&str>) -> Decision {
         let rules = self.rules.load_full();
         if !rules.can_read(principal.workload) {
@@ -159,7 +160,7 @@ impl Policy {
         self.work_out(&rules, principal, path.map(Arc::from)).await
     }
 
-    /// What plugins read of workloads, under the present rules and those that are announced.
+    /// What plugins read about workloads, under the present rules and the announced ones.
     pub fn interest(&self) -> Interest {
         let (rules, announced) = (self.rules.load(), self.announced.load());
         Interest::union(std::iter::once(&rules.interest).chain(announced.as_deref()))
@@ -176,8 +177,8 @@ impl Policy {
                 let question = Question { generation: rules.generation, inputs: Arc::new(inputs), path };
                 self.decide_once(rules, principal, question).await
             }
-            // More than the decision cache keeps as a key, so the plugins are asked again about each path. A plugin that asks
-            // for that much by itself denies, by its own mode.
+            // The workload is too large for a cache key, so the plugins are asked again each time. If one plugin alone
+            // asks for too much, that counts as its denial, under its own mode.
             Err(_) => self.decide_anew(rules, principal, path).await,
         };
         if asked_for_role {
@@ -186,19 +187,19 @@ impl Policy {
         decision
     }
 
-    /// One decision for all who ask the same, now and later.
+    /// Callers with the same question share one decision, at the same time and later.
     async fn decide_once(&self, rules: &Arc<Rules>, principal: Principal<'_>, question: Question) -> Arc<Decision> {
         let path = question.path.clone();
-        let worked_out = async {
+        let evaluated = async {
             let decision = self.decide_anew(rules, principal, path).await;
             if decision.is_final() { Ok(decision) } else { Err(decision) }
         };
-        // The cache's own clock stops while the machine sleeps, and does not follow one that was set.
+        // The cache's own clock stops while the machine sleeps, and does not notice when the wall clock is set.
         let is_over = |cached: &Decision| !stands(cached.stands_for, cached.decided_at, &self.clock);
         if self.decisions.get(&question).await.is_some_and(|cached| is_over(&cached)) {
             self.decisions.invalidate(&question).await;
         }
-        match self.decisions.try_get_with(question, worked_out).await {
+        match self.decisions.try_get_with(question, evaluated).await {
             Ok(decision) => decision,
             Err(failed) => (*failed).clone(),
         }
@@ -216,7 +217,7 @@ impl Policy {
     }
 }
 
-/// When a cached decision ends: one that was made with the clock after a while, any other when its inputs change.
+/// A decision that depends on the time expires after a while; any other is valid until its inputs change.
 struct DecisionExpiry;
 
 impl Expiry<Question, Arc<Decision>> for DecisionExpiry {
@@ -225,8 +226,8 @@ impl Expiry<Question, Arc<Decision>> for DecisionExpiry {
     }
 }
 
-/// Whether a decision made at `decided_at` still stands. One that was made in the future was made before the clock was set
-/// back, and nobody knows how long ago that was.
+/// Whether a decision made at `decided_at` is still valid. If that is in the future, the clock was set back since, and
+/// the decision's age is unknown.
 fn stands(stands_for: Option<Duration>, decided_at: SystemTime, clock: &Clock) -> bool {
     stands_for.is_none_or(|life| decided_at <= clock.now() && clock.until(decided_at + life) > Duration::ZERO)
 }

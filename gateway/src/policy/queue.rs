@@ -1,4 +1,4 @@
-//! Who waits for plugins, how many decisions are made at a time, and on which threads.
+//! The queue for plugins: how many decisions run at a time, and on which threads.
 
 use std::{
     future::poll_fn,
@@ -18,21 +18,22 @@ use crate::{
     plugin::{self, Host, Plugin, PluginErrorKind},
 };
 
-/// Of the engine's instances, those that decisions may hold. The others are for plugins that are being loaded.
+/// How many of the engine's instances decisions may hold. The other 16 are for plugins that are being loaded.
 const INSTANCES: u32 = plugin::INSTANCES - 16;
-/// A quarter of them, for the workloads whose last decision failed: guests that loop never take the instances of the others.
+/// Workloads whose last decision failed share a quarter of the instances, so guests that loop never take all of them.
 const FAILING: u32 = INSTANCES / 4;
-/// Who has not decided by then is not brief. Three built-ins take a tenth to a third of it; what is longer goes on elsewhere
-/// from the engine's next tick on, so that a thread that serves is held for about one such tick (10 ms) and this at worst.
+/// A decision that takes longer is not brief. Three built-ins take a tenth to a third of this. A longer decision moves
+/// to the plugin threads at the engine's next tick, so it holds a serving thread for this and about one tick (10 ms) at
+/// most.
 const BRIEF: Duration = Duration::from_millis(1);
-/// The longest cooldown after a decision that failed or was not brief: boto3 asks again after 1 s.
+/// The longest cooldown after a decision that failed or was not brief: boto3 retries after 1 s.
 const COOLDOWN_MAX: Duration = Duration::from_secs(1);
 
 pub(super) struct Queue {
     instances: Arc<Semaphore>,
-    /// Of those, what workloads whose last decision failed may hold together.
+    /// Further permits that workloads whose last decision failed need.
     failing: Arc<Semaphore>,
-    /// The permit to decide on a thread that serves pods. There is one, so decisions never hold both such threads.
+    /// The permit to decide on a serving thread. There is only one, so decisions never hold both serving threads.
     inline: Arc<Semaphore>,
 }
 
@@ -47,8 +48,8 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Within [`Rules::patience`]. Whoever stops waiting leaves the queue, but not a decision that has begun: nobody gets
-    /// more of the threads by hanging up.
+    /// Decides within [`Rules::patience`]. A caller that hangs up leaves the queue, but a decision that has begun runs
+    /// to its end. So nobody gets more of the threads by hanging up.
     pub(super) async fn work_out(
         &self,
         host: &Host,
@@ -60,8 +61,8 @@ impl Queue {
         let Principal { workload, fairness, .. } = principal;
         let queued = async {
             let turn = fairness.turn().await;
-            // One of each plugin, so that decisions wait for each other and not for each other's instances. Never closed,
-            // so the permits always come.
+            // One instance of each plugin, all acquired at once, so that decisions with some of their instances never
+            // wait for each other. The semaphores are never closed, so acquiring never fails.
             let each = u32::try_from(rules.plugins.len()).unwrap_or(u32::MAX).clamp(1, INSTANCES);
             let failing = match fairness.is_failing() {
                 true => Some(Arc::clone(&self.failing).acquire_many_owned(each.min(FAILING)).await),
@@ -101,8 +102,8 @@ impl Queue {
         }
     }
 
-    /// For built-ins only, whose code is the gateway's own: to wake another thread and be woken by it takes longer than they
-    /// do.
+    /// For built-ins only, because their code is the gateway's own. To wake another thread and wait for it takes longer
+    /// than they do.
     fn inline_permit(&self, rules: &Rules) -> Option<OwnedSemaphorePermit> {
         let all_builtin = rules.plugins.iter().all(Plugin::is_builtin);
         all_builtin.then(|| Arc::clone(&self.inline).try_acquire_owned().ok()).flatten()
@@ -111,13 +112,13 @@ impl Queue {
 
 enum Begun<T> {
     Done(T),
-    /// What is left of it is for the plugins' own threads.
+    /// The plugin threads run the remainder.
     NotBrief,
     Panicked,
 }
 
-/// Runs `work` on this very thread for as long as it is brief. It pauses only where a tick of the engine's ended its slice,
-/// and the first slice may be cut short by that.
+/// Runs `work` on the calling thread while it is brief. `work` yields only at a tick of the engine; the first tick may
+/// come early.
 async fn begin<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>, brief: Duration) -> Begun<T> {
     let began = Instant::now();
     poll_fn(|context| {
@@ -126,7 +127,8 @@ async fn begin<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>, brief:
                 Ok(Poll::Ready(done)) => break Begun::Done(done),
                 Ok(Poll::Pending) if began.elapsed() < brief => {}
                 Ok(Poll::Pending) => break Begun::NotBrief,
-                // As the plugins' threads do: of a decision, not of the task that asked for it and may have others to make.
+                // As on the plugin threads, a panic ends only the decision, not the caller's task, which may serve
+                // other requests.
                 Err(_) => break Begun::Panicked,
             }
         };
@@ -135,17 +137,17 @@ async fn begin<T>(mut work: Pin<&mut (impl Future<Output = T> + ?Sized)>, brief:
     .await
 }
 
-/// After a decision that was not brief, the permit comes back only after a cooldown. So patterns that take long, of which a
-/// namespace's owner may write any number, take at most a tenth of one thread that serves.
+/// After a decision that was not brief, the permit comes back only after a cooldown. A namespace's owner may write any
+/// number of slow patterns; with the cooldown they take at most a tenth of one serving thread.
 fn return_permit(permit: OwnedSemaphorePermit, held: Duration) {
     if held >= BRIEF {
         drop_after_cooldown(permit, held);
     }
 }
 
-/// Holds `what` for nine times as long as the decision `took`. A workload's turn is held so after a decision that failed: a
-/// pod on which a plugin loops for ever takes at most a tenth of a thread, however often it asks (with the default timeout; a
-/// longer timeout takes more).
+/// Holds `what` for nine times as long as the decision `took`. After a failed decision it holds the workload's turn: a
+/// pod on which a plugin loops for ever takes at most a tenth of a thread, however often it asks (with the default
+/// timeout; a longer timeout takes more).
 fn drop_after_cooldown(what: impl Send + 'static, took: Duration) {
     tokio::spawn(async move {
         tokio::time::sleep((9 * took).min(COOLDOWN_MAX)).await;

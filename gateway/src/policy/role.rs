@@ -1,7 +1,7 @@
-//! A plugin's words to a role that AWS could accept.
+//! Turns a plugin's answer into a role that AWS could accept.
 //!
-//! What is wrong here comes from an annotation or a label as often as from the plugin, and asking again gives the same, so
-//! it is a denial that says what to mend and not a failure.
+//! A mistake here comes from an annotation or a label as often as from the plugin, and a retry would not help. So it is
+//! a denial that says what to correct, and not a failure.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ const POLICY_MAX: usize = 2048;
 const POLICY_ARNS_MAX: usize = 10;
 const POLICY_ARN: std::ops::RangeInclusive<usize> = 20..=2048;
 
-/// `by` is who is named in a denial.
+/// A denial names `by`.
 pub(crate) fn complete(
     answer: RoleAnswer,
     by: &str,
@@ -69,11 +69,11 @@ pub(crate) fn complete(
     })
 }
 
-/// The workload's identity wins over what a plugin set under the same keys: ABAC policies must be able to trust them.
-/// AssumeRoleWithWebIdentity takes no tags.
-fn tags(said: Pairs, source: &CredentialSource, workload: &Workload, defaults: &Defaults) -> Result<Pairs, String> {
+/// The workload's identity wins over a plugin's values for the same keys: ABAC policies must be able to trust these
+/// tags. AssumeRoleWithWebIdentity accepts no tags.
+fn tags(given: Pairs, source: &CredentialSource, workload: &Workload, defaults: &Defaults) -> Result<Pairs, String> {
     if matches!(source, CredentialSource::WebIdentity { .. }) {
-        return if said.is_empty() { Ok(said) } else { Err("a web identity session cannot carry tags".into()) };
+        return if given.is_empty() { Ok(given) } else { Err("a web identity session cannot carry tags".into()) };
     }
     let own = [
         ("kubernetes-namespace", workload.namespace.as_str()),
@@ -81,7 +81,7 @@ fn tags(said: Pairs, source: &CredentialSource, workload: &Workload, defaults: &
         ("kubernetes-pod-name", workload.pod.as_str()),
         ("kubernetes-pod-uid", workload.uid.as_str()),
     ];
-    let tags = if defaults.session_tags { said.with(own) } else { said };
+    let tags = if defaults.session_tags { given.with(own) } else { given };
     if tags.len() > TAGS_MAX {
         return Err("more than 50 session tags".into());
     }
@@ -133,7 +133,7 @@ fn check_policies(session_policy: Option<&str>, arns: &[String]) -> Result<(), S
     }
 }
 
-/// Enough to recognise it by.
+/// The first 80 characters, enough to recognise the text.
 fn shortened(text: &str) -> String {
     let mut short: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(80).collect();
     if short.len() < text.len() {

@@ -1,4 +1,4 @@
-//! What decisions are made under.
+//! The rules of a decision: the plugins, and the defaults from the configuration.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::{
     workload::Workload,
 };
 
-/// Immutable; a change makes new rules of a later generation.
+/// Immutable; a change makes new rules with a later generation.
 #[derive(Clone)]
 pub struct Rules {
     pub(super) generation: u64,
@@ -19,13 +19,13 @@ pub struct Rules {
     pub defaults: Defaults,
 }
 
-/// What the configuration says where a plugin says nothing.
+/// The configured values for everything that a plugin leaves open.
 #[derive(Clone, Debug)]
 pub struct Defaults {
     pub mode: Mode,
-    /// None until the node's account is known, where it is to be read from there.
+    /// None while it must be read from the node's account, which is not known yet.
     pub base: Option<BaseArn>,
-    /// A name or an ARN. It obeys authorization like any other.
+    /// A name or an ARN. It needs authorization like any other role.
     pub role: Option<String>,
     pub session_name: SessionTemplate,
     pub session_duration: Duration,
@@ -33,7 +33,7 @@ pub struct Defaults {
     pub session_tags: bool,
 }
 
-/// For a thread, and for the decisions before it: twice what one that failed rests.
+/// The time to wait for a thread and for earlier decisions: twice the longest cooldown after a failed decision.
 const QUEUED: Duration = Duration::from_secs(2);
 
 impl Rules {
@@ -60,7 +60,7 @@ impl Rules {
         Self { defaults: Defaults { base: Some(base), ..self.defaults.clone() }, ..self.clone() }
     }
 
-    /// Warns of what is not refused: a mode for the first days, which nobody should be surprised by later.
+    /// Warns about audit mode, which is for the first days and must not be forgotten.
     pub fn warn_of_audit(&self) {
         if self.defaults.mode == Mode::Audit {
             tracing::warn!("policy.mode is \"audit\": a pod gets any role that a plugin names for it");
@@ -70,19 +70,19 @@ impl Rules {
         }
     }
 
-    /// Whether enough is known of `workload` to decide under these rules.
+    /// Whether the roster read everything about `workload` that these rules need.
     pub fn can_read(&self, workload: &Workload) -> bool {
         workload.covers(&self.interest)
     }
 
-    /// The longest that whoever asks waits for a decision: all the time that its plugins may take by their own limits, in
-    /// `init` and in two questions each, and [`QUEUED`].
+    /// The longest time that a caller waits for a decision: [`QUEUED`], and for each plugin its timeout for `init` and
+    /// for two questions.
     pub(super) fn patience(&self) -> Duration {
         let runs: Duration = self.plugins.iter().map(|plugin| 3 * plugin.settings().timeout).sum();
         QUEUED + runs
     }
 
-    /// How long a decision stands: for ever, unless a plugin of these rules reads the clock.
+    /// How long a decision is valid: for ever, unless a plugin of these rules reads the clock.
     pub(super) fn stands_for(&self) -> Option<Duration> {
         self.plugins.iter().filter(|plugin| plugin.reads_clock()).map(|plugin| plugin.settings().cache).min()
     }

@@ -1,4 +1,4 @@
-//! What plugins' answers have come to since the start, for those who look on.
+//! Counts of the plugins' answers since the start, for metrics and the status page.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,41 +9,41 @@ use std::{
 use super::{Decision, PluginAnswer, Rejection, Step};
 use crate::plugin::PluginErrorKind;
 
-/// Codes that are counted by themselves, for each plugin: it chooses them, and could make one of a pod's name. A rule set
-/// that tells more reasons apart than this is not read in a metric.
+/// How many denial codes are counted separately per plugin. A plugin chooses its codes, and could make one from a pod's
+/// name. More reasons than this are no use in a metric.
 const CODES: usize = 32;
-/// What the others are counted by.
+/// The label of all further codes.
 const OTHER: &str = "other";
 const NONE: &str = "none";
 
-/// By the plugin's name, so that it goes on across reloads; the gateway's own denials are those of `policy`. Decisions
-/// that were worked out count, never one that was remembered.
+/// By the plugin's name, so that counts continue across reloads; the gateway's own denials count under `policy`. Cache
+/// hits do not count.
 #[derive(Debug, Default)]
 pub struct Tally(Mutex<BTreeMap<String, Tallied>>);
 
 #[derive(Clone, Debug, Default)]
 pub struct Tallied {
-    /// In which it was asked.
+    /// Decisions in which the plugin was asked.
     pub decisions: u64,
-    /// Those that it ended with a no, by code.
+    /// Decisions that it denied, by code.
     pub denials: BTreeMap<String, u64>,
-    /// Its answers that would have ended one, were it not for audit mode: by a denial's code or a fault's kind.
+    /// Answers that audit mode did not act on, by a denial's code or a failure's kind.
     pub audited: BTreeMap<String, u64>,
-    /// By kind, whether acted on or not.
+    /// Failures by kind, acted on or not.
     pub faults: BTreeMap<&'static str, u64>,
     pub last_fault: Option<(SystemTime, PluginErrorKind, String)>,
-    /// Its calls, and the time that they took.
+    /// Calls of the plugin; `took` is their total time.
     pub calls: u64,
     pub took: Duration,
     pub longest: Duration,
     codes: BTreeSet<String>,
 }
 
-/// How a decision was counted: each by a code of a closed set, at most 32 and `other` for each plugin, and the kinds of
-/// faults.
+/// How a decision was counted. The labels are bounded: at most 32 codes and `other` per plugin, and the kinds of
+/// failures.
 #[derive(Debug)]
 pub struct Counted<'a> {
-    /// What ended it; `none` where nothing did.
+    /// The denial's code or the failure's kind; `none` otherwise.
     pub reason: String,
     pub audited: Vec<(&'a Step, String)>,
 }
@@ -66,7 +66,7 @@ impl Tally {
             if step.audited {
                 let code = match &step.answer {
                     PluginAnswer::Deny(denied) => tallied.counted_by(&denied.code),
-                    said => said.label().to_owned(),
+                    answer => answer.label().to_owned(),
                 };
                 *tallied.audited.entry(code.clone()).or_default() += 1;
                 audited.push((step, code));
@@ -114,8 +114,8 @@ mod tests {
         policy::{Outcome, Phase},
     };
 
-    fn step(plugin: &str, phase: Phase, said: PluginAnswer, audited: bool) -> Step {
-        Step { plugin: plugin.into(), phase, answer: said, audited, took: Duration::ZERO }
+    fn step(plugin: &str, phase: Phase, answer: PluginAnswer, audited: bool) -> Step {
+        Step { plugin: plugin.into(), phase, answer, audited, took: Duration::ZERO }
     }
 
     fn deny(code: &str) -> PluginAnswer {
@@ -147,7 +147,7 @@ mod tests {
         let own = tally.of("own");
         let counted_by: BTreeSet<_> = own.audited.keys().chain(own.denials.keys()).collect();
         assert_eq!(counted_by.len(), CODES + 1);
-        assert_eq!(own.denials.keys().collect::<Vec<_>>(), [OTHER], "a code is one, however it is counted");
+        assert_eq!(own.denials.keys().collect::<Vec<_>>(), [OTHER], "one limit for denials and audited answers");
         assert_eq!((own.audited.values().sum::<u64>(), own.denials.values().sum::<u64>()), (1000, 1000));
         // Another plugin has codes of its own.
         let other = decision(vec![step("second", Phase::Authorize, deny("late"), true)], Outcome::Admitted);

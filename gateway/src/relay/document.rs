@@ -1,10 +1,11 @@
-//! What the node's metadata service said.
+//! A document of the node's metadata service.
 
 use std::fmt;
 
 use bytes::Bytes;
 
-/// One answer of the node's, its body unchanged. `Debug` shows its size only: user data holds bootstrap secrets.
+/// One answer of the node's metadata service, with its body unchanged. `Debug` shows only the size: user data holds
+/// bootstrap secrets.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Document {
     pub body: Bytes,
@@ -39,7 +40,7 @@ impl ContentType {
         }
     }
 
-    /// Reads a `Content-Type` field: its essence, in any case, without parameters. Whatever is not octets is text, so
+    /// Reads a `Content-Type` field: the media type, in any case, without parameters. Everything but octets is text, so
     /// that a mock's `application/json` or `text/html` becomes what IMDS sends.
     pub(super) fn of(field: Option<&[u8]>) -> Self {
         let essence = field.and_then(|value| value.split(|byte| *byte == b';').next()).unwrap_or_default();

@@ -1,19 +1,19 @@
-//! Why the relay gave nothing.
+//! The errors of the relay.
 
-/// Every text is the operator's: a pod is told the status only. `path` is the catalogue's, below `/latest/`.
+/// The texts are for the operator: a pod is told the status only. `path` is the catalogue's, below `/latest/`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelayError {
-    /// The node's metadata service has no such thing, or the catalogue has no such directory.
+    /// The node's metadata service has no such document, or the catalogue has no such directory.
     #[error("the node's metadata service has no {path}")]
     NotFound { path: String },
-    /// No answer, or none that makes sense, and no answer held that is young enough to stand in.
+    /// No usable answer, and no cached document that is fresh enough to serve instead.
     #[error("the node's metadata service gave no {path}: {detail}")]
     Unavailable { path: String, detail: String },
     #[error(
         "the node's metadata service answered {path} with more than {limit} bytes, which IMDS never does: check imds.endpoint"
     )]
     TooLarge { path: String, limit: usize },
-    /// An answer to one of the gateway's own questions that is not what IMDS documents.
+    /// An answer to one of the gateway's own requests that is not what IMDS documents.
     #[error(
         "the node's metadata service answered {path} without {expected}: check imds.endpoint, or set the value in the configuration"
     )]

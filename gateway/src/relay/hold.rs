@@ -1,4 +1,4 @@
-//! How long an answer of the node's stands.
+//! How long an answer of the node's metadata service is cached.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use tokio::time::Instant;
 use super::{Document, RelayError};
 use crate::catalogue::Freshness;
 
-/// Absence can end at any time (a tag is set, an address is associated), so it is asked about more often.
+/// Absence can end at any time (a tag is set, an address is associated), so it is cached for less time.
 const ABSENT_FOR: Duration = Duration::from_secs(10);
-/// A failing service is not asked for the same thing more often than this.
+/// A failing service is asked for the same document once in this time at most.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 /// A spot interruption notice comes two minutes ahead and pollers look every five seconds (EC2 User Guide, "Spot
-/// Instance interruption notices"); this adds little to that, and is the same for its absence.
+/// Instance interruption notices"); this adds little to that. The absence of a notice is cached as long.
 const URGENT_FOR: Duration = Duration::from_secs(2);
-/// How many times its life an answer may stand in for one that the node fails to give.
+/// A stale document is served for up to this many times its life while the node fails.
 const STALE_TIMES: u32 = 10;
 
-/// The lives of one entry's answers.
+/// How long one entry's answers are cached.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lives {
     document: Duration,
     absence: Duration,
-    /// Zero: a stale warning is worse than none.
+    /// How long a document may be served stale. Zero for a warning: a stale one is worse than none.
     stale: Duration,
 }
 
-/// The last answer, and the last document for when the answer was a failure.
+/// The last answer, and the last document in case the answer was a failure.
 #[derive(Clone, Debug)]
-pub(super) struct Held {
+pub(super) struct Cached {
     answer: Result<Document, RelayError>,
     at: Instant,
     document: Option<(Document, Instant)>,
@@ -45,26 +45,26 @@ impl Lives {
         }
     }
 
-    /// Nothing is of use any longer than this.
+    /// No answer is served after this time.
     pub(super) fn longest(ttl: Duration) -> Duration {
         ttl.saturating_mul(STALE_TIMES)
     }
 }
 
-impl Held {
-    /// What is held once `answer` has come after `previous`.
+impl Cached {
+    /// The cache entry after `answer`, which replaces `previous`.
     pub(super) fn after(previous: Option<Self>, answer: Result<Document, RelayError>) -> Self {
         let at = Instant::now();
         let document = match &answer {
             Ok(document) => Some((document.clone(), at)),
-            // An answer too: what was there is gone.
+            // This is an answer, too: the document is gone.
             Err(RelayError::NotFound { .. }) => None,
-            Err(_) => previous.and_then(|held| held.document),
+            Err(_) => previous.and_then(|cached| cached.document),
         };
         Self { answer, at, document }
     }
 
-    /// The answer to give without asking the node.
+    /// The answer to serve without asking the node.
     pub(super) fn current(&self, lives: Lives) -> Option<Result<Document, RelayError>> {
         let life = match &self.answer {
             Ok(_) => lives.document,
@@ -76,12 +76,12 @@ impl Held {
         (self.at.elapsed() < life).then(|| stand_in.map_or_else(|| self.answer.clone(), Ok))
     }
 
-    /// The document to give where the node fails.
+    /// The document to serve if the node fails.
     pub(super) fn stale(&self, lives: Lives) -> Option<Document> {
         self.document.as_ref().filter(|(_, at)| at.elapsed() < lives.stale).map(|(document, _)| document.clone())
     }
 
-    /// Bytes, nearly.
+    /// The approximate size in bytes.
     pub(super) fn weight(&self) -> u32 {
         let length = |document: &Document| document.body.len();
         let answer = self.answer.as_ref().map_or(0, length);

@@ -14,21 +14,21 @@ use super::{
 };
 use crate::catalogue::Entry;
 
-/// For everything: waiting for a place, connecting, a token, the answer. IMDS answers in milliseconds or not at all.
-const READ_WITHIN: Duration = Duration::from_secs(2);
-/// How much of that may go by waiting for a place. A place that comes at the last moment would only open a connection to
-/// drop it, once for everyone who waits.
-const PLACE_WITHIN: Duration = Duration::from_secs(1);
-/// Reads at once. IMDS caps connections and shares 1024 packets per second with DNS and NTP (EC2 User Guide, "Query
-/// throttling"), and a stuck one must not hold much here.
+/// For a whole read: the permit, the connection, the token, the answer. IMDS answers in milliseconds or not at all.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// The part of that for the permit. A permit that comes at the last moment would only open a connection to drop it,
+/// once for each read that waits.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Concurrent reads. IMDS caps connections and shares 1024 packets per second with DNS and NTP (EC2 User Guide, "Query
+/// throttling"), and a stuck IMDS must not hold much here.
 const READS_AT_ONCE: usize = 8;
 
 /// Speaks IMDSv2 with a token of its own, and v1 only to an upstream that has no tokens. It sends `GET` of catalogue
-/// paths and `PUT` of the token, never a byte or header of a client's.
+/// paths and `PUT` of the token, and never a byte or header from a client.
 pub struct HttpUpstream {
     transport: Transport,
     session: Session,
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 impl HttpUpstream {
@@ -36,24 +36,26 @@ impl HttpUpstream {
         Self {
             transport: Transport::new(endpoint, observer),
             session: Session::default(),
-            places: Semaphore::new(READS_AT_ONCE),
+            permits: Semaphore::new(READS_AT_ONCE),
         }
     }
 
-    async fn read_in_place(&self, entry: &Entry) -> Result<Document, RelayError> {
+    async fn read_with_permit(&self, entry: &Entry) -> Result<Document, RelayError> {
         let read = async {
-            // The semaphore is never closed: what comes in time is a place.
-            let place = timeout(PLACE_WITHIN, self.places.acquire()).await;
-            let _place =
-                place.map_err(|_| TransportError::Unavailable(format!("{READS_AT_ONCE} other reads do not end")))?;
+            // The semaphore is never closed, so that `acquire` always yields a permit.
+            let permit = timeout(PERMIT_TIMEOUT, self.permits.acquire()).await;
+            let _permit = permit.map_err(|_| {
+                TransportError::Unavailable(format!("{READS_AT_ONCE} other reads are still in progress"))
+            })?;
             self.read_with_token(entry).await
         };
-        let late = || TransportError::Unavailable(format!("no answer within {READ_WITHIN:?}"));
-        let reply = timeout(READ_WITHIN, read).await.unwrap_or_else(|_| Err(late()));
+        let late = || TransportError::Unavailable(format!("no answer within {READ_TIMEOUT:?}"));
+        let reply = timeout(READ_TIMEOUT, read).await.unwrap_or_else(|_| Err(late()));
         judge(entry, reply)
     }
 
-    /// A 401 means that the token is not known any more (IMDS restarted, the clock jumped): once more with a new one.
+    /// A 401 means that the token is not known any more (IMDS restarted, the clock jumped): retries once with a new
+    /// one.
     async fn read_with_token(&self, entry: &Entry) -> Result<Reply, TransportError> {
         let pass = self.session.pass(&self.transport).await?;
         let reply = self.get(entry, &pass).await?;
@@ -72,7 +74,7 @@ impl HttpUpstream {
 
 impl Upstream for HttpUpstream {
     fn read<'a>(&'a self, entry: &'a Entry) -> Read<'a> {
-        Box::pin(self.read_in_place(entry))
+        Box::pin(self.read_with_permit(entry))
     }
 }
 

@@ -1,7 +1,7 @@
-//! Everything of the instance metadata service that is not credentials: a cached read of the node's own service.
+//! The part of the instance metadata service that is not credentials: cached reads of the node's own service.
 //!
-//! Peers relayed what a client sent, and lost the node's role that way (kiam#516). Here a client's path only chooses an
-//! [`Entry`]; the request that the node sees is made from the entry alone.
+//! Similar projects relayed what a client sent, and leaked the node's role that way (kiam#516). Here a client's path
+//! only chooses an [`Entry`]; the request to the node is made from the entry alone.
 
 mod document;
 mod error;
@@ -43,47 +43,48 @@ use crate::{
     catalogue::{AllowList, Entry, Listing},
     config::{self, ImdsEndpoint},
 };
-use hold::{Held, Lives};
+use hold::{Cached, Lives};
 
-/// Answers held, in bytes. A whole instance's metadata is some 10 KiB; this leaves room for pods that read many tags.
-const HELD_MAX: u64 = 1024 * 1024;
-/// Nothing is held longer, whatever is configured.
-const HELD_FOR: Duration = Duration::from_secs(24 * 3600);
-/// Reads under way for different entries. Past that a pod is making up names.
+/// The size of the cache in bytes. A whole instance's metadata is some 10 KiB; this leaves room for pods that read many
+/// tags.
+const CACHE_MAX: u64 = 1024 * 1024;
+/// Nothing is cached longer, whatever is configured.
+const CACHED_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The limit of reads in flight, each for a different entry. Past that a pod is making up names.
 const FLIGHTS_MAX: usize = 128;
-/// How long a request that could be answered with a stale document waits for a new one: IMDS takes a few milliseconds,
-/// and a slow one must not delay pods that were served before.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How long a request that could be answered with a stale document waits for a fresh one: IMDS takes a few
+/// milliseconds, and a slow IMDS must not delay pods that were served before.
+const FRESH_WAIT: Duration = Duration::from_millis(250);
 
 type Answer = Result<Document, RelayError>;
 type Flight = watch::Receiver<Option<Answer>>;
 
-/// Cheap to clone; clones share what is held.
+/// Cheap to clone; clones share the cache.
 #[derive(Clone)]
 pub struct Relay {
     upstream: Arc<dyn Upstream>,
     ttl: Duration,
-    held: Cache<Entry, Held>,
+    cache: Cache<Entry, Cached>,
     flights: Arc<Mutex<HashMap<Entry, Flight>>>,
     failing: Arc<AtomicBool>,
 }
 
 impl Relay {
-    /// Holds documents for `ttl`; zero holds nothing. Needs a tokio runtime when it is asked, not to be made.
+    /// Caches documents for `ttl`; zero caches nothing. Reads need a tokio runtime, `new` does not.
     pub fn new(upstream: Arc<dyn Upstream>, ttl: Duration) -> Self {
-        let held = Cache::builder()
-            .max_capacity(HELD_MAX)
-            .weigher(|entry: &Entry, held: &Held| {
-                held.weight().saturating_add(u32::try_from(entry.path().len()).unwrap_or(u32::MAX))
+        let cache = Cache::builder()
+            .max_capacity(CACHE_MAX)
+            .weigher(|entry: &Entry, cached: &Cached| {
+                cached.weight().saturating_add(u32::try_from(entry.path().len()).unwrap_or(u32::MAX))
             })
-            // Only frees memory: lives are counted in tokio's time.
-            .time_to_live(Lives::longest(ttl).clamp(Duration::from_secs(60), HELD_FOR))
+            // Only frees memory: freshness is counted in tokio's time.
+            .time_to_live(Lives::longest(ttl).clamp(Duration::from_secs(60), CACHED_MAX))
             .build();
-        Self { upstream, ttl, held, flights: Arc::default(), failing: Arc::default() }
+        Self { upstream, ttl, cache, flights: Arc::default(), failing: Arc::default() }
     }
 
     /// # Errors
-    /// Where `imds.endpoint` is no `http://HOST[:PORT]`.
+    /// If `imds.endpoint` is not `http://HOST[:PORT]`.
     pub fn from_config(imds: &config::Imds, observer: Arc<dyn Observer>) -> Result<Self, EndpointError> {
         let upstream: Arc<dyn Upstream> = match &imds.endpoint {
             ImdsEndpoint::Http(endpoint) => Arc::new(HttpUpstream::new(endpoint.parse()?, observer)),
@@ -92,31 +93,32 @@ impl Relay {
         Ok(Self::new(upstream, imds.cache))
     }
 
-    /// The node's own document, held or read. One read however many ask, detached from each of them: a client that hangs
-    /// up cancels nothing. Where the node fails, a document that is not too old stands in.
+    /// The node's own document, cached or read. Concurrent callers share one read, which is independent of them: a
+    /// client that hangs up cancels nothing. If the node fails, a document that is not too old is served.
     ///
     /// # Errors
     /// After 2 seconds at most.
     pub async fn get(&self, entry: &Entry) -> Answer {
         let lives = Lives::new(entry.freshness(), self.ttl);
-        let held = self.held.get(entry).await;
-        if let Some(answer) = held.as_ref().and_then(|held| held.current(lives)) {
+        let cached = self.cache.get(entry).await;
+        if let Some(answer) = cached.as_ref().and_then(|cached| cached.current(lives)) {
             return answer;
         }
         let read = async {
             match self.join(entry, lives).await? {
-                Joined::Landed(answer) => answer,
-                Joined::Flight(flight) => landing(flight, entry).await,
+                Joined::Answered(answer) => answer,
+                Joined::Flight(flight) => answer_of(flight, entry).await,
             }
         };
-        let Some(stale) = held.and_then(|held| held.stale(lives)) else { return read.await };
-        match timeout(PATIENCE, read).await {
+        let Some(stale) = cached.and_then(|cached| cached.stale(lives)) else { return read.await };
+        match timeout(FRESH_WAIT, read).await {
             Ok(answer @ (Ok(_) | Err(RelayError::NotFound { .. }))) => answer,
             _ => Ok(stale),
         }
     }
 
-    /// The names of a directory that `allow` admits. Asks the node only where they differ from instance to instance.
+    /// The names of a directory that `allow` admits. Asks the node only for names that differ from instance to
+    /// instance.
     ///
     /// # Errors
     /// `NotFound` where the node has no such directory, or nothing in it that is admitted.
@@ -131,7 +133,7 @@ impl Relay {
         }
     }
 
-    /// The ARN of the node's instance profile: what `base_role_arn = "auto"` is made from. Not held.
+    /// The ARN of the node's instance profile: what `base_role_arn = "auto"` is made from. Not cached.
     ///
     /// # Errors
     /// `NotFound` where the node has no instance profile.
@@ -148,8 +150,8 @@ impl Relay {
         arn.ok_or_else(|| RelayError::Malformed { path: entry.to_string(), expected: "an InstanceProfileArn" })
     }
 
-    /// The node's region: what `region = "auto"` means. Not held. Only letters, digits and hyphens, as it becomes part of
-    /// host names.
+    /// The node's region: what `region = "auto"` means. Not cached. Only letters, digits and hyphens, as it becomes
+    /// part of host names.
     pub async fn region(&self) -> Result<String, RelayError> {
         let entry = Entry::region();
         let document = self.upstream.read(&entry).await?;
@@ -162,19 +164,19 @@ impl Relay {
         }
     }
 
-    /// Whether the node's last answer was none. Documents may still be served, stale.
+    /// Whether the node did not answer the last read. Stale documents may still be served.
     pub fn is_failing(&self) -> bool {
         self.failing.load(Ordering::Relaxed)
     }
 
     async fn join(&self, entry: &Entry, lives: Lives) -> Result<Joined, RelayError> {
         let mut flights = self.flights.lock().await;
-        // A flight that landed since the caller looked has left its answer there.
-        let held = self.held.get(entry).await;
-        if let Some(answer) = held.as_ref().and_then(|held| held.current(lives)) {
-            return Ok(Joined::Landed(answer));
+        // A flight that ended after the caller looked has cached its answer.
+        let cached = self.cache.get(entry).await;
+        if let Some(answer) = cached.as_ref().and_then(|cached| cached.current(lives)) {
+            return Ok(Joined::Answered(answer));
         }
-        // An upstream that panicked has left a flight that never lands: its sender is gone.
+        // A flight whose upstream panicked never ends: its sender is gone.
         flights.retain(|_, flight| flight.has_changed().is_ok());
         if let Some(flight) = flights.get(entry) {
             return Ok(Joined::Flight(flight.clone()));
@@ -185,20 +187,20 @@ impl Relay {
         }
         let (done, flight) = watch::channel(None);
         flights.insert(entry.clone(), flight.clone());
-        tokio::spawn(self.clone().fly(entry.clone(), held, done));
+        tokio::spawn(self.clone().run_flight(entry.clone(), cached, done));
         Ok(Joined::Flight(flight))
     }
 
-    async fn fly(self, entry: Entry, previous: Option<Held>, done: watch::Sender<Option<Answer>>) {
+    async fn run_flight(self, entry: Entry, previous: Option<Cached>, done: watch::Sender<Option<Answer>>) {
         let answer = self.upstream.read(&entry).await;
-        self.note(&answer);
-        self.held.insert(entry.clone(), Held::after(previous, answer.clone())).await;
+        self.log_change(&answer);
+        self.cache.insert(entry.clone(), Cached::after(previous, answer.clone())).await;
         self.flights.lock().await.remove(&entry);
         done.send_replace(Some(answer));
     }
 
-    /// Logs a change only: a failing service is asked many things, and pods choose how many.
-    fn note(&self, answer: &Answer) {
+    /// Logs changes only: pods decide how many reads a failing service gets.
+    fn log_change(&self, answer: &Answer) {
         let failure = answer.as_ref().err().filter(|error| matches!(error, RelayError::Unavailable { .. }));
         let was_failing = self.failing.swap(failure.is_some(), Ordering::Relaxed);
         match failure {
@@ -211,13 +213,13 @@ impl Relay {
 
 enum Joined {
     Flight(Flight),
-    Landed(Answer),
+    Answered(Answer),
 }
 
-async fn landing(mut flight: Flight, entry: &Entry) -> Answer {
+async fn answer_of(mut flight: Flight, entry: &Entry) -> Answer {
     let answer = flight.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
     answer.unwrap_or_else(|| {
-        Err(RelayError::Unavailable { path: entry.to_string(), detail: "the read was given up".to_owned() })
+        Err(RelayError::Unavailable { path: entry.to_string(), detail: "the read was aborted".to_owned() })
     })
 }
 

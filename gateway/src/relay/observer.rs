@@ -1,5 +1,4 @@
-//! What can be observed of requests to the node's own metadata service. The relay says what happened; telemetry decides what
-//! that is called.
+//! Observes requests to the node's own metadata service. The relay reports what happens; telemetry names the metrics.
 
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ pub struct UpstreamRequest<'a> {
     pub method: &'static str,
     pub host: &'a str,
     pub port: u16,
-    /// The answer's status, or why there is none. A request that was given up before its end is a `timeout`.
+    /// The answer's status, or why there is none. A request that was dropped before its end is a `timeout`.
     pub outcome: Result<u16, &'static str>,
     pub took: Duration,
 }

@@ -1,4 +1,4 @@
-//! One look at the node's metadata service, with nothing held and nothing tried twice: how it answers right now.
+//! Probes the node's metadata service once, without cache and retries.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,13 +12,14 @@ use super::{
 };
 use crate::catalogue::Entry;
 
-/// Above the time that connecting may take: what is late then is the answer.
-const WITHIN: Duration = Duration::from_secs(2);
+/// Longer than the connect timeout, so that this one means a late answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Its answer to a read of the instance's id.
+/// The service's answer to a read of the instance's id.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    /// The status with which it refused to give a session token; the read was then sent without one, as the gateway does.
+    /// The status with which the service refused a session token; the read was then sent without one, as the gateway
+    /// does.
     pub token_refused: Option<u16>,
     pub status: u16,
     pub body: Bytes,
@@ -26,10 +27,10 @@ pub struct Probe {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
-    /// It takes the request, and what it answers does not arrive.
-    #[error("takes a request for a session token and gives no answer within {WITHIN:?}")]
+    /// The service accepts the request, but its answer does not arrive.
+    #[error("accepts a request for a session token but does not answer within {TIMEOUT:?}")]
     TokenLate,
-    #[error("gives a session token, and no answer to a read within {WITHIN:?}")]
+    #[error("gives a session token but does not answer a read within {TIMEOUT:?}")]
     ReadLate,
     #[error("{0}")]
     Unavailable(String),
@@ -39,13 +40,13 @@ pub async fn probe(endpoint: Endpoint) -> Result<Probe, ProbeError> {
     let transport = Transport::new(endpoint, Arc::new(()));
     let (method, path, header) = mint_request();
     let asked = transport.send(method, path, Some(header));
-    let reply = timeout(WITHIN, asked).await.map_err(|_| ProbeError::TokenLate)?.map_err(words)?;
+    let reply = timeout(TIMEOUT, asked).await.map_err(|_| ProbeError::TokenLate)?.map_err(words)?;
     let token = minted(&reply).map_err(words)?;
     let token_refused = token.is_none().then(|| reply.status.as_u16());
     let pass = token.map_or_else(Pass::default, Pass::with);
     let entry = Entry::instance_id();
     let read = transport.send(Method::GET, entry.path(), pass.header());
-    let reply = timeout(WITHIN, read).await.map_err(|_| ProbeError::ReadLate)?.map_err(words)?;
+    let reply = timeout(TIMEOUT, read).await.map_err(|_| ProbeError::ReadLate)?.map_err(words)?;
     Ok(Probe { token_refused, status: reply.status.as_u16(), body: reply.body })
 }
 

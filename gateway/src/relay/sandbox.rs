@@ -1,6 +1,6 @@
 //! A simulated instance: what a node's metadata service would answer, without a network.
 //!
-//! Every value is of the ranges set aside for documentation: account 123456789012, 192.0.2.0/24 (RFC 5737), 2001:db8::/32
+//! Every value is from a range reserved for documentation: account 123456789012, 192.0.2.0/24 (RFC 5737), 2001:db8::/32
 //! (RFC 3849), MAC 00:00:5e:00:53:xx (RFC 7042), and AWS's own sample identifiers.
 
 use std::{collections::BTreeMap, future::ready};
@@ -27,10 +27,10 @@ const SECURITY_GROUP: &str = "sandbox-nodes";
 const LAUNCHED: &str = "2025-01-01T00:00:00Z";
 const NODE_ROLE: &str = "sandbox-node";
 
-/// Stands in every answer of this instance that holds the node's credentials. No pod must ever see it.
+/// Part of every answer of this instance that holds the node's credentials. No pod must ever see it.
 pub const NODE_SECRET: &str = "sandbox-node-credential-that-no-pod-may-see";
 
-/// Answers like a whole node, its credentials included, so that a test can show that nobody gets to them.
+/// Answers like a whole node, its credentials included, so that a test can show that no pod gets them.
 #[derive(Debug)]
 pub struct SandboxInstance {
     documents: BTreeMap<String, Document>,
@@ -55,7 +55,7 @@ impl SandboxInstance {
         Self { documents }
     }
 
-    /// What is at this path below `/latest/`; with a trailing slash, that directory's listing.
+    /// The document at this path below `/latest/`; with a trailing slash, that directory's listing.
     pub fn answer(&self, path: &str) -> Option<Document> {
         if let Some(document) = self.documents.get(path) {
             return Some(document.clone());
@@ -151,7 +151,8 @@ const INTERFACE_TEXTS: &[(&str, &str)] = &[
     ("vpc-ipv6-cidr-blocks", "2001:db8::/56"),
 ];
 
-/// The document has the fields of version 2017-09-30; its proofs say in base64 that they prove nothing.
+/// The document has the fields of version 2017-09-30; its signatures are base64 of a text which says that nothing is
+/// signed.
 fn identity() -> Vec<(String, String)> {
     let document = serde_json::json!({
         "accountId": ACCOUNT,
@@ -170,19 +171,19 @@ fn identity() -> Vec<(String, String)> {
         "region": REGION,
         "version": "2017-09-30",
     });
-    let proof = "VGhlIHNhbmRib3ggc2lnbnMgbm90aGluZy4=";
+    let signature = "VGhlIHNhbmRib3ggc2lnbnMgbm90aGluZy4=";
     let at = |name: &str, text: &str| (format!("dynamic/{name}"), text.to_owned());
     vec![
         at("fws/instance-monitoring", "disabled"),
         at("instance-identity/document", &format!("{document:#}")),
-        at("instance-identity/dsa2048", proof),
-        at("instance-identity/pkcs7", proof),
-        at("instance-identity/rsa2048", proof),
-        at("instance-identity/signature", proof),
+        at("instance-identity/dsa2048", signature),
+        at("instance-identity/pkcs7", signature),
+        at("instance-identity/rsa2048", signature),
+        at("instance-identity/signature", signature),
     ]
 }
 
-/// What the catalogue keeps from everybody, but for the gateway's own look at `iam/info`.
+/// Documents that the catalogue denies to every pod. Only the gateway itself reads `iam/info`.
 fn credentials() -> Vec<(String, String)> {
     let info = serde_json::json!({
         "Code": "Success",

@@ -12,14 +12,15 @@ use super::transport::{Reply, Transport, TransportError};
 
 /// The longest life that IMDS gives a token, six hours (EC2 User Guide, "Use IMDSv2").
 const TOKEN_TTL: u64 = 21_600;
-/// IMDS tokens have 56 characters; nothing near this is one.
+/// Far above the 56 characters of an IMDS token.
 const TOKEN_MAX: usize = 4096;
-/// An answer that IMDS drops for its hop limit never comes, so a token that is this late is reported as that.
-const TOKEN_WITHIN: Duration = Duration::from_secs(1);
-/// How long a failed renewal leaves the old token, which is still valid, in use.
-const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(60);
-/// How long an upstream that has no token route is asked without one. Older mocks have none; IMDS itself can be changed
-/// to hand out tokens at any time, and says 401 then, which ends this sooner.
+/// An answer that IMDS drops for its hop limit never arrives, so a token that is this late is reported as a matter of
+/// the hop limit.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the old token, which is still valid, stays in use after a failed renewal.
+const RENEWAL_RETRY: Duration = Duration::from_secs(60);
+/// How long an upstream without a token route is read without a token. Older mocks have no such route. IMDS itself can
+/// be changed to hand out tokens at any time; its 401 then ends this period early.
 const TOKENLESS_FOR: Duration = Duration::from_secs(300);
 
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
@@ -27,7 +28,7 @@ const TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-se
 
 #[derive(Default)]
 pub(super) struct Session {
-    /// Held while a token is minted, so that one is minted however many read. Each reader has a deadline of its own.
+    /// Locked while a token is minted, so that concurrent reads share one. Each read has a deadline of its own.
     state: Mutex<State>,
 }
 
@@ -45,7 +46,7 @@ enum State {
     },
 }
 
-/// What a read is sent with: a token, or nothing where the upstream knows no tokens.
+/// The token that a read is sent with; None if the upstream has no tokens.
 #[derive(Clone, Default)]
 pub(super) struct Pass(Option<Arc<HeaderValue>>);
 
@@ -58,8 +59,8 @@ impl Session {
             State::Tokenless { until } if now < *until => return Ok(Pass(None)),
             State::Token { token, renew_at, expires_at } if now < *expires_at => {
                 let old = Pass(Some(token.clone()));
-                // Put off first: a reader that runs out of time here must not leave the next one to wait as well.
-                *renew_at = now + RENEW_AGAIN_AFTER;
+                // Postponed first: if this read times out here, the next one must not wait as well.
+                *renew_at = now + RENEWAL_RETRY;
                 if let Ok(minted) = mint(transport).await {
                     *state = minted;
                 }
@@ -106,7 +107,7 @@ impl Pass {
     }
 }
 
-/// Method, path and header with which a token is asked for.
+/// Method, path and header of a token request.
 pub(super) fn mint_request() -> (Method, &'static str, (HeaderName, HeaderValue)) {
     (Method::PUT, "api/token", (TTL, HeaderValue::from(TOKEN_TTL)))
 }
@@ -115,19 +116,19 @@ async fn mint(transport: &Transport) -> Result<State, TransportError> {
     let asked_at = Instant::now();
     let (method, path, header) = mint_request();
     let exchange = transport.send(method, path, Some(header));
-    let reply = timeout(TOKEN_WITHIN, exchange).await.map_err(|_| {
+    let reply = timeout(TOKEN_TIMEOUT, exchange).await.map_err(|_| {
         TransportError::Unavailable(format!(
-            "no session token within {TOKEN_WITHIN:?}; is the gateway on the host's network, or the instance's hop limit at least 2?"
+            "no session token within {TOKEN_TIMEOUT:?}; is the gateway on the host's network, or the instance's hop limit at least 2?"
         ))
     })??;
     let Some(token) = minted(&reply)? else { return Ok(State::Tokenless { until: asked_at + TOKENLESS_FOR }) };
     let life = life(&reply.headers);
-    // Nine tenths: early enough that no read is the one to find it expired.
+    // Nine tenths: so early that no read finds the token expired.
     let renew_at = asked_at + life.mul_f32(0.9);
     Ok(State::Token { token: Arc::new(token), renew_at, expires_at: asked_at + life })
 }
 
-/// The token of a reply to [`mint_request`]. None where the service gives none, and is read without.
+/// The token of a reply to [`mint_request`]. None if the service gives none; it is then read without.
 pub(super) fn minted(reply: &Reply) -> Result<Option<HeaderValue>, TransportError> {
     match reply.status {
         StatusCode::OK => token(reply).map(Some),
@@ -146,7 +147,7 @@ fn token(reply: &Reply) -> Result<HeaderValue, TransportError> {
     Ok(value)
 }
 
-/// What IMDS says the token lives; what was asked where it does not say.
+/// The token's life as IMDS states it; without a statement, the requested life.
 fn life(headers: &HeaderMap) -> Duration {
     let stated = headers.get(TTL).and_then(|value| value.to_str().ok()).and_then(|value| value.parse::<u64>().ok());
     Duration::from_secs(stated.filter(|seconds| (1..=TOKEN_TTL).contains(seconds)).unwrap_or(TOKEN_TTL))

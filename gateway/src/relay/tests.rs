@@ -1,4 +1,4 @@
-//! What is held, for how long, and who waits: against an upstream that counts, in tokio's paused time.
+//! What is cached, for how long, and who waits, with an upstream that counts its reads, in tokio's paused time.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -7,7 +7,7 @@ use crate::catalogue::Catalogue;
 
 const TTL: Duration = Duration::from_secs(60);
 
-/// Answers what it was told to, after a delay, and counts.
+/// Answers by its script after a delay, and counts the reads.
 struct Counting {
     calls: AtomicUsize,
     delay: std::sync::Mutex<Duration>,
@@ -47,8 +47,8 @@ impl Upstream for Counting {
             match script {
                 Script::Number => Ok(Document::text(number.to_string())),
                 Script::Absent => Err(RelayError::NotFound { path }),
-                Script::Fail => Err(RelayError::Unavailable { path, detail: "told to".to_owned() }),
-                Script::Panic => panic!("told to"),
+                Script::Fail => Err(RelayError::Unavailable { path, detail: "by the script".to_owned() }),
+                Script::Panic => panic!("by the script"),
             }
         })
     }
@@ -91,7 +91,7 @@ async fn a_document_is_read_once_in_its_life() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_life_of_zero_holds_nothing() {
+async fn a_ttl_of_zero_caches_nothing() {
     let (upstream, relay) = counting(Duration::ZERO);
     for expected in 1..=3 {
         assert_eq!(number(relay.get(&region()).await), expected);
@@ -101,7 +101,7 @@ async fn a_life_of_zero_holds_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn absence_is_held_for_ten_seconds() {
+async fn absence_is_cached_for_ten_seconds() {
     let (upstream, relay) = counting(TTL);
     upstream.set(Script::Absent);
     for _ in 0..3 {
@@ -175,13 +175,13 @@ async fn a_slow_node_delays_a_served_pod_by_a_quarter_of_a_second_at_most() {
     seconds(61.0).await;
     let asked = tokio::time::Instant::now();
     assert_eq!(number(relay.get(&region()).await), 1);
-    assert!(asked.elapsed() <= PATIENCE + Duration::from_millis(2));
+    assert!(asked.elapsed() <= FRESH_WAIT + Duration::from_millis(2));
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(number(relay.get(&region()).await), 2, "the read went on without its caller");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_node_says_is_gone_is_not_served_stale() {
+async fn a_document_that_the_node_reports_gone_is_not_served_stale() {
     let (upstream, relay) = counting(TTL);
     relay.get(&region()).await.unwrap();
     upstream.set(Script::Absent);
@@ -215,7 +215,7 @@ async fn warnings_are_seconds_old_at_most_and_never_stale() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn made_up_names_neither_pile_up_nor_harm_what_is_held() {
+async fn made_up_names_neither_pile_up_nor_harm_cached_documents() {
     let (upstream, relay) = counting(TTL);
     assert_eq!(number(relay.get(&region()).await), 1);
     upstream.set_delay(Duration::from_secs(2));
@@ -242,8 +242,8 @@ async fn a_read_that_panics_harms_only_those_who_wait_for_it() {
     assert_eq!(number(relay.get(&region()).await), 2);
 }
 
-/// The sandbox holds every kind of directory: whoever follows listings from the top finds what is admitted, all of it
-/// and nothing else.
+/// The sandbox has every kind of directory. Following listings from the top finds exactly the documents that are
+/// admitted.
 #[tokio::test]
 async fn following_listings_finds_exactly_what_is_admitted() {
     let sandbox = Arc::new(SandboxInstance::new());

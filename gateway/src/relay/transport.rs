@@ -1,4 +1,5 @@
-//! One HTTP exchange with the node's metadata service: a request made from nothing, an answer of bounded size.
+//! One HTTP exchange with the node's metadata service: a request without a byte from a client, an answer of bounded
+//! size.
 
 use std::{
     str::FromStr,
@@ -16,17 +17,17 @@ use hyper_util::{
 
 use super::{Observer, UpstreamRequest};
 
-/// Long for a link-local peer, short against the second that botocore waits in all.
-const CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// Long for a link-local peer, and no longer than the second that botocore waits in all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The largest document is user data, 16 KiB before encoding (EC2 User Guide); four times that is still harmless.
 pub(super) const BODY_MAX: usize = 64 * 1024;
-/// IMDS sends about ten header fields; an upstream that sends more than this is none.
+/// IMDS sends about ten header fields; an upstream with a larger head is not IMDS.
 const HEAD_MAX: usize = 16 * 1024;
 /// IMDS caps concurrent connections and closes idle ones; two are enough for cached values.
 const IDLE_CONNECTIONS: usize = 2;
-const IDLE_WITHIN: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `http://HOST[:PORT]`: where the node's metadata service is.
+/// `http://HOST[:PORT]`: the address of the node's metadata service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(uri::Authority);
 
@@ -55,7 +56,7 @@ pub(super) struct Reply {
 #[derive(Debug)]
 pub(super) enum TransportError {
     TooLarge,
-    /// In words.
+    /// A description of the failure.
     Unavailable(String),
 }
 
@@ -72,18 +73,18 @@ impl TransportError {
 impl Transport {
     pub(super) fn new(endpoint: Endpoint, observer: Arc<dyn Observer>) -> Self {
         let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .http1_max_buf_size(HEAD_MAX)
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_WITHIN)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_CONNECTIONS)
             .build(connector);
         Self { client, endpoint, observer }
     }
 
-    /// `Host` and what is given here are all that is sent. Redirects are answers like any other.
+    /// Sends `Host` and the given header only. Redirects are answers like any other.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -109,7 +110,7 @@ impl Transport {
         let body = Limited::new(body, BODY_MAX).collect().await.map_err(|error| {
             match error.downcast::<LengthLimitError>() {
                 Ok(_) => TransportError::TooLarge,
-                Err(error) => TransportError::Unavailable(format!("broke off: {error}")),
+                Err(error) => TransportError::Unavailable(format!("ended early: {error}")),
             }
         })?;
         Ok(Reply { status: head.status, headers: head.headers, body: body.to_bytes() })
@@ -134,7 +135,7 @@ impl Transport {
     }
 }
 
-/// A request under way. The observer hears of it when this is dropped, so also where nobody waited for its end.
+/// A request in progress. It is reported to the observer on drop, so also if it is cancelled.
 struct Observed<'a> {
     transport: &'a Transport,
     method: &'static str,
@@ -178,7 +179,7 @@ impl FromStr for Endpoint {
     }
 }
 
-/// The client's own text says only in which phase it failed; the cause is behind it.
+/// The client's own text names only the phase that failed; its sources name the cause.
 fn unavailable(error: hyper_util::client::legacy::Error) -> TransportError {
     TransportError::Unavailable(format!("{:#}", anyhow::Error::from(error)))
 }

@@ -1,11 +1,12 @@
-//! Who is asked for what the relay does not hold.
+//! The interface of the service that the relay reads from.
 
 use std::pin::Pin;
 
 use super::{Document, RelayError};
 use crate::catalogue::Entry;
 
-/// One read, no cache and no patience beyond the upstream's own deadline: how often to ask is the relay's business.
+/// Each call is one read: no cache, and no retries beyond the upstream's own deadline, as the relay decides how often
+/// to ask.
 pub trait Upstream: Send + Sync + 'static {
     /// Answers within a bounded time. A path with a trailing slash asks for that directory's listing.
     fn read<'a>(&'a self, entry: &'a Entry) -> Read<'a>;

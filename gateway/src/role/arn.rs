@@ -1,5 +1,5 @@
-//! Role ARNs: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`. Parsing is total; a peer crashed a whole cluster on one bad
-//! annotation.
+//! Role ARNs: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`. Parsing never panics: another gateway crashed a whole
+//! cluster on one bad annotation.
 
 use std::{fmt, ops::Range, str::FromStr, sync::Arc};
 
@@ -117,12 +117,12 @@ impl fmt::Debug for RoleArn {
     }
 }
 
-/// Whether it is meant as an ARN, and not as a name.
+/// Whether the text is meant as an ARN, and not as a name.
 pub(crate) fn is_arn(written: &str) -> bool {
     written.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("arn:"))
 }
 
-/// What is put before a role's name to make its ARN: `arn:PARTITION:iam::ACCOUNT:role/`, perhaps with a path.
+/// The prefix that makes an ARN of a role's name: `arn:PARTITION:iam::ACCOUNT:role/`, perhaps with a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BaseArn(Arc<str>);
 
@@ -131,8 +131,8 @@ impl BaseArn {
         &self.0
     }
 
-    /// The base of the role behind an instance profile (`arn:aws:iam::ACCOUNT:instance-profile/…`). The profile's own
-    /// path says nothing of its role's, so it is dropped, as kube2iam and kiam do.
+    /// The base of the role behind an instance profile (`arn:aws:iam::ACCOUNT:instance-profile/…`). The profile's
+    /// path tells nothing about the role's path, so it is dropped, as kube2iam and kiam do.
     pub fn of_instance_profile(arn: &str) -> Result<Self, ArnError> {
         let (head, _) = arn.split_once(":instance-profile/").ok_or(ArnError::Shape)?;
         format!("{head}:role/").parse()
@@ -152,7 +152,7 @@ impl FromStr for BaseArn {
 
     fn from_str(written: &str) -> Result<Self, ArnError> {
         let with_slash = if written.ends_with('/') { written.to_owned() } else { format!("{written}/") };
-        // A base is right when any name behind it makes a right ARN.
+        // A base is valid if a name after it makes a valid ARN.
         let probe: RoleArn = format!("{with_slash}x").parse()?;
         let text = probe.as_str().strip_suffix('x').unwrap_or_default();
         Ok(Self(text.into()))
@@ -175,8 +175,9 @@ fn check_account(account: &str) -> Result<(), ArnError> {
     digits.then_some(()).ok_or(ArnError::Account)
 }
 
-/// IAM allows any printable ASCII character in a path (CreateRole, Path). Dot segments are legal there too, but no URL
-/// that names them would reach us whole; and a colon is most likely an ARN whose beginning was lost. Both are refused.
+/// IAM allows any printable ASCII character in a path (CreateRole, Path). Two things are refused all the same: dot
+/// segments, because clients remove them from URLs, and colons, because they most likely come from an ARN without its
+/// beginning.
 fn check_path(path: &str) -> Result<(), ArnError> {
     let well_formed = path.len() <= PATH_MAX
         && path.bytes().all(|b| b.is_ascii_graphic() && b != b':')

@@ -1,4 +1,4 @@
-//! An IAM role with its session's parameters, as policy resolved them and a source will ask for them.
+//! An IAM role with the parameters of its session, as policy resolved them and as a source requests them.
 
 mod arn;
 mod session_name;
@@ -14,7 +14,7 @@ use crate::pairs::Pairs;
 /// STS accepts sessions of 15 minutes to 12 hours (AWS STS API Reference, AssumeRole, DurationSeconds).
 pub const DURATION_BOUNDS: std::ops::RangeInclusive<u64> = 900..=43_200;
 
-/// Everything that a source may be asked for. Two workloads with equal roles may share credentials.
+/// All parameters of a request to a source. Two workloads with equal roles may share credentials.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Role {
     pub arn: RoleArn,
@@ -34,7 +34,7 @@ pub enum CredentialSource {
     /// `sts:AssumeRoleWithWebIdentity` with the workload's own token.
     WebIdentity {
         audience: String,
-        /// False where the service account asks for the legacy global endpoint
+        /// False if the service account asks for the legacy global endpoint
         /// (`eks.amazonaws.com/sts-regional-endpoints: "false"`).
         regional: bool,
     },

@@ -1,4 +1,4 @@
-//! Role session names: what CloudTrail shows of a pod.
+//! Role session names, by which CloudTrail shows a pod.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -101,8 +101,8 @@ fn check_text(text: &str) -> Result<String, TemplateError> {
 }
 
 impl SessionTemplate {
-    /// Always a valid name. One that is too long keeps its beginning and ends in a digest of the whole, so that two long
-    /// pod names never share a session name.
+    /// Always a valid name. A name that is too long keeps its beginning and ends in a digest of the whole name, so that
+    /// two long pod names never share a session name.
     pub fn render(&self, workload: &Workload) -> SessionName {
         let mut name = String::new();
         for piece in &self.0 {

@@ -1,4 +1,4 @@
-//! A source that can be made only once the node has told its region.
+//! A source that is made once the node's region is known.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +11,7 @@ use crate::{
 pub struct Awaited(OnceLock<Arc<dyn Source>>);
 
 impl Awaited {
-    /// The first one stays.
+    /// Sets the source. Only the first call has an effect.
     pub fn found(&self, source: Arc<dyn Source>) {
         let _ = self.0.set(source);
     }
@@ -24,7 +24,7 @@ impl Source for Awaited {
             None => Box::pin(std::future::ready(Err(FetchError {
                 class: FetchErrorKind::Unavailable,
                 code: None,
-                detail: "the node's region is not known yet; set credentials.region, or see why imds.endpoint does not answer".into(),
+                detail: "the node's region is not known yet; set credentials.region, or check why imds.endpoint does not answer".into(),
             }))),
         }
     }

@@ -1,5 +1,5 @@
-//! Who the gateway itself is to AWS. One configured origin, never the SDK's default chain: on a node whose metadata
-//! traffic is redirected, that chain would end at this very gateway.
+//! The gateway's own AWS identity. It has one configured origin and never uses the SDK's default chain: on a node whose
+//! metadata traffic is redirected, that chain would end at this very gateway.
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -61,11 +61,11 @@ pub enum IdentityError {
         "the simulated instance of imds.endpoint = \"sandbox\" has no role; set credentials.identity or imds.endpoint"
     )]
     Sandbox,
-    #[error("imds.endpoint {0:?} is no address; write it as http://HOST or http://HOST:PORT")]
+    #[error("imds.endpoint {0:?} is not an address; write it as http://HOST or http://HOST:PORT")]
     Endpoint(String),
 }
 
-/// Makes the provider and asks it for nothing yet.
+/// Makes the provider, and does not call it yet.
 pub fn base_identity(settings: &IdentitySettings) -> Result<SharedCredentialsProvider, IdentityError> {
     let lookup = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     Ok(match Origin::choose(settings, lookup)? {
@@ -124,8 +124,8 @@ fn instance_role(endpoint: &str) -> Result<ImdsCredentialsProvider, IdentityErro
     Ok(ImdsCredentialsProvider::builder().configure(&config).imds_client(client).build())
 }
 
-/// The gateway's own web identity. Not the SDK's provider: that one does not know `credentials.sts_endpoint`, which a
-/// cluster without a way to the internet depends on.
+/// The gateway's own web identity. The SDK's provider is not used: it does not know `credentials.sts_endpoint`, which a
+/// cluster without internet access depends on.
 #[derive(Debug)]
 struct OwnToken {
     sts: Client,
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_gateway_s_own_token_is_spent_at_the_configured_endpoint_and_read_anew_each_time() {
+    async fn the_gateway_s_own_token_goes_to_the_configured_endpoint_and_is_read_for_each_call() {
         let server =
             FakeServer::start(|_| issued("AssumeRoleWithWebIdentity", "ASIAGATEWAY", Duration::from_secs(3600))).await;
         let folder = tempfile::tempdir().unwrap();
@@ -238,8 +238,8 @@ mod tests {
             assert_eq!(own.provide_credentials().await.unwrap().access_key_id(), "ASIAGATEWAY");
         }
         let asked = server.asked();
-        let spent: Vec<&str> = asked.iter().map(|ask| ask.field("WebIdentityToken")).collect();
-        assert_eq!(spent, ["first", "second"]);
+        let sent: Vec<&str> = asked.iter().map(|ask| ask.field("WebIdentityToken")).collect();
+        assert_eq!(sent, ["first", "second"]);
         assert!(asked.iter().all(|ask| ask.authorization.is_none() && ask.field("RoleArn") == ROLE.1));
     }
 }

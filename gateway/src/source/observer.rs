@@ -1,4 +1,4 @@
-//! What can be observed of calls of STS. A source says what happens; telemetry decides what that is called.
+//! Observes STS calls. The source reports what happens; telemetry names the metrics and spans.
 
 use std::time::Duration;
 

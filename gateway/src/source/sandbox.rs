@@ -1,4 +1,4 @@
-//! Sample credentials for a machine without AWS. No service accepts them, and whoever meets one sees where it is from.
+//! Sample credentials for a machine without AWS. No service accepts them, and their text names their origin.
 
 use crate::{
     clock::Clock,
@@ -48,7 +48,7 @@ mod tests {
     use crate::source::sts::fake::key;
 
     #[tokio::test(start_paused = true)]
-    async fn samples_look_like_temporary_credentials_differ_and_say_that_they_are_none() {
+    async fn samples_look_like_temporary_credentials_and_differ_and_name_their_origin() {
         let clock = Clock::system();
         let (sandbox, key) = (SandboxSource::new(clock.clone()), key("reader"));
         let first = sandbox.fetch(&key).await.unwrap();

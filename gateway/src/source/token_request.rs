@@ -1,7 +1,7 @@
-//! Web identity tokens made for one fetch, by the API server, on a pod's behalf.
+//! Web identity tokens that the API server issues for a pod, one for each fetch.
 //!
-//! STS checks signature, audience, expiry and subject of such a token, not the pod it is bound to. So it lives as short as
-//! the API server allows, is made for each fetch anew, and is kept by nobody.
+//! STS checks the signature, audience, expiry and subject of such a token, not the pod that it is bound to. So the
+//! token has the shortest life that the API server allows, is issued for one fetch, and is not stored.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::{credential::Secret, credential_key::Subject};
 
 /// Kubernetes API, TokenRequestSpec: the API server issues none for less than 10 minutes.
 const LIFE_SECONDS: i64 = 600;
-/// The API server signs in milliseconds. The keeper asks again later.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The API server signs within milliseconds. After a timeout the keeper retries.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct TokenRequests(Client);
 
@@ -26,7 +26,7 @@ impl TokenRequests {
         Self(client)
     }
 
-    /// Bound to the pod's name and UID: the API server refuses it for a pod that is gone or another by now.
+    /// The token is bound to the pod's name and UID: the API server refuses it for a pod that is gone or was replaced.
     async fn request(&self, subject: &Subject, audience: &str) -> Result<Secret, TokenError> {
         let request = TokenRequest {
             spec: TokenRequestSpec {
@@ -44,7 +44,7 @@ impl TokenRequests {
         let accounts: Api<ServiceAccount> = Api::namespaced(self.0.clone(), &subject.namespace);
         let parameters = PostParams::default();
         let asked = accounts.create_token_request(&subject.service_account, &parameters, &request);
-        let answer = tokio::time::timeout(PATIENCE, asked)
+        let answer = tokio::time::timeout(TIMEOUT, asked)
             .await
             .map_err(|_| TokenError::Unavailable { detail: "the API server did not answer within 5s".into() })?;
         let issued = answer.map_err(refused)?.status.map(|status| status.token).filter(|token| !token.is_empty());
@@ -59,8 +59,8 @@ impl TokenSupplier for TokenRequests {
     }
 }
 
-/// Below 500 the API server means it: no right, no such service account, no such pod. But 401 is about the gateway's own
-/// token, which is renewed.
+/// A status from 400 to 499 is final: no permission, no such service account, no such pod. Exceptions: 401 is about the
+/// gateway's own token, which is renewed, and 429 asks for a retry.
 fn refused(error: Error) -> TokenError {
     match error {
         Error::Api(status) if status.code == 403 => TokenError::Refused {
@@ -95,7 +95,7 @@ mod tests {
     /// Path and body of each request.
     type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
-    /// Answers with that status and body, and keeps what it was asked.
+    /// Answers with that status and body, and records the requests.
     fn api_server(status: StatusCode, body: Value) -> (TokenRequests, Asked) {
         let asked = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&asked);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_no_is_final_and_a_failure_is_to_be_tried_again() {
+    async fn a_refusal_is_final_and_a_failure_is_retried() {
         for (code, is_final) in
             [(400, true), (401, false), (403, true), (404, true), (409, true), (429, false), (500, false), (503, false)]
         {

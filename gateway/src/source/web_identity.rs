@@ -1,4 +1,4 @@
-//! Workloads' own web identity tokens, spent on their behalf.
+//! Workloads' own web identity tokens, which the gateway exchanges for credentials.
 
 use std::{
     io,
@@ -18,7 +18,7 @@ use crate::{
 const TOKEN_MIN: usize = 4;
 const TOKEN_MAX: usize = 20_000;
 
-/// Gives a token for that subject and audience. It is spent at once and kept by nobody.
+/// Supplies a token for that subject and audience. The token is used at once and not stored.
 pub trait TokenSupplier: Send + Sync + 'static {
     fn token<'a>(&'a self, subject: &'a Subject, audience: &'a str) -> Token<'a>;
 }
@@ -33,11 +33,11 @@ pub enum TokenError {
     Unreadable { path: PathBuf, kind: io::ErrorKind },
     #[error("the web identity token {} is not text of 4 to 20000 characters", path.display())]
     Malformed { path: PathBuf },
-    /// Whoever issues tokens will not issue this one.
+    /// The issuer refuses to issue this token.
     #[error("no web identity token was issued: {detail}")]
     Refused { detail: String },
-    /// Whoever issues tokens cannot be reached.
-    #[error("web identity tokens cannot be had now: {detail}")]
+    /// The issuer cannot be reached.
+    #[error("web identity tokens are not available now: {detail}")]
     Unavailable { detail: String },
 }
 
@@ -51,8 +51,8 @@ impl From<TokenError> for FetchError {
     }
 }
 
-/// Tokens that lie in files, one for each workload. A file's audience is whatever it was projected with: STS refuses a
-/// wrong one.
+/// Reads tokens from files, one for each workload. A file's audience was fixed when the token was projected: STS
+/// refuses a wrong one.
 pub struct TokenFiles<F> {
     file_of: F,
 }
@@ -61,7 +61,7 @@ impl<F> TokenFiles<F>
 where
     F: Fn(&Subject) -> Option<PathBuf> + Send + Sync + 'static,
 {
-    /// `file_of` is asked at each fetch, so that it can follow the roster.
+    /// `file_of` is called at each fetch, so that it can follow the roster.
     pub fn new(file_of: F) -> Self {
         Self { file_of }
     }
@@ -82,11 +82,11 @@ where
     }
 }
 
-/// The token in that file, without the white space around it.
+/// The token in that file, without surrounding white space.
 pub(super) async fn read_token(path: &Path) -> Result<Secret, TokenError> {
     let unreadable = |error: io::Error| TokenError::Unreadable { path: path.to_owned(), kind: error.kind() };
-    // Room for a token of full length, a line's end, and the byte that tells of a longer one: never reallocated, so the
-    // buffer that is wiped is the only one.
+    // Room for the longest token, a line ending, and one byte that shows that the file is longer. The buffer never
+    // grows, so that no unwiped copy is left.
     let bound = TOKEN_MAX + 3;
     let mut bytes = Zeroizing::new(Vec::with_capacity(bound));
     let file = File::open(path).await.map_err(unreadable)?;
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_subject_gets_its_own_file_read_anew() {
+    async fn each_subject_s_own_file_is_read_at_each_fetch() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
         let files = TokenFiles::new(move |subject| Some(root.join(subject.uid.as_str())));

@@ -1,4 +1,5 @@
-//! Structured logs, on standard error: standard output is for data. And by OTLP, where there is a collector.
+//! Structured logs, on standard error, as standard output is for data. They are also sent by OTLP, where there is a
+//! collector.
 
 use std::io::IsTerminal;
 
@@ -30,11 +31,11 @@ pub enum LogError {
     Twice,
 }
 
-/// What an export itself may log: exporting that would never end.
+/// The crates that an export runs through: exporting their log lines would never end.
 const EXPORTERS: [&str; 6] = ["hyper", "h2", "tonic", "tower", "rustls", "opentelemetry"];
 
-/// A log that nobody reads must not stop a pod's request, so lines are dropped rather than waited for once 8,192 of them
-/// wait: some 4 MiB. Must be called within a tokio runtime where the configuration names a collector.
+/// A log that nobody reads must not stop a pod's request, so once 8,192 lines (some 4 MiB) wait to be written, further
+/// lines are dropped. Must be called within a tokio runtime where the configuration names a collector.
 pub fn init(config: &Config) -> Result<Log, LogError> {
     let (writer, worker) = NonBlockingBuilder::default()
         .lossy(true)
@@ -48,12 +49,12 @@ pub fn init(config: &Config) -> Result<Log, LogError> {
     };
     let dropped = writer.error_counter();
     let mut filter = EnvFilter::builder().parse(&config.telemetry.log_level)?;
-    // Below that an exporter logs its URL, which may hold a password, and what a collector answers.
+    // Below info an exporter logs its URL, which may hold a password, and the collector's answers.
     for exporter in ["opentelemetry-otlp", "opentelemetry-http", "opentelemetry-sdk"] {
         filter = filter.add_directive(format!("{exporter}=info").parse()?);
     }
     let bridge = exported.as_ref().map(|provider| {
-        OpenTelemetryTracingBridge::new(provider).with_filter(FilterFn::new(|metadata| !is_of_an_export(metadata)))
+        OpenTelemetryTracingBridge::new(provider).with_filter(FilterFn::new(|metadata| !is_from_an_export(metadata)))
     });
     let subscriber = tracing_subscriber::registry().with(filter).with(bridge);
     let set = match config.telemetry.log_format {
@@ -73,18 +74,18 @@ fn text<S: Subscriber + for<'a> LookupSpan<'a>>(writer: NonBlocking) -> impl Lay
     fmt::layer().with_ansi(colour).with_writer(writer)
 }
 
-fn is_of_an_export(metadata: &Metadata<'_>) -> bool {
+fn is_from_an_export(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     EXPORTERS.iter().any(|exporter| target.starts_with(exporter))
 }
 
 impl Log {
-    /// What of it was lost, and how its exports ended, as counters of `meter`.
+    /// Counts the lines that were dropped, and the results of exports, as counters of `meter`.
     pub fn watch(&self, meter: &Meter) {
         let dropped = self.dropped.clone();
         meter
             .u64_observable_counter("metagate.telemetry.dropped")
-            .with_description("Lines of the log that nobody read in time.")
+            .with_description("Log lines that were dropped because nobody read them in time.")
             .with_callback(move |observer| {
                 observer.observe(dropped.dropped_lines() as u64, &[KeyValue::new("signal", "log-lines")]);
             })
@@ -94,7 +95,7 @@ impl Log {
         }
     }
 
-    /// Exports what was not exported yet, if that takes no longer than a few seconds.
+    /// Exports what was not exported yet, within a few seconds.
     pub async fn flush(&self) {
         if let Some(provider) = self.exported.clone() {
             flush(move || provider.shutdown()).await;

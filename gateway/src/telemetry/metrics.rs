@@ -1,6 +1,6 @@
 //! Metrics: OpenTelemetry instruments, read as Prometheus text and exported by OTLP.
 //!
-//! Every label comes from a closed set or from the configuration, so the series count has a bound that no pod can move.
+//! Every label comes from a closed set or from the configuration, so no pod can raise the number of series.
 //! `deploy/METRICS.md` lists them all.
 
 use std::{sync::OnceLock, time::Duration};
@@ -20,7 +20,7 @@ use crate::{
     policy::{Counted, Decision, PluginAnswer, Step, Tally},
 };
 
-/// What nearly every request is, answered well: recorded without a look at its labels.
+/// The kind of request that nearly every one is, answered with 200: it is recorded without a lookup of its labels.
 struct Hot {
     method: &'static str,
     route: &'static str,
@@ -57,9 +57,9 @@ pub struct Metrics {
 #[error("metrics cannot be set up: {0}")]
 pub struct MetricsError(pub(super) String);
 
-/// From a hit (tens of microseconds) to the longest wait that any timeout allows.
+/// From a cache hit (tens of microseconds) to the longest wait that any timeout allows.
 const REQUEST_SECONDS: [f64; 13] = [2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0];
-/// From a call of a Rust guest (6 µs) to a timeout.
+/// From a call to a Rust guest (6 µs) to a timeout.
 const CALL_SECONDS: [f64; 10] = [1e-5, 2e-5, 5e-5, 1e-4, 5e-4, 1e-3, 0.01, 0.05, 0.2, 1.0];
 /// From an STS call in the same zone (20 ms) to the fetch deadline.
 const FETCH_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0];
@@ -67,7 +67,7 @@ const FETCH_SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5
 const UPSTREAM_SECONDS: [f64; 9] = [1e-3, 2e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
 
 impl Metrics {
-    /// Exported to `otlp` too, where there is one. Must be called within a tokio runtime then.
+    /// Also exports to `otlp`, where that is given. It must then be called within a tokio runtime.
     pub(super) fn new(
         resource: &Resource,
         otlp: Option<&config::Otlp>,
@@ -105,26 +105,33 @@ impl Metrics {
             refusals: count("metagate.refusals", "Requests refused, by reason."),
             caller_waits: seconds(
                 "metagate.caller.wait.duration",
-                "Requests that came before their pod was known.",
+                "Waits of requests that came before their pod was known.",
                 &REQUEST_SECONDS,
             ),
-            decisions: count("metagate.policy.decisions", "Decisions worked out, by what ended them."),
-            plugin_calls: seconds("metagate.plugin.call.duration", "Calls of plugins, by answer.", &CALL_SECONDS),
-            plugin_failures: count("metagate.plugin.failures", "Calls of plugins that gave no answer."),
-            audited: count("metagate.policy.audited", "Answers that would have refused, were it not for audit mode."),
+            decisions: count("metagate.policy.decisions", "New decisions, by what ended them."),
+            plugin_calls: seconds("metagate.plugin.call.duration", "Calls to plugins, by answer.", &CALL_SECONDS),
+            plugin_failures: count("metagate.plugin.failures", "Calls to plugins that gave no valid answer."),
+            audited: count(
+                "metagate.policy.audited",
+                "Answers that would have refused the request without audit mode.",
+            ),
             fetches: seconds(
                 "metagate.credential.fetch.duration",
                 "Fetches from the source, by result.",
                 &FETCH_SECONDS,
             ),
-            renewal_lag: seconds("metagate.credential.renewal_lag", "How late a renewal came.", &FETCH_SECONDS),
-            calls: seconds("rpc.client.call.duration", "Calls of AWS STS, with their retries.", &FETCH_SECONDS),
+            renewal_lag: seconds(
+                "metagate.credential.renewal_lag",
+                "How long after its planned time a renewal came.",
+                &FETCH_SECONDS,
+            ),
+            calls: seconds("rpc.client.call.duration", "Calls to AWS STS, with their retries.", &FETCH_SECONDS),
             upstream: seconds(
                 "http.client.request.duration",
                 "Requests to the node's own metadata service.",
                 &UPSTREAM_SECONDS,
             ),
-            reloads: count("metagate.reloads", "Reloads, by what and result."),
+            reloads: count("metagate.reloads", "Reloads, by what was reloaded and by result."),
             tally: Tally::default(),
             traffic: Traffic::watched(&meter),
             registry,
@@ -147,7 +154,7 @@ impl Metrics {
         &self.provider
     }
 
-    /// What pods have asked lately.
+    /// Recent requests of pods.
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
     }
@@ -157,7 +164,7 @@ impl Metrics {
         let is_it = |hot: &&Hot| request.status == 200 && hot.method == request.method && hot.route == request.route;
         match (self.hot.iter().find(is_it), request.refused) {
             (Some(hot), _) => hot.bound.get_or_init(|| self.requests.bind(&request.labels())).record(seconds),
-            // An error is the server's own; a pod that is refused is answered well.
+            // Only a failure of the server is an error; a refusal is a correct answer.
             (None, Some(reason)) if request.status >= 500 => {
                 let [method, scheme, route, status] = request.labels();
                 self.requests.record(seconds, &[method, scheme, route, status, KeyValue::new("error.type", reason)]);
@@ -206,7 +213,7 @@ impl Metrics {
         );
     }
 
-    /// What the decisions' plugins have answered.
+    /// Counts of the plugins' answers in decisions.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
@@ -217,7 +224,7 @@ impl Metrics {
     }
 }
 
-/// What all instruments are named under.
+/// The instrumentation scope of all instruments.
 pub(super) const SCOPE: &str = "metagate";
 
 /// A request as it ended.

@@ -1,5 +1,5 @@
-//! The names of metrics, spans and fields. Logic fills a record; telemetry turns it into counters, spans and one line. What
-//! parts are asked for when somebody looks is in `app::gauges`.
+//! The names of metrics, spans and fields. Logic fills a record; telemetry turns it into counters, spans and one line.
+//! Gauges that are read from other parts at a scrape are in `app::gauges`.
 
 mod log;
 mod metrics;
@@ -39,15 +39,16 @@ pub struct Telemetry {
     events: EventSender,
 }
 
-/// What everything that is exported is said of.
+/// The OpenTelemetry resource of everything that is exported.
 pub(crate) struct Resource(opentelemetry_sdk::Resource);
 
-/// Longest wait at exit for what was not exported yet. Kubernetes gives 30 s in all, of which requests under way may have
-/// taken 10.
+/// The longest wait at exit for the last exports. Kubernetes gives 30 s in all, of which requests in flight may have
+/// taken 10 s.
 const FLUSH: Duration = Duration::from_secs(5);
 
 impl Telemetry {
-    /// Refusals are sent to `events` too. Must be called within a tokio runtime where the configuration names a collector.
+    /// Refusals are sent to `events` too. Must be called within a tokio runtime where the configuration names a
+    /// collector.
     pub fn new(config: &Config, events: EventSender) -> Result<Self, MetricsError> {
         let resource = Resource::of(config);
         let exports = otlp::Exports::default();
@@ -59,7 +60,7 @@ impl Telemetry {
         Ok(Self { metrics: Arc::new(metrics), traces, refusals: Arc::default(), events })
     }
 
-    /// For commands that answer and end.
+    /// For commands that answer and exit: nothing is exported.
     pub fn unexported() -> Result<Self, MetricsError> {
         let resource = Resource(opentelemetry_sdk::Resource::builder_empty().build());
         let metrics = Metrics::new(&resource, None, &otlp::Exports::default())?;
@@ -96,7 +97,7 @@ impl Telemetry {
         Record::begin(self, origin, parts)
     }
 
-    /// Exports what was not exported yet, if that takes no longer than a few seconds.
+    /// Exports what was not exported yet, within a few seconds.
     pub async fn flush(&self) {
         let (metrics, traces) = (Arc::clone(&self.metrics), self.traces.clone());
         flush(move || {
@@ -107,12 +108,12 @@ impl Telemetry {
     }
 }
 
-/// On a thread of its own: it blocks, and one that hangs must not keep the process.
+/// Runs on a thread of its own: it blocks, and an export that hangs must not keep the process from exiting.
 async fn flush(work: impl FnOnce() -> OTelSdkResult + Send + 'static) {
-    let (done, told) = oneshot::channel();
+    let (done, result) = oneshot::channel();
     let spawned = std::thread::Builder::new().name("flush".into()).spawn(move || drop(done.send(work())));
     let ended = match spawned {
-        Ok(_) => tokio::time::timeout(FLUSH, told).await.unwrap_or(Ok(Err(OTelSdkError::Timeout(FLUSH)))),
+        Ok(_) => tokio::time::timeout(FLUSH, result).await.unwrap_or(Ok(Err(OTelSdkError::Timeout(FLUSH)))),
         Err(error) => Ok(Err(OTelSdkError::InternalFailure(error.to_string()))),
     };
     if let Ok(Err(error)) = ended {
@@ -134,7 +135,7 @@ impl Resource {
     }
 }
 
-/// The same for all that this process exports.
+/// One id for everything that this process exports.
 fn instance() -> &'static str {
     static INSTANCE: OnceLock<String> = OnceLock::new();
     INSTANCE.get_or_init(|| format!("{:032x}", rand::random::<u128>()))

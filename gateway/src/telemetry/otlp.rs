@@ -1,8 +1,8 @@
 //! Exports by OTLP, over HTTP or gRPC.
 //!
-//! The SDK exports on threads of its own, which have no reactor: hyper and tonic panic there. So every poll of an export
-//! enters the gateway's runtime, which is also what bounds it in time. A collector that hangs holds up these threads and
-//! nobody else; what comes meanwhile waits in bounded queues, and what does not fit is dropped.
+//! The SDK exports on threads of its own, which have no reactor: hyper and tonic panic there. So every poll of an
+//! export enters the gateway's runtime, which also gives it its timeout. A collector that hangs blocks these threads
+//! and nothing else; new data waits in bounded queues meanwhile, and is dropped once they are full.
 
 use std::{
     pin::Pin,
@@ -33,15 +33,16 @@ use tokio::runtime::Handle;
 use super::metrics::MetricsError;
 use crate::config::{Otlp, OtlpProtocol, redact};
 
-/// One attempt, and all of them together; OTLP's own default (OpenTelemetry specification, "Exporter", timeout).
-const WITHIN: Duration = Duration::from_secs(10);
+/// The timeout of one attempt, and of all attempts together; OTLP's own default (OpenTelemetry specification,
+/// "Exporter", timeout).
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Spans and log records that wait to be exported, each kind by itself: some 2 MiB at most.
 const QUEUE: usize = 2048;
 const BATCH: usize = 512;
-/// How long one waits for others.
+/// How long a span or log record waits for its batch to fill.
 const DELAY: Duration = Duration::from_secs(2);
 
-/// How the exports of each signal have ended, in the order of [`Signal`].
+/// The results of the exports of each signal, in the order of [`Signal`].
 #[derive(Clone, Debug, Default)]
 pub(super) struct Exports(Arc<[Ended; 3]>);
 
@@ -78,7 +79,7 @@ impl Signal {
 }
 
 impl Exports {
-    /// Of these signals, as a counter of `meter`.
+    /// Counts the exports of these signals, as a counter of `meter`.
     pub(super) fn watch(&self, meter: &Meter, signals: &'static [Signal]) {
         let exports = self.clone();
         meter
@@ -112,7 +113,7 @@ impl Exports {
     }
 }
 
-/// An exporter whose exports run on the gateway's runtime, and end in time.
+/// An exporter whose exports run on the gateway's runtime, with a timeout.
 #[derive(Debug)]
 struct Hosted<E> {
     exporter: E,
@@ -129,8 +130,8 @@ impl<E> Hosted<E> {
 
     async fn export(&self, export: impl Future<Output = OTelSdkResult> + Send) -> OTelSdkResult {
         let bounded = async {
-            let ended = tokio::time::timeout(WITHIN, export).await;
-            ended.unwrap_or(Err(OTelSdkError::Timeout(WITHIN)))
+            let ended = tokio::time::timeout(EXPORT_TIMEOUT, export).await;
+            ended.unwrap_or(Err(OTelSdkError::Timeout(EXPORT_TIMEOUT)))
         };
         let result = Entered { runtime: &self.runtime, inner: Box::pin(bounded) }.await;
         self.exports.count(self.signal, &result);
@@ -236,17 +237,17 @@ pub(super) fn logs(otlp: &Otlp, resource: Resource, exports: &Exports) -> Result
 
 fn http<B: WithExportConfig + WithHttpConfig>(builder: B, otlp: &Otlp, signal: Signal) -> Result<B, MetricsError> {
     let endpoint = format!("{}/{}", otlp.endpoint.trim_end_matches('/'), signal.path());
-    let builder = builder.with_protocol(Protocol::HttpBinary).with_endpoint(endpoint).with_timeout(WITHIN);
+    let builder = builder.with_protocol(Protocol::HttpBinary).with_endpoint(endpoint).with_timeout(EXPORT_TIMEOUT);
     if !otlp.endpoint.starts_with("https:") {
-        return Ok(builder.with_http_client(HyperClient::with_default_connector(WITHIN, None)));
+        return Ok(builder.with_http_client(HyperClient::with_default_connector(EXPORT_TIMEOUT, None)));
     }
-    // Only here: an image without certificates can speak to a collector of its cluster.
+    // Only for https: an image without certificates can still export to a collector of its cluster by http.
     let roots = HttpsConnectorBuilder::new().with_native_roots().map_err(|error| MetricsError(error.to_string()))?;
-    Ok(builder.with_http_client(HyperClient::new(roots.https_only().enable_http1().build(), WITHIN, None)))
+    Ok(builder.with_http_client(HyperClient::new(roots.https_only().enable_http1().build(), EXPORT_TIMEOUT, None)))
 }
 
 fn grpc<B: WithExportConfig + WithTonicConfig>(builder: B, otlp: &Otlp) -> B {
-    let builder = builder.with_endpoint(&otlp.endpoint).with_timeout(WITHIN);
+    let builder = builder.with_endpoint(&otlp.endpoint).with_timeout(EXPORT_TIMEOUT);
     if otlp.endpoint.starts_with("https:") {
         builder.with_tls_config(ClientTlsConfig::new().with_native_roots())
     } else {
@@ -255,6 +256,6 @@ fn grpc<B: WithExportConfig + WithTonicConfig>(builder: B, otlp: &Otlp) -> B {
 }
 
 fn unbuilt(otlp: &Otlp, error: &ExporterBuildError) -> MetricsError {
-    let shown = error.to_string().replace(&otlp.endpoint, &redact::url(&otlp.endpoint));
-    MetricsError(format!("telemetry.otlp_endpoint: {shown}"))
+    let message = error.to_string().replace(&otlp.endpoint, &redact::url(&otlp.endpoint));
+    MetricsError(format!("telemetry.otlp_endpoint: {message}"))
 }

@@ -1,4 +1,4 @@
-//! What the gateway asks of others: calls of AWS STS, requests to the node's own metadata service.
+//! The gateway's own requests: calls to AWS STS, and requests to the node's own metadata service.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     source::{StsObserver, StsOperation},
 };
 
-/// Measures and traces calls of STS.
+/// Measures and traces calls to STS.
 pub struct StsCalls {
     duration: Histogram<f64>,
     traces: Traces,
@@ -37,7 +37,7 @@ impl StsCalls {
 }
 
 impl StsObserver for StsCalls {
-    /// What is done for the call finds its span in this context.
+    /// The returned context holds the call's span, for work that is part of the call.
     fn begun(&self, operation: StsOperation) -> Context {
         self.traces.call(method(operation))
     }

@@ -1,4 +1,4 @@
-//! The process itself, by OpenTelemetry's conventions for processes. Only Linux tells.
+//! Metrics of the process, by OpenTelemetry's conventions for processes. Linux only.
 
 use opentelemetry::metrics::Meter;
 

@@ -37,7 +37,7 @@ pub struct Record<'a> {
     /// The access key id joins this record with CloudTrail; it is no secret.
     credential: Option<(Granted, Arc<Credential>)>,
     ended: Option<Ended>,
-    /// Of the request's span, where it is traced.
+    /// The context of the request's span, where it is traced.
     context: Option<Context>,
 }
 
@@ -79,12 +79,12 @@ impl<'a> Record<'a> {
         self.id
     }
 
-    /// What is done for the request is traced within this, where it is traced.
+    /// The trace context of work for this request, where it is traced.
     pub fn context(&self) -> Option<&Context> {
         self.context.as_ref()
     }
 
-    /// The path with what is variable in it by name (OpenTelemetry, `http.route`).
+    /// The path with placeholders for its variable parts (OpenTelemetry, `http.route`).
     pub fn route(&mut self, route: &'static str) {
         self.route = route;
     }
@@ -100,7 +100,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The request is this workload's: its address says so, and so does its token where it has one.
+    /// The request comes from this workload: its address shows it, and so does its token where it has one.
     pub fn caller(&mut self, caller: &Arc<Entry>) {
         self.caller = Some(Arc::clone(caller));
     }
@@ -132,7 +132,7 @@ impl<'a> Record<'a> {
         self.caller.as_ref().map(|caller| &*caller.workload)
     }
 
-    /// What policy decided for this request, and for no other.
+    /// Policy's decision on this request, not one on another request.
     fn decision(&self) -> Option<&Decision> {
         let granted = self.credential.as_ref().map(|(granted, _)| &granted.decision);
         granted.or_else(|| self.as_refused()?.decision.as_ref()).map(|decision| &**decision)
@@ -153,7 +153,7 @@ impl Drop for Record<'_> {
         let (status, outcome) = match &self.ended {
             Some(Ended::Answered) => (200, OK),
             Some(Ended::Refused(refused)) => (refused.refusal.status().as_u16(), refused.refusal.label()),
-            // The client left before there was an answer. 499 is nginx's word for it; HTTP has none.
+            // The client closed the connection before there was an answer. 499 is nginx's status for it; HTTP has none.
             None => (499, "client-left"),
         };
         let refused = self.refusal().map(Refusal::label);
@@ -161,17 +161,17 @@ impl Drop for Record<'_> {
         self.telemetry.metrics.request(&answered, took);
         if self.protocol == Some(Protocol::V1) {
             self.telemetry.metrics.traffic().v1_request();
-            self.tell_of_v1();
+            self.log_v1();
         }
         if let Some(refused) = self.as_refused() {
-            self.tell(status, refused);
+            self.report(status, refused);
         }
-        // What it logs is of this trace.
+        // Lines logged from here on belong to this trace.
         let attached = self.context.clone().map(Context::attach);
         if refused.is_some() || self.is_first() {
             self.write(status, outcome, took);
         } else {
-            self.write_every(status, outcome, took);
+            self.write_access(status, outcome, took);
         }
         drop(attached);
         self.end_span(&answered);
@@ -179,8 +179,8 @@ impl Drop for Record<'_> {
 }
 
 impl Record<'_> {
-    /// Once for each workload: who must be given another SDK before a token is required.
-    fn tell_of_v1(&self) {
+    /// Logs once for each workload: these pods need another SDK before a token is required.
+    fn log_v1(&self) {
         if let Some(caller) = self.caller.as_deref().filter(|caller| caller.logged.first_v1()) {
             tracing::info!(
                 target: "metagate::imds",
@@ -192,8 +192,8 @@ impl Record<'_> {
         }
     }
 
-    /// To the pod's Events, and to the status page.
-    fn tell(&self, status: u16, refused: &Refused) {
+    /// Reports a refusal to the pod's Events and to the status page.
+    fn report(&self, status: u16, refused: &Refused) {
         if let Some(workload) = self.workload() {
             self.telemetry.events.send(|| events::of_refusal(workload, refused));
         }
@@ -211,12 +211,12 @@ impl Record<'_> {
         });
     }
 
-    /// The decision record: of every refusal, and of a workload's first use of each credential. CloudTrail shows the same
-    /// access key id and session name.
+    /// Writes the decision record: of every refusal, and of a workload's first use of each credential. CloudTrail shows
+    /// the same access key id and session name.
     fn write(&self, status: u16, outcome: &'static str, took: Duration) {
         let (workload, decision) = (self.workload(), self.decision());
         let credential = self.credential.as_ref().map(|(_, credential)| &**credential);
-        // A refusal of what policy had granted names the role all the same: that is what AWS refused.
+        // A refusal after a grant names the role too: it is the role that AWS refused.
         let role = decision.and_then(|decision| decision.outcome.grant()).map(|grant| grant.role());
         let trace_id = self.context.as_ref().map(|context| context.span().span_context().trace_id());
         tracing::info!(
@@ -242,7 +242,7 @@ impl Record<'_> {
                 None => decision.map(Decision::ended_by),
                 Some(Refusal::Denied(denial)) => Some(&*denial.by),
                 Some(Refusal::PluginFailed(fault)) => Some(&*fault.plugin),
-                // Not policy's word.
+                // Policy did not refuse this.
                 Some(_) => None,
             },
             cause = self.refusal().and_then(Refusal::cause),
@@ -251,7 +251,7 @@ impl Record<'_> {
         );
     }
 
-    fn write_every(&self, status: u16, outcome: &'static str, took: Duration) {
+    fn write_access(&self, status: u16, outcome: &'static str, took: Duration) {
         let workload = self.workload();
         tracing::debug!(
             target: "metagate::access",
@@ -284,7 +284,7 @@ impl Record<'_> {
             span.set_attribute(KeyValue::new("k8s.pod.name", workload.pod.clone()));
             span.set_attribute(KeyValue::new("k8s.pod.uid", workload.uid.as_str().to_owned()));
         }
-        // Of a server's span, only what is the server's own fault is an error (OpenTelemetry, HTTP spans).
+        // A server's span is an error only where the server is at fault (OpenTelemetry, HTTP spans).
         if answered.status >= 500 {
             span.set_status(Status::error(answered.refused.unwrap_or_default()));
         }
@@ -292,7 +292,7 @@ impl Record<'_> {
     }
 }
 
-/// What a client may make up is one (OpenTelemetry, HTTP: `_OTHER`).
+/// Any method that a client makes up has one label (OpenTelemetry, HTTP: `_OTHER`).
 fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

@@ -1,8 +1,8 @@
-//! Traces: one span for a request of a pod, one for each decision that was worked out on its behalf, and one for each call
-//! of AWS STS.
+//! Traces: one span for each request of a pod, one for each decision that was made for it, and one for each call to AWS
+//! STS.
 //!
-//! No pod's trace context is taken over: it could make us sample everything, or stand in somebody else's trace. The
-//! context of a call is sent to STS.
+//! A pod's own trace context is ignored: it could make the gateway sample everything, or join another service's trace.
+//! The context of a call is sent to STS.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,20 +15,20 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use super::metrics::SCOPE;
 use crate::{policy::Decision, request_id::RequestId};
 
-/// Cheap to clone. Without a collector, costs nothing.
+/// Cheap to clone. Costs nothing without a collector.
 #[derive(Clone, Default)]
 pub struct Traces(Option<Arc<Sampled>>);
 
 struct Sampled {
     tracer: SdkTracer,
     provider: SdkTracerProvider,
-    /// Requests whose id is not above this are traced: ids are random, so this many of all are.
+    /// Requests whose id is not above this are traced. Ids are random, so this gives the configured ratio.
     threshold: u64,
 }
 
 impl Traces {
     pub(crate) fn new(provider: SdkTracerProvider, ratio: f64) -> Self {
-        // Saturates, so that 1.0 is every id.
+        // The cast saturates, so that 1.0 is every id.
         let threshold = (ratio * u64::MAX as f64) as u64;
         Self(Some(Arc::new(Sampled { tracer: provider.tracer(SCOPE), provider, threshold })))
     }
@@ -37,7 +37,7 @@ impl Traces {
         self.0.as_deref().map(|sampled| &sampled.provider)
     }
 
-    /// The context of a request that is traced.
+    /// The context of the request's span; None where the request is not traced.
     pub(super) fn request(&self, id: RequestId) -> Option<Context> {
         let sampled = self.0.as_deref().filter(|sampled| sampled.threshold > 0 && id.bits() <= sampled.threshold)?;
         let builder = sampled.tracer.span_builder("request").with_kind(SpanKind::Server);
@@ -45,14 +45,15 @@ impl Traces {
         Some(Context::new().with_span(span))
     }
 
-    /// The context of a call of another service, within the request that it is made for, if that is traced.
+    /// The context of the span of a call to another service. Its parent is the request that the call is made for, if
+    /// that is traced.
     pub(super) fn call(&self, method: &'static str) -> Context {
         let Some(sampled) = &self.0 else { return Context::new() };
         let builder = sampled.tracer.span_builder(method).with_kind(SpanKind::Client);
         Context::current_with_span(sampled.tracer.build_with_context(builder, &Context::current()))
     }
 
-    /// A decision that was just worked out, as a part of the request that waits for it.
+    /// Traces a decision that was just made, as a child of the request that waits for it.
     pub fn decision(&self, decision: &Decision) {
         let Some(sampled) = &self.0 else { return };
         let parent = Context::current();

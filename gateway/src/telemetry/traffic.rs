@@ -1,5 +1,5 @@
-//! What pods have asked lately, for the status page's plot: totals that cost a request one addition each, and how they stood
-//! every few seconds.
+//! Recent requests of pods, for the status page's plot: totals, each of which costs a request one addition, and a
+//! sample of them every few seconds.
 
 use std::{
     collections::VecDeque,
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::credential::FetchErrorKind;
 
-/// Ten minutes, at a pace that shows a burst and costs nothing.
+/// The samples cover ten minutes, often enough to show a burst, at next to no cost.
 const EVERY: Duration = Duration::from_secs(5);
 const SAMPLES: usize = 120;
 
@@ -28,7 +28,7 @@ struct Shared {
     active: AtomicI64,
     misses: AtomicU64,
     v1_requests: AtomicU64,
-    /// Totals as they stood, oldest first.
+    /// Samples of the totals, oldest first.
     samples: Mutex<VecDeque<Sample>>,
     source: Mutex<SourceHealth>,
 }
@@ -48,14 +48,14 @@ struct Sample {
     refusals: u64,
 }
 
-/// What came within one interval.
+/// The requests of one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
     /// How long ago it began.
     pub ago: Duration,
     pub lasted: Duration,
     pub requests: u64,
-    /// Credentials answered from what was held.
+    /// Credentials answered from the cache.
     pub hits: u64,
     pub refusals: u64,
 }
@@ -81,7 +81,7 @@ impl Sample {
 }
 
 impl Traffic {
-    /// Its totals are counters of `meter` too. The first interval begins now.
+    /// The totals are also counters of `meter`. The first interval begins now.
     pub(super) fn watched(meter: &Meter) -> Self {
         let traffic = Self::default();
         traffic.sample(Instant::now());
@@ -89,13 +89,13 @@ impl Traffic {
         meter
             .i64_observable_up_down_counter("http.server.active_requests")
             .with_unit("{request}")
-            .with_description("Requests of pods that are being answered.")
+            .with_description("Requests of pods that are in progress.")
             .with_callback(move |observer| observer.observe(shared.active.load(Ordering::Relaxed), &[]))
             .build();
         let shared = Arc::clone(&traffic.0);
         meter
             .u64_observable_counter("metagate.credential.reads")
-            .with_description("Reads of the credential store: hit or miss.")
+            .with_description("Reads of the credential cache: hit or miss.")
             .with_callback(move |observer| {
                 for (result, count) in [("hit", &shared.totals.hits), ("miss", &shared.misses)] {
                     observer.observe(count.load(Ordering::Relaxed), &[KeyValue::new("result", result)]);
@@ -147,8 +147,8 @@ impl Traffic {
         *self.0.source.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The last ten minutes, oldest first. The last interval is the time since the last sample, so that a refusal is counted
-    /// as soon as it is listed.
+    /// The last ten minutes, oldest first. The last interval is the time since the last sample, so that a refusal is
+    /// counted as soon as it is listed.
     pub fn intervals(&self) -> Vec<Interval> {
         let samples = self.0.samples.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.0.totals.sample(Instant::now());
@@ -164,7 +164,7 @@ impl Traffic {
         pairs.map(interval).collect()
     }
 
-    /// Looks every few seconds, until `stop`.
+    /// Takes a sample every few seconds, until `stop`.
     pub async fn follow(self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(EVERY);
         loop {
@@ -190,14 +190,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_came_since_the_last_sample_is_an_interval_too() {
+    fn requests_since_the_last_sample_are_an_interval_too() {
         let traffic = Traffic::watched(&opentelemetry::global::meter("test"));
         for refused in [true, false] {
             traffic.began();
             traffic.request(refused);
         }
         let counts = || traffic.intervals().iter().map(|it| (it.requests, it.refusals)).collect::<Vec<_>>();
-        assert_eq!(counts(), [(2, 1)], "before the first look, too");
+        assert_eq!(counts(), [(2, 1)], "before the first sample, too");
         traffic.sample(Instant::now());
         traffic.began();
         traffic.request(true);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_between_two_looks_is_in_one_interval_and_ten_minutes_are_kept() {
+    fn requests_between_two_samples_are_one_interval_and_ten_minutes_are_stored() {
         let (traffic, start) = (Traffic::default(), Instant::now());
         assert!(traffic.intervals().is_empty());
         traffic.sample(start);
@@ -220,11 +220,11 @@ mod tests {
         traffic.sample(start + EVERY);
         let [interval] = traffic.intervals()[..] else { panic!("one interval") };
         assert_eq!((interval.requests, interval.hits, interval.refusals, interval.lasted), (3, 1, 1, EVERY));
-        for looked in 2..1000 {
-            traffic.sample(start + looked * EVERY);
+        for number in 2..1000 {
+            traffic.sample(start + number * EVERY);
         }
-        let kept = traffic.intervals();
-        assert_eq!(kept.len(), SAMPLES);
-        assert!(kept.iter().all(|interval| interval.requests == 0), "what is old is gone");
+        let intervals = traffic.intervals();
+        assert_eq!(intervals.len(), SAMPLES);
+        assert!(intervals.iter().all(|interval| interval.requests == 0), "old intervals are gone");
     }
 }

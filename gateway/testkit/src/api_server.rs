@@ -1,6 +1,6 @@
-//! An API server on loopback HTTP/1: lists with pages, watches, Events, and bad days.
+//! An API server on loopback HTTP/1: paged lists, watches, Events, and faults.
 //!
-//! Objects are JSON as they stand; whatever happened is kept in order, and a watch reads on from its resource version.
+//! Objects are JSON, stored as given. All changes are stored in order, and a watch reads on from its resource version.
 
 mod serve;
 mod watch;
@@ -27,7 +27,7 @@ pub struct ApiServer {
     accepting: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What is listed and watched here.
+/// The kinds that can be listed and watched here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Pods,
@@ -35,12 +35,12 @@ pub enum Kind {
     ServiceAccounts,
 }
 
-/// How a kind is answered until it is told otherwise.
+/// How requests for a kind are answered until the next `set_fault`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Fault {
     #[default]
     None,
-    /// Every answer begins this late.
+    /// Every answer is delayed by this time.
     Slow(Duration),
     /// No answer ever begins.
     Silent,
@@ -65,14 +65,14 @@ struct Shared {
 #[derive(Default)]
 struct State {
     version: u64,
-    /// Watches from before this version are told that it is gone.
+    /// Watches from before this version get an `Expired` error.
     oldest: u64,
     objects: BTreeMap<(Kind, String, String), Value>,
     history: Vec<Happened>,
     faults: BTreeMap<Kind, Fault>,
-    /// Bytes of a chunk of a watch; 0: one event each.
+    /// Bytes per chunk of a watch; 0: one chunk per event.
     chunk: usize,
-    /// A watch that began before this cut ends.
+    /// How many cuts there were; a watch that began before the last one ends.
     cuts: u64,
     cut: Cut,
     asked: Vec<ReceivedRequest>,
@@ -84,19 +84,19 @@ struct State {
 /// How a watch ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Cut {
-    /// In good order, once everything is told.
+    /// In good order, once everything was sent.
     #[default]
     Behind,
-    /// In good order, and nothing more is told.
+    /// In good order, and nothing more is sent.
     Now,
-    /// In the middle of an object, and of the answer.
+    /// In the middle of an object and of the response.
     Torn,
 }
 
 #[derive(Clone)]
 struct Happened {
     version: u64,
-    /// None: told to watches of every kind.
+    /// None: sent to watches of every kind.
     kind: Option<Kind>,
     /// `ADDED`, `MODIFIED`, `DELETED`, `BOOKMARK` or `ERROR`.
     what: &'static str,
@@ -104,7 +104,7 @@ struct Happened {
 }
 
 impl ApiServer {
-    /// On a free port of 127.0.0.1, with nothing in it.
+    /// Listens on a free port of 127.0.0.1, without objects.
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -114,7 +114,7 @@ impl ApiServer {
         Ok(Self { address, shared, accepting: Mutex::new(Some(accepting)) })
     }
 
-    /// A kubeconfig in `folder` that leads here.
+    /// Writes a kubeconfig into `folder` that points here.
     pub fn kubeconfig(&self, folder: &Path) -> std::io::Result<PathBuf> {
         let path = folder.join("kubeconfig.json");
         let named = |what: &str, value: Value| json!([{ "name": "fake", what: value }]);
@@ -128,7 +128,7 @@ impl ApiServer {
         Ok(path)
     }
 
-    /// Creates the object or replaces it, as it stands: whatever is wrong with it is served.
+    /// Creates or replaces the object, and serves it as given, even if it is invalid.
     pub fn put(&self, kind: Kind, object: Value) {
         self.change(|state| {
             let key = key(kind, &object);
@@ -138,7 +138,7 @@ impl ApiServer {
         });
     }
 
-    /// Changes an object that is there.
+    /// Changes an existing object.
     pub fn edit(&self, kind: Kind, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let key = (kind, namespace.to_owned(), name.to_owned());
         let object = self.shared.lock().objects.get(&key).cloned();
@@ -156,7 +156,7 @@ impl ApiServer {
         });
     }
 
-    /// Forgets what happened until now, as etcd's compaction does: who watches from before has to list anew.
+    /// Forgets the history, as etcd's compaction does: a watch from an older version has to relist.
     pub fn compact(&self) {
         self.change(|state| {
             state.version += 1;
@@ -165,36 +165,36 @@ impl ApiServer {
         });
     }
 
-    /// Tells every watch how far it has seen.
+    /// Sends a bookmark to every watch.
     pub fn bookmark(&self) {
         self.change(|state| {
             state.happen(None, "BOOKMARK", json!({ "metadata": {} }));
         });
     }
 
-    /// Tells every watch that is open that its version is gone.
+    /// Tells every open watch that its version is gone.
     pub fn expire(&self) {
         self.change(|state| {
             state.happen(None, "ERROR", serve::status(410, "Expired", "too old resource version"));
         });
     }
 
-    /// Ends every watch that is open once it was told everything, as the API server does every few minutes.
+    /// Ends every open watch once it was sent everything, as the API server does every few minutes.
     pub fn close(&self) {
         self.end_watches(Cut::Behind);
     }
 
-    /// Ends every watch that is open, whatever it was not told yet.
+    /// Ends every open watch, even if it was not sent everything yet.
     pub fn cut(&self) {
         self.end_watches(Cut::Now);
     }
 
-    /// Ends every watch that is open with half an object and no end.
+    /// Ends every open watch in the middle of an object, without an end.
     pub fn tear(&self) {
         self.end_watches(Cut::Torn);
     }
 
-    /// Sends watches in chunks of so many bytes, wherever an object ends.
+    /// Sends watches in chunks of this many bytes, without regard to where an object ends.
     pub fn set_chunk(&self, bytes: usize) {
         self.change(|state| state.chunk = bytes);
     }
@@ -209,17 +209,17 @@ impl ApiServer {
         self.change(|state| state.events_refused = refused);
     }
 
-    /// Ends every connection; from here on none is taken.
+    /// Ends every connection, and accepts no more.
     pub async fn die(&self) {
         let accepting = self.accepting.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(accepting) = accepting {
             accepting.abort();
-            // It was told to end.
+            // The task was aborted on purpose.
             let _ = accepting.await;
         }
     }
 
-    /// Takes connections again, where it did before.
+    /// Accepts connections again, on the same address.
     pub async fn revive(&self) -> std::io::Result<()> {
         let listener = TcpListener::bind(self.address).await?;
         let accepting = tokio::spawn(serve::accept(listener, Arc::clone(&self.shared)));
@@ -232,18 +232,18 @@ impl ApiServer {
         self.shared.lock().asked.clone()
     }
 
-    /// The requests for a list of that kind, or for a watch.
+    /// The list requests for that kind, or its watch requests.
     pub fn asked_for(&self, kind: Kind, watch: bool) -> Vec<ReceivedRequest> {
         let of_kind = |asked: &ReceivedRequest| asked.path == kind.path() && asked.query.contains_key("watch") == watch;
         self.asked().into_iter().filter(of_kind).collect()
     }
 
-    /// The Events that were created, as they stand now.
+    /// The Events that were created, in their present state.
     pub fn events(&self) -> Vec<Value> {
         self.shared.lock().events.values().cloned().collect()
     }
 
-    /// Wakes whenever anything here changes, and at each request.
+    /// Notifies of every change here, and of each request.
     pub fn changes(&self) -> Receiver<()> {
         self.shared.changed.subscribe()
     }

@@ -1,4 +1,4 @@
-//! An HTTP/1 client that sends the bytes that it is given and hides nothing of the answer.
+//! An HTTP/1 client that sends exactly the given bytes and hides nothing of the answer.
 
 use std::{
     io::{self, ErrorKind},
@@ -12,9 +12,9 @@ use tokio::{
     time::timeout,
 };
 
-/// Only so that a test ends which waits for what never comes.
+/// Ends a test that waits for something that never comes.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// No answer of ours is near this.
+/// No answer of ours is nearly as large.
 const REPLY_MAX: usize = 16 << 20;
 
 /// One connection.
@@ -23,7 +23,7 @@ pub struct Client<S = TcpStream> {
     received: Vec<u8>,
 }
 
-/// One answer, as it stood on the wire.
+/// One answer as received.
 #[derive(Clone, Debug)]
 pub struct Reply {
     pub status_line: String,
@@ -34,7 +34,7 @@ pub struct Reply {
 }
 
 impl Client {
-    /// From `from`, as pods on one loopback are told apart by their addresses.
+    /// Connects from `from`, because pods on one loopback are told apart by their addresses.
     pub async fn connect(from: impl Into<IpAddr>, to: SocketAddr) -> io::Result<Self> {
         let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.bind(SocketAddr::new(from.into(), 0))?;
@@ -51,24 +51,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         within(self.stream.write_all(bytes.as_ref())).await
     }
 
-    /// The next answer, whose body is as long as its `Content-Length` says, and empty without one. Dropping the future
+    /// The next answer. Its body is as long as its `Content-Length` says, and empty without one. Dropping the future
     /// loses nothing.
     pub async fn receive(&mut self) -> io::Result<Reply> {
         within(self.read_reply(true)).await
     }
 
-    /// The next answer where the request was a HEAD.
+    /// The next answer to a HEAD request.
     pub async fn receive_head(&mut self) -> io::Result<Reply> {
         within(self.read_reply(false)).await
     }
 
-    /// Sends a whole request and takes its answer.
+    /// Sends a whole request and returns its answer.
     pub async fn ask(&mut self, request: impl AsRef<[u8]>) -> io::Result<Reply> {
         self.send(request).await?;
         self.receive().await
     }
 
-    /// All that still comes until the other side closes; a reset is a close too.
+    /// All bytes until the other side closes; a reset is a close too.
     pub async fn rest(&mut self) -> io::Result<Vec<u8>> {
         while within(self.read_more()).await? {}
         Ok(std::mem::take(&mut self.received))
@@ -115,7 +115,7 @@ impl Reply {
         self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The body as text; what is no UTF-8 is replaced.
+    /// The body as text; invalid UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

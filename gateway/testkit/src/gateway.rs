@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Client, FakeImds};
 
-/// Tests share few cores with each other, and a plugin that waits for one is not a plugin that hangs.
+/// Tests share few cores, and a plugin that waits for a core does not hang.
 const PLUGIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The sandbox's configuration, and what is different this time.
+/// The sandbox's configuration, with changes.
 #[derive(Default)]
 pub struct Setup {
     overrides: Vec<(String, String)>,
@@ -51,20 +51,20 @@ impl Setup {
         self
     }
 
-    /// Reads this file instead of the sandbox's configuration, and follows it and its plugins' files. Give plugins time in
-    /// it: `timeout = "2s"`.
+    /// Reads this file instead of the sandbox's configuration, and follows it and its plugins' files. Give its plugins
+    /// time: `timeout = "2s"`.
     pub fn file(mut self, path: &Path) -> Self {
         self.file = Some(path.to_owned());
         self
     }
 
-    /// Workloads come from this feed and from nothing else.
+    /// Workloads come only from this feed.
     pub fn feed(mut self, feed: &Arc<Feed>) -> Self {
         self.parts.feed = Some(Arc::clone(feed));
         self
     }
 
-    /// This roster file's workloads and nobody else, ever: the list is complete.
+    /// Only this roster file's workloads, forever: the list is complete.
     pub fn roster(self, text: &str) -> Result<Self, Diagnostics> {
         let feed = Arc::new(Feed::default());
         feed.publish(workloads(text)?, Knowledge::Complete, Clock::system().now());
@@ -85,7 +85,7 @@ impl Setup {
         self.set("imds.endpoint", &imds.endpoint())
     }
 
-    /// Returns once the roster is known, unless a feed was brought along.
+    /// Returns once the roster is known, unless a feed was set.
     pub async fn start(self) -> Result<TestGateway, Box<dyn Error + Send + Sync>> {
         let syncs = self.parts.feed.is_none();
         let started = self.start_unsynced().await?;
@@ -134,12 +134,12 @@ impl TestGateway {
         &self.gateway
     }
 
-    /// A connection as the pod at `from` makes it.
+    /// Connects as the pod at `from`.
     pub async fn connect(&self, from: impl Into<IpAddr>) -> io::Result<Client> {
         Client::connect(from, self.pods).await
     }
 
-    /// A connection to the admin side, which listens on TCP unless it was set otherwise.
+    /// Connects to the admin listener, which is on TCP unless it was set otherwise.
     pub async fn admin(&self) -> io::Result<Client> {
         let address = self.admin.strip_prefix("http://").unwrap_or(&self.admin);
         Ok(Client::over(TcpStream::connect(address).await?))
@@ -153,7 +153,7 @@ impl TestGateway {
     /// Returns once it has stopped.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        // A gateway that panicked has told so on stderr.
+        // A gateway that panicked has printed that on stderr.
         let _ = (&mut self.running).await;
     }
 }

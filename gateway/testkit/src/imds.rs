@@ -1,4 +1,4 @@
-//! A node's metadata service on loopback: IMDSv2 with real tokens, a record of everything it was sent, and faults.
+//! A node's metadata service on loopback: IMDSv2 with real tokens, a record of all requests, and faults.
 
 mod serve;
 
@@ -24,7 +24,7 @@ const TOKEN: &str = "x-aws-ec2-metadata-token";
 const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
 const MAX_TTL: u32 = 21_600;
 
-/// Stands in every credential that this fake gives out: no pod must ever see it.
+/// Is in every credential that this fake gives out: no pod must ever see it.
 pub const NODE_SECRET: &str = "fake-node-credential-that-no-pod-may-see";
 
 /// Stops when dropped.
@@ -47,7 +47,7 @@ pub struct Received {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Every answer comes this late.
+    /// Every answer is delayed by this time.
     Slow(Duration),
     /// No answer ever comes.
     Hang,
@@ -67,7 +67,7 @@ pub enum Fault {
     NoTokens(u16),
     /// PUT of a token is answered 200 with this.
     TokenBody(String),
-    /// Every token is refused.
+    /// Every token is rejected.
     RejectTokens,
 }
 
@@ -88,7 +88,7 @@ struct State {
 }
 
 impl FakeImds {
-    /// On a free port of 127.0.0.1, with a small instance's documents and the node's own credentials.
+    /// Listens on a free port of 127.0.0.1, with a small instance's documents and the node's own credentials.
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -104,7 +104,7 @@ impl FakeImds {
         format!("http://{}", self.address)
     }
 
-    /// Puts a text at a path below `/latest/`; a listing at a path that ends with a slash.
+    /// Stores a text at a path below `/latest/`; a path that ends with a slash is a listing.
     pub fn put(&self, path: &str, text: impl Into<Bytes>) {
         self.put_as(path, "text/plain", text);
     }
@@ -117,12 +117,12 @@ impl FakeImds {
         self.node.lock().documents.remove(path);
     }
 
-    /// Until the next call; None heals it.
+    /// Applies until the next call; None ends it.
     pub fn set_fault(&self, fault: impl Into<Option<Fault>>) {
         self.node.lock().fault = fault.into();
     }
 
-    /// Makes every token given out so far a wrong one, as a restart does.
+    /// Invalidates every token issued so far, as a restart does.
     pub fn forget_tokens(&self) {
         self.node.lock().tokens.clear();
     }
@@ -139,7 +139,7 @@ impl FakeImds {
         gets.map(|request| request.path.strip_prefix("/latest/").unwrap_or(&request.path).to_owned()).collect()
     }
 
-    /// How long the tokens given out from now on say they live, whatever was asked for. They never expire here.
+    /// The TTL that tokens issued from now on claim, whatever was requested. They never expire here.
     pub fn set_token_ttl(&self, seconds: u32) {
         self.node.lock().token_ttl = Some(seconds);
     }

@@ -1,4 +1,4 @@
-//! A source of credentials that tells whose each one is, and fails or hangs when told to.
+//! A source whose credentials name their role, and which fails or hangs on demand.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -24,7 +24,7 @@ enum Answer {
     Hold,
 }
 
-/// Issues until it is told otherwise.
+/// Issues credentials by default.
 impl Default for FakeSource {
     fn default() -> Self {
         Self { answer: watch::Sender::new(Answer::Issue), asked: Mutex::default() }
@@ -32,7 +32,7 @@ impl Default for FakeSource {
 }
 
 impl FakeSource {
-    /// Credentials that live as long as their role says, from now. Answers those who were held, too.
+    /// Credentials live from now on for as long as their role says. Held requests are answered too.
     pub fn issue(&self) {
         self.answer.send_replace(Answer::Issue);
     }
@@ -46,12 +46,12 @@ impl FakeSource {
         self.answer.send_replace(Answer::Fail(error));
     }
 
-    /// No answer until it is told another thing.
+    /// Answers nothing until the next change.
     pub fn hold(&self) {
         self.answer.send_replace(Answer::Hold);
     }
 
-    /// The ARNs of the roles that were asked for, in order.
+    /// The ARNs of the requested roles, in order.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,4 +1,4 @@
-//! The clients that people have, each in an environment of its own.
+//! The AWS clients that people use, each in an environment of its own.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,7 +28,7 @@ struct CallerIdentity {
     arn: String,
 }
 
-/// May an SDK that gets no token turn to IMDSv1?
+/// Whether an SDK that gets no token may fall back to IMDSv1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum V1 {
     Allowed,
@@ -41,7 +41,7 @@ impl Client {
     pub(crate) const WITH_V1: [Self; 3] = [Self::Boto3, Self::AwsCli, Self::JavaScript];
 
     /// Gets credentials from the metadata service at `endpoint` and asks STS whose they are: an ARN, which ends in the
-    /// session's name. None where the client says that it got none; any other fault of a client is a panic.
+    /// session's name. None if the client says that it got none; any other failure of a client is a panic.
     pub(crate) async fn who_am_i(self, lab: &Lab, endpoint: &str, v1: V1) -> Option<String> {
         let at = |path: &str| lab.clients.join(path);
         let program = match self {
@@ -98,7 +98,7 @@ impl Program {
                 .env("AWS_ENDPOINT_URL_STS", &lab.sts)
                 .env("AWS_REGION", "us-east-1")
                 .env("AWS_DEFAULT_REGION", "us-east-1")
-                // Empty files: nothing of the machine's own configuration.
+                // Empty files keep the machine's own configuration out.
                 .env("AWS_CONFIG_FILE", "/dev/null")
                 .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
                 .env("NO_PROXY", "*");

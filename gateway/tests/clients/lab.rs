@@ -30,21 +30,22 @@ pub(crate) enum Tokens {
 pub(crate) struct Lab {
     /// The folder that `make clients` installs into.
     pub(crate) clients: PathBuf,
-    /// What every client asks who it is. moto knows each credential that it issued, and whose session it is.
+    /// The STS that every client asks for its identity. moto knows each credential that it issued, and whose session it
+    /// is.
     pub(crate) sts: String,
     listeners: Vec<SocketAddr>,
     admin: String,
-    // Before the folder, so that they end before it goes.
+    // Declared before the folder, so that they end before it is removed.
     _gateway: Process,
     _moto: Process,
     _folder: TempDir,
 }
 
 impl Lab {
-    /// None where the clients are not installed; `make clients` sees to it that they are.
+    /// None if the clients are not installed; `make clients` installs them.
     pub(crate) async fn start(tokens: Tokens) -> Option<Self> {
         let Some(clients) = env::var_os("METAGATE_CLIENTS").map(PathBuf::from) else {
-            // Not by eprintln!, which the test runner keeps to itself when a test succeeds.
+            // Not by eprintln!, whose output the test runner hides when a test succeeds.
             let _ = writeln!(std::io::stderr(), "SKIPPED, as no AWS client is installed: run `make clients`");
             return None;
         };
@@ -57,18 +58,18 @@ impl Lab {
         Some(lab)
     }
 
-    /// Where the gateway tells pods apart by the address that they ask from.
+    /// Where the gateway tells pods apart by their peer address.
     pub(crate) fn shared_listener(&self) -> SocketAddr {
         self.listeners[0]
     }
 
-    /// The endpoint that only this pod's SDK is told.
+    /// The endpoint that only this pod's SDK gets.
     pub(crate) fn endpoint_of(&self, pod: Pod) -> String {
         let place = pods::ALL.iter().position(|known| *known == pod).unwrap();
         format!("http://{}", self.listeners[place + 1])
     }
 
-    /// A counter of the gateway's, summed over those of its label values that `with` appears in.
+    /// A counter of the gateway, summed over the series that contain `with`.
     pub(crate) async fn counted(&self, counter: &str, with: &str) -> u64 {
         let (status, text) = self.admin("/metrics").await;
         assert_eq!(status, StatusCode::OK);
@@ -88,13 +89,13 @@ impl Lab {
     async fn wait_until_ready(&self) {
         let began = Instant::now();
         while self.admin("/readyz").await.0 != StatusCode::OK {
-            assert!(began.elapsed() < Duration::from_secs(30), "the gateway does not get ready");
+            assert!(began.elapsed() < Duration::from_secs(30), "the gateway did not become ready");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
 
-/// On a port that the system chooses, which moto then tells.
+/// Listens on a port that the system chooses and moto prints.
 async fn start_moto(clients: &Path) -> (Process, String) {
     let program = clients.join("moto/bin/moto_server");
     let mut moto = Process::start("moto_server", &program, |command| {
@@ -137,7 +138,7 @@ sts_endpoint = "{sts}"
     );
     fs::write(folder.join("metagate.toml"), text).unwrap();
     fs::write(folder.join("roster.toml"), pods::roster()).unwrap();
-    // moto does not verify it, but it must have a token's form.
+    // moto does not verify it, but it must look like a token.
     fs::write(folder.join(pods::TOKEN_FILE), "eyJhbGciOiJub25lIn0.eyJzdWIiOiJsZWRnZXIifQ.").unwrap();
 }
 

@@ -1,8 +1,8 @@
-//! Real AWS clients against a real gateway, and STS's word for whose credentials they got.
+//! Real AWS clients against a real gateway; STS says whose credentials they got.
 //!
 //! `make clients` installs the clients and runs this. STS is moto's server; everything is on loopback.
 
-// clippy.toml's exemptions for tests reach only what is marked as one.
+// clippy.toml's exemptions for tests apply only to code that is marked as a test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod client;
@@ -77,7 +77,7 @@ async fn every_client_agrees_on_the_session_name() {
 }
 
 #[tokio::test]
-async fn clients_are_given_what_was_fetched_once_for_their_pod() {
+async fn one_fetch_for_a_pod_serves_all_its_clients() {
     let Some(lab) = Lab::start(Tokens::Optional).await else { return };
     for client in Client::ALL {
         assert!(client.who_am_i(&lab, &lab.endpoint_of(CHECKOUT), V1::Disabled).await.is_some(), "{client:?}");
@@ -106,14 +106,14 @@ async fn a_pod_without_a_role_gets_no_credentials_from_any_sdk() {
 }
 
 #[tokio::test]
-async fn sdks_that_turn_to_imdsv1_are_served_and_counted() {
+async fn sdks_that_fall_back_to_imdsv1_are_served_and_counted() {
     let Some(lab) = Lab::start(Tokens::Optional).await else { return };
     for (client, pod) in Client::WITH_V1.into_iter().zip([CHECKOUT, AUDITOR, VISITOR]) {
         let counted = lab.counted(V1_REQUESTS, "").await;
         let network = Network::of(pod, lab.shared_listener(), Passes::OnlyV1).await;
         let arn = client.who_am_i(&lab, &network.endpoint, V1::Allowed).await;
         assert_eq!(arn.as_deref(), pod.arn, "{client:?} as {}", pod.name);
-        // The role's name, and its credentials.
+        // One for the role's name, and one for its credentials.
         assert_eq!(lab.counted(V1_REQUESTS, "").await - counted, 2, "{client:?}");
     }
 }

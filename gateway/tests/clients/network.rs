@@ -21,12 +21,12 @@ use crate::pods::Pod;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passes {
     Everything,
-    /// As behind a proxy from before IMDSv2: no token can be had. SDKs that may then turn to IMDSv1.
+    /// As behind a proxy that is older than IMDSv2: no token can be had. SDKs may then fall back to IMDSv1.
     OnlyV1,
 }
 
 pub(crate) struct Network {
-    /// What a pod's SDK is told to ask.
+    /// The endpoint that a pod's SDK gets.
     pub(crate) endpoint: String,
     accepting: JoinHandle<()>,
 }
@@ -70,7 +70,7 @@ impl Way {
         if self.passes == Passes::OnlyV1 && request.method() == Method::PUT {
             return answer(StatusCode::METHOD_NOT_ALLOWED);
         }
-        // A redirect leaves the Host alone: the pod asked the metadata service.
+        // A redirect does not change Host: the pod asked the metadata service.
         request.headers_mut().insert(HOST, HeaderValue::from_static("169.254.169.254"));
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
         *request.uri_mut() =

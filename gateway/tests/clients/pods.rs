@@ -7,9 +7,9 @@ pub(crate) struct Pod {
     pub(crate) namespace: &'static str,
     pub(crate) name: &'static str,
     pub(crate) address: Ipv4Addr,
-    /// Its other keys in the roster's file.
+    /// The pod's other keys in the roster file.
     keys: &'static str,
-    /// Who STS must say that it is.
+    /// The ARN that STS must return for it.
     pub(crate) arn: Option<&'static str>,
 }
 
@@ -66,9 +66,9 @@ pub(crate) const WITH_ROLE: [Pod; 4] = [CHECKOUT, AUDITOR, LEDGER, VISITOR];
 /// In the order in which the gateway lists their listeners.
 pub(crate) const ALL: [Pod; 6] = [CHECKOUT, AUDITOR, LEDGER, VISITOR, INTRUDER, IDLE];
 
-/// What is put before the roles' short names.
+/// The prefix of the roles' short names.
 pub(crate) const BASE: &str = "arn:aws:iam::123456789012:role/";
-/// The file, beside the roster, of [`LEDGER`]'s web identity token.
+/// The name of the file with [`LEDGER`]'s web identity token, beside the roster.
 pub(crate) const TOKEN_FILE: &str = "ledger-token";
 
 const NAMESPACES: &str = r#"

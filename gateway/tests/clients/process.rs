@@ -1,4 +1,4 @@
-//! Another program: what it wrote, and its end.
+//! Another program: its output, and its end.
 
 use std::{
     fs::{self, File},
@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// Far beyond what any of them takes, also where the machine is busy with a build: a python client takes 1 s.
+/// Far more than any of them takes, even if the machine is busy with a build: a python client takes 1 s.
 const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
-    /// Its home, which is empty at first, and where its output goes.
+    /// The program's home, which is empty at first, and receives its output.
     home: TempDir,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Ended {
 }
 
 impl Process {
-    /// Of this process's environment, only the way to programs is passed on.
+    /// Of this process's environment, the program gets only PATH.
     pub(crate) fn start(name: &'static str, program: &Path, configure: impl FnOnce(&mut Command)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(program);
@@ -52,13 +52,13 @@ impl Process {
         self.child.id()
     }
 
-    /// The first line of its standard error in which `find` finds something.
+    /// Waits for the first line of its standard error in which `find` finds something.
     pub(crate) async fn says<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> T {
         let began = Instant::now();
         loop {
-            let said = self.written("stderr");
-            // Only whole lines: the last one may still be being written.
-            let found = said.rsplit_once('\n').and_then(|(whole, _)| whole.lines().find_map(&find));
+            let printed = self.written("stderr");
+            // Whole lines only: the last one may be incomplete.
+            let found = printed.rsplit_once('\n').and_then(|(whole, _)| whole.lines().find_map(&find));
             match found {
                 Some(found) => return found,
                 None => {
@@ -81,9 +81,9 @@ impl Process {
         }
     }
 
-    async fn wait_on(&self, began: Instant, worth_it: bool) {
+    async fn wait_on(&self, began: Instant, is_running: bool) {
         let name = self.name;
-        assert!(worth_it, "{name} ended before it was ready");
+        assert!(is_running, "{name} ended before it was ready");
         assert!(began.elapsed() < DEADLINE, "{name} did not answer within {DEADLINE:?}");
         tokio::time::sleep(LOOK_EVERY).await;
     }

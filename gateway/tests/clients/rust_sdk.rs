@@ -1,5 +1,6 @@
-//! The Rust SDK's metadata provider, with its own timeouts and retries. It runs in this process, so it is told all that the
-//! others read from an environment; of this process's, it still looks at AWS_EC2_METADATA_DISABLED.
+//! The Rust SDK's metadata provider, with its own timeouts and retries. It runs in this process, so it gets as
+//! arguments what the other clients read from an environment; it still reads AWS_EC2_METADATA_DISABLED from this
+//! process's environment.
 
 use aws_config::{
     imds::{self, credentials::ImdsCredentialsProvider},
@@ -12,7 +13,7 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 
-/// As [`crate::client::Client::who_am_i`].
+/// Like [`crate::client::Client::who_am_i`].
 pub(crate) async fn who_am_i(endpoint: &str, sts: &str) -> Option<String> {
     let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
     let config = ProviderConfig::without_region().with_http_client(http.clone());

@@ -1,4 +1,4 @@
-//! What needs nothing but cargo: the library and the program, against fakes on loopback.
+//! Tests that need nothing but cargo: the library and the program, against fakes on loopback.
 
 mod authoring;
 mod churn;

@@ -1,4 +1,4 @@
-//! The order of modules in `lib.rs` is the order of dependence.
+//! The order of modules in `lib.rs` is the order of dependency.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,7 @@ fn order() -> Vec<String> {
     lib.lines().filter_map(named).collect()
 }
 
-/// Every source file of a module, but for those that are compiled for tests only.
+/// Every source file of a module, except those that are compiled for tests only.
 fn files(module: &str) -> Vec<PathBuf> {
     let single = Path::new(SOURCES).join(format!("{module}.rs"));
     if single.is_file() {
@@ -70,7 +70,7 @@ fn identifier(text: &str) -> Option<String> {
     Some(name).filter(|name| !name.is_empty())
 }
 
-/// The first segment of each path in a list in braces, as far as the brace that ends it.
+/// The first segment of each path in a list in braces, up to the closing brace.
 fn first_of_each(list: &str) -> Vec<String> {
     let (mut depth, mut starts) = (0, vec![0]);
     for (at, c) in list.char_indices() {
@@ -85,7 +85,7 @@ fn first_of_each(list: &str) -> Vec<String> {
     starts.into_iter().filter_map(|at| identifier(&list[at..])).collect()
 }
 
-/// Of a module's text: the modules that it names and that do not stand below it.
+/// The modules that a module's text names and that do not stand below it.
 fn arrows_up(order: &[String], module: &str, text: &str) -> Vec<String> {
     let floor = |name: &str| order.iter().position(|module| module == name);
     let own = floor(module).unwrap();

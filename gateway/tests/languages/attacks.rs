@@ -1,4 +1,5 @@
-//! What guests in JavaScript and Python may try, in the ways that those have: it fails, alone, and nothing stays behind.
+//! What guests in JavaScript and Python may try in ways of their own: only the decision fails, and nothing stays
+//! behind.
 
 use metagate::{
     plugin::{LoadError, Plugin},
@@ -12,12 +13,12 @@ use crate::{
     toolchains::{Language, Toolchains},
 };
 
-/// Of a guest that abstains, so that the others decide.
+/// What a pod gets with a guest that abstains, so that the others decide.
 const GRANTED: &str = "granted arn:aws:iam::123456789012:role/web";
-/// Deeper than any stack takes, within what a plugin can be shown.
+/// Deeper than any stack allows, within what a plugin can be shown.
 const DEEP: usize = 30_000;
 
-/// How what a pod gets begins, and the deeds that come to it.
+/// The beginning of what a pod gets, and the actions that lead to it.
 type Outcomes = [(&'static str, &'static [&'static str])];
 
 const JAVASCRIPT: &Outcomes = &[
@@ -39,7 +40,7 @@ const JAVASCRIPT: &Outcomes = &[
             "patch",
         ],
     ),
-    // Of its own stack, of memory, or the runtime's word for an answer that is none of the interface's.
+    // The guest's own stack, its memory, or the runtime's trap for an answer that is not of the interface.
     (
         "trapped: ",
         &[
@@ -95,9 +96,9 @@ const JAVASCRIPT: &Outcomes = &[
     ("denied invalid-role", &["answer-odd-duration"]),
     ("denied told: a b", &["answer-nul"]),
     ("denied told: 0.", &["random"]),
-    // `authorize` of the same decision is asked of the same instance.
+    // `authorize` of the same decision runs in the same instance.
     ("denied told: left", &["leave"]),
-    // Nobody runs what a decision leaves for later.
+    // Nothing runs what a decision leaves for later.
     (
         GRANTED,
         &[
@@ -130,8 +131,8 @@ const PYTHON: &Outcomes = &[
             "patch",
         ],
     ),
-    // Of its own stack, of memory, of what is no `Err`, for want of WASI, or the runtime's word for an answer that is none of
-    // the interface's.
+    // The guest's own stack, its memory, an exception that is no `Err`, missing WASI, or the runtime's trap for an
+    // answer that is not of the interface.
     (
         "trapped: ",
         &[
@@ -193,7 +194,7 @@ const PYTHON: &Outcomes = &[
     ("denied told: a b", &["answer-nul"]),
     ("denied told: 0.", &["random"]),
     ("denied told: {}", &["environ"]),
-    // `authorize` of the same decision is asked of the same instance.
+    // `authorize` of the same decision runs in the same instance.
     ("denied told: left", &["leave"]),
     (GRANTED, &["abstain", "log-flood"]),
 ];
@@ -216,71 +217,71 @@ async fn ends(toolchains: &Toolchains, language: Language, outcomes: &Outcomes, 
     let guest = load(&[], &wasm, json!({})).await.unwrap();
     let policy = policy(guest.clone()).await;
     let mut others = Vec::new();
-    for (expected, deeds) in outcomes {
-        for deed in *deeds {
-            others.extend(tried(&policy, "resolve", deed, expected).await);
-            others.extend(left(&policy, deed, nothing_left).await);
+    for (expected, actions) in outcomes {
+        for action in *actions {
+            others.extend(tried(&policy, "resolve", action, expected).await);
+            others.extend(left(&policy, action, nothing_left).await);
         }
     }
-    for deed in ["loop", "recurse", "grow-and-go-on", "patch"] {
-        let expected = outcomes.iter().find(|(_, deeds)| deeds.contains(&deed)).unwrap().0;
-        others.extend(tried(&policy, "authorize", deed, expected).await);
-        others.extend(left(&policy, deed, nothing_left).await);
+    for action in ["loop", "recurse", "grow-and-go-on", "patch"] {
+        let expected = outcomes.iter().find(|(_, actions)| actions.contains(&action)).unwrap().0;
+        others.extend(tried(&policy, "authorize", action, expected).await);
+        others.extend(left(&policy, action, nothing_left).await);
     }
     others.extend(deep(&policy).await);
     others.extend(in_init(&guest, &wasm).await);
     assert!(others.is_empty(), "{others:#?}");
 }
 
-fn does(phase: &str, deed: &str) -> Workload {
-    let mut pod = pod(&format!("{phase}-{deed}"), "web");
-    pod.annotations = pod.annotations.with([(phase, deed)]);
+fn does(phase: &str, action: &str) -> Workload {
+    let mut pod = pod(&format!("{phase}-{action}"), "web");
+    pod.annotations = pod.annotations.with([(phase, action)]);
     pod
 }
 
-/// What the pod got, where that is something else than expected.
-async fn tried(policy: &Policy, phase: &str, deed: &str, expected: &str) -> Option<String> {
-    let got = outcome(policy, does(phase, deed)).await;
+/// What the pod got, if it differs from what was expected.
+async fn tried(policy: &Policy, phase: &str, action: &str, expected: &str) -> Option<String> {
+    let got = outcome(policy, does(phase, action)).await;
     assert!(!got.contains(char::is_control), "{got:?}");
-    (!got.starts_with(expected)).then(|| format!("{deed} in {phase}: {got}"))
+    (!got.starts_with(expected)).then(|| format!("{action} in {phase}: {got}"))
 }
 
-/// Whether the very next decisions are what they always were: of a pod that asks what is there, and of a harmless one.
-async fn left(policy: &Policy, deed: &str, nothing: &str) -> Option<String> {
+/// Whether the next decisions are as always: for a pod that asks what was left, and for a harmless one.
+async fn left(policy: &Policy, action: &str, nothing: &str) -> Option<String> {
     let mut asking = does("resolve", "say-what-is-left");
-    asking.pod = format!("asking-after-{deed}");
+    asking.pod = format!("asking-after-{action}");
     let left = outcome(policy, asking).await;
-    let harmless = outcome(policy, pod(&format!("harmless-after-{deed}"), "web")).await;
-    (left != nothing || harmless != GRANTED).then(|| format!("after {deed}: {left}; {harmless}"))
+    let harmless = outcome(policy, pod(&format!("harmless-after-{action}"), "web")).await;
+    (left != nothing || harmless != GRANTED).then(|| format!("after {action}: {left}; {harmless}"))
 }
 
-/// A text that nests too deep for whoever reads it.
+/// A text that is nested too deep for its reader.
 async fn deep(policy: &Policy) -> Vec<String> {
     let mut wrong = Vec::new();
-    for deed in ["parse-text", "eval-text"] {
-        let mut pod = does("resolve", deed);
+    for action in ["parse-text", "eval-text"] {
+        let mut pod = does("resolve", action);
         pod.annotations = pod.annotations.with([("text", "[".repeat(DEEP))]);
         let got = outcome(policy, pod).await;
         if !got.starts_with("trapped: ") {
-            wrong.push(format!("{deed}: {got}"));
+            wrong.push(format!("{action}: {got}"));
         }
     }
     wrong
 }
 
 async fn in_init(guest: &Plugin, wasm: &[u8]) -> Vec<String> {
-    let refused = async |deed: &str| match load(std::slice::from_ref(guest), wasm, json!({ "init": deed })).await {
+    let refused = async |action: &str| match load(std::slice::from_ref(guest), wasm, json!({ "init": action })).await {
         Err(LoadError::Init(fault)) => fault.kind.label(),
         Err(_) => "refused otherwise",
         Ok(_) => "loaded",
     };
     let mut wrong = Vec::new();
-    for (deed, expected) in
+    for (action, expected) in
         [("loop", "timed-out"), ("recurse", "trapped"), ("answer-number", "trapped"), ("leave", "loaded")]
     {
-        let got = refused(deed).await;
+        let got = refused(action).await;
         if got != expected {
-            wrong.push(format!("{deed} in init: {got}"));
+            wrong.push(format!("{action} in init: {got}"));
         }
     }
     let nested = (0..100).fold(Value::Null, |inner, _| json!([inner]));

@@ -13,7 +13,7 @@ use metagate::{
 };
 use serde_json::{Value, json};
 
-/// Twice the default: what the hostile guest in Python imports leaves little of that.
+/// Twice the default, of which the hostile Python guest's imports leave little.
 const MEMORY: usize = 32 << 20;
 
 pub(crate) fn host() -> &'static Host {
@@ -26,7 +26,8 @@ fn settings(name: &str, code: PluginCode, config: Value) -> config::Plugin {
         name: name.to_owned(),
         code,
         mode: Mode::Enforce,
-        // Twenty times the default: what is to run out of memory must not run out of time on a busy machine.
+        // Twenty times the default: a guest that is to run out of memory must not run out of time first on a busy
+        // machine.
         timeout: Duration::from_secs(1),
         memory: MEMORY,
         clock: false,
@@ -35,7 +36,7 @@ fn settings(name: &str, code: PluginCode, config: Value) -> config::Plugin {
     }
 }
 
-/// From a file that is gone again afterwards. What `loaded` has of it is not compiled again.
+/// Loads a component from a file that is removed afterwards. A component of `loaded` is not compiled again.
 pub(crate) async fn load(loaded: &[Plugin], wasm: &[u8], config: Value) -> Result<Plugin, LoadError> {
     let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     std::fs::write(file.path(), wasm).unwrap();
@@ -67,7 +68,7 @@ pub(crate) async fn policy(guest: Plugin) -> Policy {
     )
 }
 
-/// One that asks for a role.
+/// A pod that asks for a role.
 pub(crate) fn pod(name: &str, role: &str) -> Workload {
     Workload {
         namespace: "payments".into(),
@@ -79,7 +80,7 @@ pub(crate) fn pod(name: &str, role: &str) -> Workload {
     }
 }
 
-/// What the pod gets: `granted ROLE`, `denied CODE: REASON`, or what failed.
+/// What the pod gets: `granted ROLE`, `denied CODE: REASON`, or the failure.
 pub(crate) async fn outcome(policy: &Policy, pod: Workload) -> String {
     let granted = policy.grant(Entry::from(pod).principal()).await;
     match granted.map_err(|rejected| rejected.rejection) {

@@ -1,5 +1,5 @@
-//! Plugins in JavaScript and Python: what a new project's own commands build decides in the gateway, and what those runtimes
-//! can do that is hostile ends there.
+//! Plugins in JavaScript and Python: what a new project's own commands build decides in the gateway, and hostile guests
+//! in those runtimes harm nothing else.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test states what it expects by them")]
 

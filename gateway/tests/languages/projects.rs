@@ -50,6 +50,6 @@ async fn decides(toolchains: &Toolchains, project: &Project) {
 fn check(toolchains: &Toolchains, project: &Project, table: &str) {
     let sandbox = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../config/sandbox.toml")).unwrap();
     fs::write(project.path().join("metagate.toml"), format!("{sandbox}\n{table}")).unwrap();
-    let told = toolchains.run("metagate check --config metagate.toml", project.path());
-    assert!(told.starts_with("ok: ") && told.ends_with(" 4 plugins load\n"), "{told}");
+    let printed = toolchains.run("metagate check --config metagate.toml", project.path());
+    assert!(printed.starts_with("ok: ") && printed.ends_with(" 4 plugins load\n"), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! What the projects' commands install and run, from what is there already: no network.
+//! The projects' own commands, with the toolchains that are installed: no network.
 
 use std::{
     env, fs,
@@ -17,7 +17,7 @@ pub(crate) enum Language {
     Python,
 }
 
-/// A new project, in which its own commands have been run.
+/// A new project in which its own commands have run.
 pub(crate) struct Project {
     folder: PathBuf,
 }
@@ -25,24 +25,24 @@ pub(crate) struct Project {
 pub(crate) const NAME: &str = "new-policy";
 
 impl Toolchains {
-    /// None where nothing is installed.
+    /// None if nothing is installed.
     pub(crate) fn installed() -> Option<Self> {
         let Some(folder) = env::var_os("METAGATE_LANGUAGES").map(PathBuf::from) else {
-            // Not by eprintln!, which the test runner keeps to itself when a test succeeds.
-            let told = "SKIPPED, as no toolchain of JavaScript and Python is installed: run `make languages`";
-            let _ = writeln!(std::io::stderr(), "{told}");
+            // Not by eprintln!, whose output the test runner hides when a test succeeds.
+            let message = "SKIPPED, as no toolchain of JavaScript and Python is installed: run `make languages`";
+            let _ = writeln!(std::io::stderr(), "{message}");
             return None;
         };
         Some(Self(folder))
     }
 
-    /// As a person would type it, and successful.
+    /// Runs a command as a person would type it, which must succeed.
     pub(crate) fn run(&self, command: &str, folder: &Path) -> String {
         let own = Path::new(env!("CARGO_BIN_EXE_metagate")).parent().unwrap().to_owned();
         let others = env::var_os("PATH").unwrap();
         let path = env::join_paths([own].into_iter().chain(env::split_paths(&others))).unwrap();
         let mut shell = Command::new("sh");
-        // Of a variable by such a name the gateway expects a key of its configuration.
+        // The gateway takes a variable with this prefix for a key of its configuration.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("METAGATE_")) {
             shell.env_remove(name);
         }
@@ -62,7 +62,7 @@ impl Toolchains {
         out
     }
 
-    /// One of each language in a process, since a build takes Python 20 s.
+    /// One project per language and process, since a build takes Python 20 s.
     pub(crate) fn project(&self, language: Language) -> &'static Project {
         static PROJECTS: [OnceLock<Project>; 2] = [OnceLock::new(), OnceLock::new()];
         let [javascript, python] = &PROJECTS;
@@ -72,15 +72,15 @@ impl Toolchains {
         }
     }
 
-    /// What `metagate plugin new` says to do next is all that is done.
+    /// Runs only what `metagate plugin new` says to do next.
     fn made(&self, language: Language) -> Project {
         let folder = self.0.join("projects").join(language.word());
-        // Of a run before this one.
+        // Left by an earlier run.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let told = self.run(&format!("metagate plugin new {NAME} --lang {}", language.word()), &folder);
+        let message = self.run(&format!("metagate plugin new {NAME} --lang {}", language.word()), &folder);
         let project = Project { folder: folder.join(NAME) };
-        let (go_there, commands) = told.split_once('\n').unwrap();
+        let (go_there, commands) = message.split_once('\n').unwrap();
         assert_eq!(go_there, format!("cd {NAME}"));
         for command in commands.lines() {
             self.run(command, project.path());
@@ -94,7 +94,7 @@ impl Toolchains {
         let project = self.project(language).path();
         let name = format!("{}-hostile", language.folder());
         let guests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugins/testing");
-        // The build looks for what a plugin imports below its project.
+        // The build searches a plugin's imports below its project.
         let hostile = project.join("hostile");
         fs::create_dir_all(&hostile).unwrap();
         let source = language.source();
@@ -112,7 +112,7 @@ impl Toolchains {
         fs::read(project.join("hostile.wasm")).unwrap()
     }
 
-    /// For `cargo bench --bench languages`.
+    /// Stores a component for `cargo bench --bench languages`.
     fn keep(&self, name: &str, component: &[u8]) {
         let folder = self.0.join("components");
         fs::create_dir_all(&folder).unwrap();
@@ -121,7 +121,7 @@ impl Toolchains {
 }
 
 impl Language {
-    /// As `--lang` has it.
+    /// The value of `--lang`.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::JavaScript => "js",

@@ -1,5 +1,5 @@
-// Run within a page: what is wrong with it, how large it and its files are, and how long it took. It must stand alone, as
-// its text is what the browser gets.
+// Runs within a page: returns what is wrong with it, how large it and its files are, and how long it took. It may use
+// nothing from outside, because only its text is sent to the browser.
 
 export function inspect() {
   const faults = [];

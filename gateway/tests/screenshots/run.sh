@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Pictures of status pages, each gateway's in a folder of its own:
+# Pictures of status pages, with a folder for each gateway:
 #
 #   run.sh METAGATE FOLDER
 #
-# of the sandbox after its pods have asked for this and that; of one without pods; and of one with 110, of which some carry
-# markup where an annotation belongs, and whose last reload was refused. METAGATE is the program. Fails where a page does; see
-# screenshots.mjs. Needs chromium, node, curl and python3.
+# The gateways are the sandbox after its pods have sent some requests; one without pods; and one with 110 pods, some of
+# which have markup in an annotation, and whose last reload was refused. METAGATE is the program. Fails if a page does;
+# see screenshots.mjs. Needs chromium, node, curl and python3.
 set -euo pipefail
 
 [ $# -eq 2 ] || { echo "usage: $0 METAGATE FOLDER" >&2; exit 2; }
@@ -14,7 +14,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 gateway=
 trap '[ -z "$gateway" ] || kill "$gateway" 2>/dev/null' EXIT
 
-# Two that nothing listens on, and that differ.
+# Two different addresses on which nothing listens.
 free_addresses() {
     python3 -c '
 import socket
@@ -23,13 +23,13 @@ for one in free: one.bind(("127.0.0.1", 0))
 print(*("127.0.0.1:%d" % one.getsockname()[1] for one in free))'
 }
 
-# Tries a command until it succeeds, for a minute: far beyond what any of this takes, also where the machine is busy.
+# Tries a command until it succeeds, for a minute: far more than any of this takes, even if the machine is busy.
 await() {
     local what=$1 end=$((SECONDS + 60))
     shift
     until "$@"; do
         if [ "$SECONDS" -ge "$end" ] || ! kill -0 "$gateway" 2>/dev/null; then
-            echo "waited for $what, and it did not come; the end of $folder/metagate.log:" >&2
+            echo "waited for $what in vain; the end of $folder/metagate.log:" >&2
             tail -n 20 "$folder/metagate.log" >&2
             exit 1
         fi
@@ -82,7 +82,7 @@ sandbox() {
     stop
 }
 
-# Whose pods are those of standard input.
+# Starts a gateway with the pods of standard input.
 configured() {
     cat >"$folder/roster.toml"
     cat >"$folder/metagate.toml" <<CONFIG
@@ -101,7 +101,7 @@ empty() {
 }
 
 crowd() {
-    # Not a pipe into it, which would start the gateway in a shell of its own.
+    # Not by a pipe, which would start the gateway in a subshell.
     configured < <(
         printf '[[namespace]]\nname = "payments"\nannotations = { "iam.amazonaws.com/permitted" = ".*:role/payments-.*" }\n'
         for number in $(seq 1 110); do

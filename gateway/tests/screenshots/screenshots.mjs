@@ -1,10 +1,10 @@
-// Pictures of the status page as a browser shows it, wide and on a phone, in light and in dark; and what a browser knows
-// better than a test of markup: that nothing is refused, nothing sticks out, and all text can be read.
+// Pictures of the status page in a browser, wide and on a phone, in light and in dark. It also checks what a test of
+// markup cannot: that nothing is refused, nothing overflows, and all text can be read.
 //
 //   node screenshots.mjs http://127.0.0.1:9620 target/screenshots [/PATH…]
 //
 // Without paths: `/`, and the explanations of one pod for each outcome that `/` shows, and of a pod that does not exist.
-// Needs chromium (or what CHROMIUM names) and node; fails where a page does.
+// Needs chromium (or what CHROMIUM names) and node; fails if a page does.
 
 import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -14,9 +14,9 @@ import { inspect } from "./inspect.mjs";
 
 const SIZES = { wide: { width: 1280, height: 800, mobile: false }, phone: { width: 360, height: 740, mobile: true } };
 const SCHEMES = ["light", "dark"];
-// Taller pictures are scaled down until nothing is seen on them.
+// Taller pictures are scaled down until nothing on them can be seen.
 const TALLEST = 6000;
-// Of one step of the browser: far beyond what any takes, also where the machine is busy with a build.
+// The timeout of one step of the browser: far more than any takes, even if the machine is busy with a build.
 const PATIENCE_SECONDS = 60;
 
 const [base, folder, ...given] = process.argv.slice(2);
@@ -90,7 +90,7 @@ async function visit(browser, url, size, scheme, picture) {
     if (method === "Page.loadEventFired") loaded();
     if (method === "Runtime.exceptionThrown") faults.push(params.exceptionDetails.exception?.description ?? params.exceptionDetails.text);
     if (method === "Page.javascriptDialogOpening") faults.push(`a dialog: ${params.message}`);
-    // The page's own status may be 404, where it says so.
+    // The page's own status may be 404, if the page says so.
     const own = method === "Log.entryAdded" && params.entry.source === "network" && params.entry.url === url;
     if (method === "Log.entryAdded" && params.entry.level === "error" && !own) faults.push(params.entry.text);
     if (method === "Network.requestWillBeSent" && !/^data:/.test(params.request.url) && new URL(params.request.url).origin !== new URL(base).origin)

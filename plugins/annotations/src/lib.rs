@@ -1,4 +1,5 @@
-//! Resolves a pod's role from its annotations, as kube2iam and kiam do. Whether the pod may have it is for other plugins.
+//! Resolves a pod's role from its annotations, as kube2iam and kiam do. Other plugins decide whether the pod may have
+//! it.
 
 mod value;
 
@@ -16,7 +17,7 @@ pub struct Config {
     pub role_key: String,
     pub external_id_key: String,
     pub session_name_key: String,
-    /// Put before the session name that a pod's annotation gives; `kiam-` keeps the names that kiam gave.
+    /// The prefix of session names from a pod's annotation; `kiam-` gives the same names as kiam.
     pub session_name_prefix: String,
     /// The namespace annotation with the role of pods that have no role annotation.
     pub namespace_default_key: String,
@@ -79,7 +80,7 @@ impl Annotations {
     /// The workload's role, or the sentence that refuses it.
     fn role_of(&self, workload: &Workload) -> Result<Option<Role>, String> {
         let config = &self.0;
-        // An annotation that is there but empty says "no role", so it holds off the namespace's default too.
+        // An empty annotation means "no role", so the namespace's default does not apply either.
         let named = match workload.annotation(&config.role_key) {
             Some(text) => value::role(text).map_err(|fault| sentence("pod", &config.role_key, fault))?,
             None => match workload.namespace_annotation(&config.namespace_default_key) {

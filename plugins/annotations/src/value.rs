@@ -1,18 +1,18 @@
-//! What the values of the annotations may be.
+//! The valid values of the annotations.
 
 use std::fmt;
 use std::ops::RangeInclusive;
 
 use metagate_plugin_sdk::{ArnFault, RoleArn, RolePath};
 
-/// The longest ARN that the AWS interfaces take, in bytes.
+/// The longest ARN that AWS accepts, in bytes.
 const MAX_BYTES: usize = 2048;
-/// sts:AssumeRole's bounds on ExternalId.
+/// The bounds of ExternalId in sts:AssumeRole.
 const EXTERNAL_ID_BYTES: RangeInclusive<usize> = 2..=1224;
-/// sts:AssumeRole's bounds on RoleSessionName.
+/// The bounds of RoleSessionName in sts:AssumeRole.
 const SESSION_NAME_BYTES: RangeInclusive<usize> = 2..=64;
 
-/// Why a value is no role, external id or session name; completes the sentence "the annotation …".
+/// Why a value is not a role, external id or session name; completes the sentence "the annotation …".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ValueError {
     TooLong,
@@ -40,7 +40,8 @@ impl fmt::Display for ValueError {
     }
 }
 
-/// A role as the gateway takes it: an ARN, or a name or `path/name` without a slash before it. `None` for an empty text.
+/// A role as the gateway expects it: an ARN, or a name or `path/name` without a leading slash. `None` for an empty
+/// text.
 pub(crate) fn role(text: &str) -> Result<Option<String>, ValueError> {
     let Some(text) = one_word(text)? else { return Ok(None) };
     let role = if RoleArn::is_claimed_by(text) {
@@ -68,7 +69,7 @@ pub(crate) fn session_name(prefix: &str, text: &str) -> Result<Option<String>, V
     if fits { Ok(Some(name)) } else { Err(ValueError::SessionName) }
 }
 
-/// The text without the white space around it, which a YAML block scalar leaves there.
+/// The text without surrounding white space, which a YAML block scalar adds.
 fn one_word(text: &str) -> Result<Option<&str>, ValueError> {
     let text = text.trim();
     if text.len() > MAX_BYTES {

@@ -7,11 +7,11 @@ use wit_component::ComponentEncoder;
 use crate::{read, variable, write};
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// The folder with components built elsewhere, `NAME.wasm` each, to take instead of building them.
+/// Names a folder with components built elsewhere, `NAME.wasm` each, which are used instead of building them.
 const PREBUILT: &str = "METAGATE_PLUGIN_DIR";
 
-/// What the gateway's own build must not hand on: flags for its target, a wrapper such as clippy's driver, and the target
-/// folder whose lock the outer cargo holds.
+/// Variables that the guests' build must not inherit: flags for the gateway's target, a wrapper such as clippy's
+/// driver, and the target folder that the outer cargo has locked.
 const NOT_INHERITED: [&str; 11] = [
     "RUSTFLAGS",
     "CARGO_BUILD_RUSTFLAGS",
@@ -26,7 +26,7 @@ const NOT_INHERITED: [&str; 11] = [
     "CARGO_INCREMENTAL",
 ];
 
-/// What the guests are made of, below the workspace's root.
+/// The sources of the guests, relative to the workspace's root.
 const SOURCES: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -77,13 +77,13 @@ pub(crate) fn put_components(guests: &[Guest], out: &Path) -> Result<(), String>
             .validate(true)
             .module(&module)
             .and_then(|mut encoder| encoder.encode())
-            .map_err(|error| format!("{} is no component: {error:#}", guest.name))?;
+            .map_err(|error| format!("{} is not a component: {error:#}", guest.name))?;
         write(&out.join(guest.file()), &component)?;
     }
     Ok(())
 }
 
-/// Builds the guests' modules and answers with the folder that they are in.
+/// Builds the guests' modules and returns their folder.
 fn build(guests: &[Guest], target_folder: &Path) -> Result<PathBuf, String> {
     let root = Path::new(&variable("CARGO_MANIFEST_DIR")?).join("../..");
     let root = root.canonicalize().map_err(|error| format!("{}: {error}", root.display()))?;
@@ -91,7 +91,7 @@ fn build(guests: &[Guest], target_folder: &Path) -> Result<PathBuf, String> {
         println!("cargo::rerun-if-changed={}", root.join(source).display());
     }
     for example in guests.iter().filter(|guest| guest.package.starts_with("metagate-example-")) {
-        // Not the folder: its cases and its README are no part of the component.
+        // Not the whole folder: its cases and its README are not part of the component.
         for part in ["Cargo.toml", "src"] {
             println!(
                 "cargo::rerun-if-changed={}",
@@ -107,7 +107,7 @@ fn build(guests: &[Guest], target_folder: &Path) -> Result<PathBuf, String> {
     for name in NOT_INHERITED {
         cargo.env_remove(name);
     }
-    // Panic messages hold the paths of sources: these must be the same on every machine.
+    // Panic messages hold source paths, which must be the same on every machine.
     let home = env::var("CARGO_HOME").or_else(|_| env::var("HOME").map(|home| format!("{home}/.cargo")));
     let mut remaps = vec![(sysroot, "/rust"), (root.display().to_string(), "/metagate")];
     remaps.extend(home.ok().map(|home| (home, "/cargo")));
@@ -120,8 +120,8 @@ fn build(guests: &[Guest], target_folder: &Path) -> Result<PathBuf, String> {
     Ok(target_folder.join(TARGET).join("plugin"))
 }
 
-/// Checks that the target's standard library is there, and answers with the toolchain's folder. Without the check the
-/// compiler would complain of a missing crate `core`.
+/// Checks that the target's standard library is installed, and returns the toolchain's folder. Without the check the
+/// compiler would report a missing crate `core`.
 fn target_installed(root: &Path) -> Result<String, String> {
     let rustc = variable("RUSTC")?;
     let print = |what: &[&str]| {

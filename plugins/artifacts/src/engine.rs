@@ -1,20 +1,21 @@
-//! The settings that native code depends on, in one place: the build script compiles with them what the gateway loads.
+//! The engine settings that native code depends on. The build script compiles with them, and the gateway loads with
+//! them.
 
 use wasmtime::Config;
 
 /// The most native stack that a guest may use, in bytes.
 const MAX_WASM_STACK: usize = 512 << 10;
-/// The stack that each call runs on, in bytes: the guest's, and the host functions that it calls.
+/// The stack of each call, in bytes, for the guest and the host functions that it calls.
 const CALL_STACK: usize = 2 << 20;
-/// The address space of one linear memory, in bytes. The default, 4 GiB, saves bounds checks but exceeds what a node's
-/// limits on address space allow for a pool; the checks cost about 4% of a call.
+/// The address space of one linear memory, in bytes. The default, 4 GiB, saves bounds checks, but a pool of it
+/// exceeds a node's limit on address space. The checks cost about 4% of a call.
 const MEMORY_RESERVATION: u64 = 64 << 20;
 const MEMORY_GUARD: u64 = 64 << 10;
 
-/// The settings of the engine that built-in plugins are compiled for. Its allocation strategy is free: it does not affect
-/// code.
+/// The settings of the engine that built-in plugins are compiled for. Any allocation strategy will do, because it does
+/// not affect code.
 ///
-/// Multi-memory stays on, since components with adapters inside need it.
+/// Multi-memory stays on, because components with adapters need it.
 #[must_use]
 pub fn compile_settings() -> Config {
     let mut config = Config::new();

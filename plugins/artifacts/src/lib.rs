@@ -1,5 +1,5 @@
-//! The plugins that come with the gateway, as components: built by this crate's build script from the sources beside it,
-//! or taken from the folder that `METAGATE_PLUGIN_DIR` names, and embedded.
+//! Embeds the plugins that come with the gateway, as components. This crate's build script builds them from source, or
+//! takes them from the folder that `METAGATE_PLUGIN_DIR` names.
 
 pub mod engine;
 pub mod sealed;
@@ -10,24 +10,24 @@ use wasmtime::component::Component;
 /// A built-in plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Builtin {
-    /// As `builtin = "…"` in the configuration has it.
+    /// The name in `builtin = "…"` of the configuration.
     pub name: &'static str,
     /// The component.
     pub wasm: &'static [u8],
-    /// The component's native code for an engine of [`engine::compile_settings`], for the architecture's baseline CPU;
-    /// none where the build was for another architecture than the machine it ran on.
+    /// The component's native code for an engine with [`engine::compile_settings`], for the architecture's baseline
+    /// CPU. None if the build was for another architecture than that of the build machine.
     pub precompiled: Option<&'static [u8]>,
 }
 
 impl Builtin {
-    /// Loads the native code where there is any, else compiles the component.
+    /// Loads the native code if there is any, else compiles the component.
     ///
     /// # Errors
-    /// Where the engine's settings that affect code are not those of [`engine::compile_settings`], or compiling fails.
+    /// If the engine's settings that affect code differ from [`engine::compile_settings`], or if compiling fails.
     pub fn load(&self, engine: &Engine) -> wasmtime::Result<Component> {
         match self.precompiled {
-            // SAFETY: wasmtime itself made these bytes while this crate was built, and they are in the program's
-            // read-only data since; it checks version and settings.
+            // SAFETY: wasmtime made these bytes when this crate was built, and since then they are in the program's
+            // read-only data. wasmtime checks version and settings.
             #[expect(unsafe_code, reason = "loading native code is as trusted as linking it")]
             Some(code) => unsafe { Component::deserialize(engine, code) },
             None => Component::new(engine, self.wasm),

@@ -1,5 +1,5 @@
-//! Native code as it may lie in a file: under a seal that only the holder of a key can make. To load native code is to run
-//! it, and wasmtime takes what it is given for its own.
+//! Native code in a file, under a seal (HMAC-SHA-256) that only the holder of a key can make. Loading native code means
+//! running it, and wasmtime does not check where it comes from.
 
 use std::{
     fmt,
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::{Engine, component::Component};
 use zeroize::Zeroizing;
 
-/// Makes seals and opens them: for one engine, with one key.
+/// Seals entries and opens them, for one engine and with one key.
 pub struct Seal {
     engine: Engine,
     mac: Hmac<Sha256>,
@@ -21,15 +21,15 @@ pub struct Seal {
 /// Why an entry is not loaded.
 #[derive(Debug)]
 pub enum SealError {
-    /// Not sealed with this key, or not a seal of these bytes.
+    /// Not sealed with this key, or changed since.
     Broken,
-    /// Well sealed, but for another component or by another version.
+    /// The seal is valid, but for another component or version.
     Other,
-    /// Well sealed, and the engine does not take it all the same.
+    /// The seal is valid, but the engine does not load the code.
     Engine(wasmtime::Error),
 }
 
-/// What a sealed entry begins with; its last byte changes with the format.
+/// The first bytes of a sealed entry; the last one changes with the format.
 const FORMAT: [u8; 16] = *b"metagate native\x01";
 const TAG: usize = 32;
 const BLOCK: usize = 64;
@@ -39,23 +39,23 @@ const HEAD: usize = FORMAT.len() + 32 + 32;
 impl Seal {
     #[must_use]
     pub fn new(engine: &Engine, key: &[u8; 32]) -> Self {
-        // RFC 2104: a key that is shorter than SHA-256's block is filled up with zeros.
+        // RFC 2104: a key shorter than SHA-256's block is padded with zeros.
         let mut block = Zeroizing::new([0; BLOCK]);
         block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
         Self { engine: engine.clone(), mac: Hmac::new((&*block).into()), maker: maker(engine) }
     }
 
-    /// Stands for everything that native code depends on beside its component: this version, wasmtime's, the engine's
-    /// settings, the CPU.
+    /// A digest of everything that native code depends on besides its component: this version, wasmtime's version, the
+    /// engine's settings, the CPU.
     #[must_use]
     pub fn maker(&self) -> &[u8; 32] {
         &self.maker
     }
 
-    /// The native code of a component that this process compiled, and whose SHA-256 is `digest`.
+    /// Seals the native code of a component that this process compiled, and whose SHA-256 is `digest`.
     ///
     /// # Errors
-    /// Where memory is short.
+    /// If memory is short.
     pub fn seal(&self, digest: &[u8; 32], component: &Component) -> wasmtime::Result<Vec<u8>> {
         let code = component.serialize()?;
         let head = self.head(digest);
@@ -63,10 +63,10 @@ impl Seal {
         Ok([&head[..], &tag[..], &code[..]].concat())
     }
 
-    /// The component whose SHA-256 is `digest`.
+    /// Opens the entry of the component whose SHA-256 is `digest`.
     ///
     /// # Errors
-    /// Where the entry is not what `seal` made for this very component, with this key, for an engine like this one.
+    /// If `seal` did not make the entry for this component, with this key and for an equal engine.
     pub fn open(&self, digest: &[u8; 32], entry: &[u8]) -> Result<Component, SealError> {
         let (head, rest) = entry.split_at_checked(HEAD).ok_or(SealError::Broken)?;
         let (tag, code) = rest.split_at_checked(TAG).ok_or(SealError::Broken)?;
@@ -75,8 +75,9 @@ impl Seal {
         if head != self.head(digest) {
             return Err(SealError::Other);
         }
-        // SAFETY: `seal` alone makes such tags, of what wasmtime serialized in a process of this version that held the key.
-        // These are the bytes that were verified: nobody else has them, and wasmtime copies them before it looks at them.
+        // SAFETY: only `seal` makes such tags, over code that wasmtime serialized in a process of this version with the
+        // key. These are the verified bytes: nobody else can change them, and wasmtime copies them before it reads
+        // them.
         #[expect(unsafe_code, reason = "loading native code is as trusted as the key that sealed it")]
         let loaded = unsafe { Component::deserialize(&self.engine, code) };
         loaded.map_err(SealError::Engine)
@@ -107,7 +108,7 @@ fn maker(engine: &Engine) -> [u8; 32] {
     hasher.0.finalize().into()
 }
 
-/// wasmtime gives what it depends on as something to hash, and not as text.
+/// wasmtime gives its compatibility information only as a value to hash, not as text.
 struct Sha256Hasher(Sha256);
 
 impl Hasher for Sha256Hasher {
@@ -115,7 +116,7 @@ impl Hasher for Sha256Hasher {
         self.0.update(bytes);
     }
 
-    /// Nobody asks for 64 bits of it.
+    /// Unused: the digest is read from the field.
     fn finish(&self) -> u64 {
         0
     }

@@ -5,19 +5,19 @@ use metagate_plugin_sdk::{
 };
 use serde::Deserialize;
 
-// EKS's own names: its webhook reads these and no others, so there is nothing to configure.
+// The EKS webhook reads only these names, so there is nothing to configure.
 const ROLE_ARN: &str = "eks.amazonaws.com/role-arn";
 const AUDIENCE: &str = "eks.amazonaws.com/audience";
 const REGIONAL_ENDPOINTS: &str = "eks.amazonaws.com/sts-regional-endpoints";
 
 const BAD_ANNOTATION: &str = "bad-annotation";
-/// Bounds what goes to the API server in a token request, in bytes.
+/// The limit for an audience in a token request to the API server, in bytes.
 const MAX_AUDIENCE_BYTES: usize = 1024;
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The audience of the token where the service account names none.
+    /// The audience of the token if the service account names none.
     pub audience: String,
 }
 
@@ -52,7 +52,7 @@ impl Policy for IrsaFallback {
         })
     }
 
-    /// A role that another plugin resolved by another source is not the service account's, even with the same ARN.
+    /// Abstains from a role with another source, even with the same ARN: that is not the service account's role.
     fn authorize(&self, workload: &Workload, role: &Role) -> Result<Verdict, String> {
         let own = arn_of(workload).ok().flatten();
         Ok(match role.source {
@@ -100,7 +100,7 @@ fn is_audience(text: &str) -> bool {
     (1..=MAX_AUDIENCE_BYTES).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic())
 }
 
-/// An annotation of the service account without the white space around it; an empty one is none.
+/// An annotation of the service account without surrounding white space; `None` if it is empty.
 fn annotation<'a>(workload: &'a Workload, key: &str) -> Option<&'a str> {
     workload.service_account_annotation(key).map(str::trim).filter(|text| !text.is_empty())
 }

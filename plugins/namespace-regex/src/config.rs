@@ -9,7 +9,7 @@ pub struct Config {
     pub allowed_roles_key: String,
     pub missing: Missing,
     pub dialect: Dialect,
-    /// Roles of other sources are left to other plugins.
+    /// The plugin abstains from roles with other sources.
     pub sources: Vec<Source>,
 }
 
@@ -22,21 +22,21 @@ pub enum Missing {
     Allow,
 }
 
-/// How the annotations are read. Whatever the dialect, a pattern must match the whole text, alternatives included.
+/// How the annotations are read. In every dialect a pattern must match the whole text, alternatives included.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dialect {
     /// `permitted` is a regular expression of ARNs, `allowed-roles` a list of globs.
     #[default]
     Strict,
-    /// As `strict`: the name that says where the annotations come from.
+    /// The same as `strict`; the name says where the annotations come from.
     KiamV4,
-    /// As `strict`, but `permitted` is matched with the role as the pod wrote it.
+    /// Like `strict`, but `permitted` must match the role as the pod wrote it.
     KiamV3,
-    /// As `strict`: the name that says where the annotations come from.
+    /// The same as `strict`; the name says where the annotations come from.
     #[serde(rename = "kube2iam-glob")]
     Kube2iamGlob,
-    /// As `strict`, but `allowed-roles` is a list of regular expressions.
+    /// Like `strict`, but `allowed-roles` is a list of regular expressions.
     #[serde(rename = "kube2iam-regexp")]
     Kube2iamRegexp,
 }
@@ -57,14 +57,14 @@ impl Default for Config {
             allowed_roles_key: "iam.amazonaws.com/allowed-roles".to_owned(),
             missing: Missing::default(),
             dialect: Dialect::default(),
-            // IRSA's and Pod Identity's own trust already binds the service account.
+            // With IRSA and Pod Identity, the role's trust already names the service account.
             sources: vec![Source::AssumeRole],
         }
     }
 }
 
 impl Config {
-    /// What no type says.
+    /// Checks what the types do not.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.permitted_key.is_empty() && self.allowed_roles_key.is_empty() {
             return Err("permitted_key, allowed_roles_key: at least one must name an annotation".to_owned());
@@ -83,7 +83,7 @@ impl Config {
 
 impl Source {
     /// Whether the role's credentials come from this source.
-    pub(crate) fn gave(self, role: &Role) -> bool {
+    pub(crate) fn is_source_of(self, role: &Role) -> bool {
         self == match role.source {
             CredentialSource::AssumeRole => Self::AssumeRole,
             CredentialSource::WebIdentity(_) => Self::WebIdentity,

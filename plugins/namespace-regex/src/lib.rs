@@ -1,4 +1,4 @@
-//! Authorizes a role by the annotations of the pod's namespace, in the dialect of kube2iam, of kiam, or a strict one.
+//! Authorizes a role by the annotations of the pod's namespace, in the dialect of kube2iam or kiam, or in a strict one.
 
 mod config;
 mod rule;
@@ -26,7 +26,7 @@ impl Policy for NamespaceRegex {
 
     fn authorize(&self, workload: &Workload, role: &Role) -> Result<Verdict, String> {
         let Config { permitted_key, allowed_roles_key, missing, dialect, sources } = &self.0;
-        if !sources.iter().any(|source| source.gave(role)) {
+        if !sources.iter().any(|source| source.is_source_of(role)) {
             return Ok(Verdict::Abstain);
         }
         let expression = workload.namespace_annotation(permitted_key);
@@ -62,7 +62,7 @@ impl NamespaceRegex {
     }
 }
 
-/// The pod reads the reason, so it tells nothing of what the annotation holds.
+/// The pod reads the reason, so it does not quote the annotation.
 fn denial(workload: &Workload, role: &Role, key: &str, judgement: Judgement) -> Option<Verdict> {
     let namespace = &workload.namespace;
     match judgement {

@@ -2,12 +2,12 @@ use metagate_plugin_sdk::{Pattern, PatternFault, Role, RoleArn};
 
 use crate::config::Dialect;
 
-/// What one annotation says of a role.
+/// Whether one annotation permits a role.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Judgement {
     Permits,
     Omits,
-    /// What the annotation's author has to mend.
+    /// The mistake that the annotation's author must correct.
     Malformed(String),
 }
 
@@ -17,10 +17,10 @@ impl Judgement {
     }
 }
 
-/// The judgement of the `permitted` annotation, a regular expression. Empty, it permits nothing.
+/// The judgement of the `permitted` annotation, a regular expression. An empty annotation permits nothing.
 ///
 /// # Errors
-/// In `kiam-v3`, where the gateway does not say how the role was written.
+/// In `kiam-v3`, if the gateway does not say how the role was written.
 pub(crate) fn permitted(dialect: Dialect, text: &str, role: &Role) -> Result<Judgement, String> {
     let subject = match dialect {
         Dialect::KiamV3 => role.attribute("as-written").ok_or("the gateway gave no attribute `as-written`")?,
@@ -36,7 +36,7 @@ pub(crate) fn permitted(dialect: Dialect, text: &str, role: &Role) -> Result<Jud
     })
 }
 
-/// The judgement of the `allowed-roles` annotation, a JSON array of patterns. Empty, it permits nothing.
+/// The judgement of the `allowed-roles` annotation, a JSON array of patterns. An empty annotation permits nothing.
 pub(crate) fn allowed_roles(dialect: Dialect, text: &str, role: &Role) -> Judgement {
     if text.trim().is_empty() {
         return Judgement::Omits;
@@ -54,7 +54,7 @@ pub(crate) fn allowed_roles(dialect: Dialect, text: &str, role: &Role) -> Judgem
     };
     let mut matches = false;
     for (index, entry) in entries.iter().enumerate() {
-        // One bad entry spoils the list for every role alike, not only for those that no entry before it matched.
+        // A bad entry makes the whole list malformed, even for a role that an earlier entry matches.
         match entry_pattern(dialect, entry, role.attribute("base-arn")) {
             Ok(Some(pattern)) => matches |= pattern.matches(&role.arn),
             Ok(None) => {}
@@ -64,7 +64,7 @@ pub(crate) fn allowed_roles(dialect: Dialect, text: &str, role: &Role) -> Judgem
     Judgement::of(matches)
 }
 
-/// The pattern of one entry; none for a name where there is no base account to have it.
+/// The pattern of one entry; `None` for a name if the base account is unknown.
 fn entry_pattern(dialect: Dialect, entry: &str, base_arn: Option<&str>) -> Result<Option<Pattern>, PatternFault> {
     let (base_arn, rest) = match (RoleArn::is_claimed_by(entry), base_arn) {
         (true, _) => ("", entry),

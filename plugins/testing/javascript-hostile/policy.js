@@ -1,5 +1,6 @@
-// A hostile guest for the gateway's tests: on request it does what no plugin should, in the ways that JavaScript offers. A pod's
-// annotations `resolve` and `authorize` name the deed for that phase, and the configuration's `init` names the deed for `init`.
+// A hostile guest for the gateway's tests: on request it does what no plugin should, in the ways that JavaScript
+// offers. A pod's annotations `resolve` and `authorize` name the deed for that phase, and the configuration's `init`
+// names the deed for `init`.
 
 import { log } from "metagate:policy/host@0.1.0";
 
@@ -124,7 +125,8 @@ const deeds = {
   "runtimes-own": () => { wit.Stream.from([1]); return abstain; },
   "collect-garbage": () => { for (let i = 0; i < 10; i++) __cqjs.runGc(); return abstain; },
 
-  // Leaves state behind, and checks whether it is there: in globals, prototypes, this module, and objects shared by the build.
+  // Leaves state behind in globals, prototypes, this module, and objects that the build shares. `say-what-is-left`
+  // finds it.
   leave: () => {
     left = globalThis.left = Object.prototype.left = "something";
     interest.labels.push("left");

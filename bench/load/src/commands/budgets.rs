@@ -1,4 +1,4 @@
-//! `metagate-load budgets`: what the budgets ask of the program as it is shipped.
+//! `metagate-load budgets`: measures the shipped program's budgets from outside.
 
 use std::{io::Write, path::Path, time::Duration};
 
@@ -62,7 +62,7 @@ async fn throughput(binary: &Path, pace: Pace) -> Result<Vec<Row>> {
 }
 
 fn unasked<T>() -> Result<T> {
-    anyhow::bail!("what was measured is not what was asked for")
+    anyhow::bail!("the measurement did not return the two servers")
 }
 
 fn beside(ours: &Measured, limit: &Measured) -> String {
@@ -71,15 +71,16 @@ fn beside(ours: &Measured, limit: &Measured) -> String {
     format!("{:.0}/s{}, bare {:.0}/s{}", rate(ours), each(ours), rate(limit), each(limit))
 }
 
-/// Nearly as many connections as one pod may have (`pods.max_connections_per_pod`): those by which it learnt its role may not be
-/// seen closed yet.
+/// Almost as many connections as one pod may have (`pods.max_connections_per_pod`): the gateway may not yet have seen
+/// the end of those by which the pod learnt its role.
 const HAMMERING: usize = 60;
-/// For all its connections to be made.
+/// The time for all its connections to be made.
 const CONNECTED: Duration = Duration::from_millis(200);
-/// 1,000 requests a second in all: far more than a node's pods ask.
+/// 1,000 requests a second in all: far more than a node's pods send.
 const EVERY: Duration = Duration::from_millis(8);
 
-/// The p99 of eight pods that ask at their pace, beside one that asks as fast as it can on all the connections it may have.
+/// The p99 of eight pods that ask at their pace, beside one that asks as fast as it can on all the connections it may
+/// have.
 async fn fairness(binary: &Path, pace: Pace) -> Result<Row> {
     progress("fairness: eight pods at their pace, one that hammers");
     let (gateway, _) = Server::gateway(binary, CALLERS + 1, Often::AsShipped).await?;

@@ -65,7 +65,7 @@ fn print(out: &mut impl Write, flow: Flow, callers: usize, measured: &[Measured]
     Ok(())
 }
 
-/// A bare server that says what the gateway says to its first caller.
+/// A bare server that repeats the gateway's answers to its first caller.
 pub(crate) async fn bare_beside(callers: &[Caller]) -> Result<Server> {
     let first = callers.first().context("no callers")?;
     let answer = first.credential(&mut first.connect().await?).await?;
@@ -77,7 +77,7 @@ pub(crate) async fn bare_beside(callers: &[Caller]) -> Result<Server> {
     Ok(bare)
 }
 
-/// But for the date: otherwise the two would not be compared on the same work.
+/// Checks that both send the same bytes, except for the date; otherwise the comparison would not be of the same work.
 async fn same_bytes(gateway: &Caller, bare: &Caller) -> Result<()> {
     let mut answers = Vec::new();
     for caller in [gateway, bare] {

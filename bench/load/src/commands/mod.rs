@@ -1,4 +1,4 @@
-//! What the program does, command by command.
+//! The program's commands.
 
 pub(crate) mod budgets;
 pub(crate) mod compare;

@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Table) -> Result<()> {
     report.keep()
 }
 
-/// B2 before B10, and what has no number last.
+/// Sorts B2 before B10, and rows without a number last.
 fn place(id: &str) -> u32 {
     id.strip_prefix('B').and_then(|number| number.parse().ok()).unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! What the keeper knows of one key, and what that calls for.
+//! What the keeper knows of one key, and the task that follows from it.
 
 use std::{
     sync::Arc,
@@ -21,14 +21,14 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct Entry {
-    /// Whether the last `keep` named it. Only what is wanted is fetched ahead and renewed.
+    /// Whether the last `keep` named the key. Only wanted keys are prefetched and renewed.
     pub(super) wanted: bool,
-    /// When a request last asked the keeper for it.
+    /// When a request last asked the keeper for the key.
     pub(super) asked_at: Option<Instant>,
-    /// The trace that the next fetch is a part of.
+    /// The trace that the next fetch belongs to.
     pub(super) asked_within: Context,
     held: Option<Held>,
-    /// Since the last success.
+    /// The last failure since the last success.
     fault: Option<LastFailure>,
     pub(super) waiters: Waiters,
     pub(super) next: Next,
@@ -41,23 +41,23 @@ struct Held {
 
 struct LastFailure {
     error: Arc<FetchError>,
-    /// In a row, of this class.
+    /// How many failures of this class came in a row.
     times: u32,
-    /// Until then nobody asks the source.
+    /// The end of the backoff.
     until: Instant,
 }
 
-/// Where the key is. It is in one place: an alarm, the queue, or the air.
+/// What comes next for the key. It has an alarm, or is queued, or is in flight, never two of these.
 #[derive(Default)]
 pub(super) enum Next {
     #[default]
     Nothing,
     Alarm(delay_queue::Key),
     Queued(Ticket),
-    Flying,
+    InFlight,
 }
 
-/// What a key calls for.
+/// What the keeper has to do for a key.
 pub(super) enum Task {
     Drop,
     Fetch(Urgency),
@@ -65,31 +65,31 @@ pub(super) enum Task {
 }
 
 impl Entry {
-    /// The answer to a request, where no fetch could better it: what is held has life enough, or the source has failed and
-    /// is being left alone, or it is failing and something valid is held.
+    /// The answer to a request that no fetch could improve: a cached credential with enough life left, any valid one
+    /// while the source fails, or else the failure during its backoff.
     pub(super) fn answer_at_once(&self, now: SystemTime, min_remaining: Duration) -> Option<Answer> {
         let failing = self.fault.is_some();
         match (self.valid(now), &self.fault) {
             (Some(held), _) if failing || schedule::is_fresh(held, now, min_remaining) => Some(Ok(Arc::clone(held))),
-            (None, Some(fault)) if fault.stands() => Some(Err(fault.as_error())),
+            (None, Some(fault)) if fault.in_backoff() => Some(Err(fault.as_error())),
             _ => None,
         }
     }
 
-    /// Whether a request is reason enough to ask the source.
+    /// Whether a request justifies a fetch.
     pub(super) fn is_due(&self, now: SystemTime, min_remaining: Duration) -> bool {
         let fresh = self.valid(now).is_some_and(|held| schedule::is_fresh(held, now, min_remaining));
-        !fresh && !self.fault.as_ref().is_some_and(LastFailure::stands)
+        !fresh && !self.fault.as_ref().is_some_and(LastFailure::in_backoff)
     }
 
-    /// Takes what was fetched. Returns when the one before was due, if there was one.
+    /// Stores a fetched credential. Returns when the renewal of the previous one was due, if there was one.
     pub(super) fn accept(&mut self, credential: Arc<Credential>, now: SystemTime, jitter: f64) -> Option<SystemTime> {
         let renew_at = schedule::renew_at(credential.issued_at, credential.expires_at, now, jitter);
         self.fault = None;
         self.held.replace(Held { credential, renew_at }).map(|before| before.renew_at)
     }
 
-    /// Nobody asks for it before `pause` is over, nor before the failure's own time.
+    /// Records a failure. Its backoff lasts at least for `pause`.
     pub(super) fn fail(&mut self, error: FetchError, role: &Role, now: SystemTime, pause: Duration, seed: u64) {
         let repeated = self.fault.as_ref().filter(|fault| fault.error.class == error.class);
         let times = repeated.map_or(1, |fault| fault.times.saturating_add(1));
@@ -106,24 +106,24 @@ impl Entry {
         self.fault = Some(LastFailure { error: Arc::new(error), times, until: Instant::now() + window });
     }
 
-    /// After a fetch: everybody who waits gets what it brought, or what is still valid.
+    /// After a fetch: gives every waiter the valid credential, or else the failure.
     pub(super) fn answer_waiters(&mut self, now: SystemTime) {
         let answer = match (self.valid(now), &self.fault) {
             (Some(credential), _) => Ok(Arc::clone(credential)),
             (None, Some(fault)) => Err(fault.as_error()),
-            // A fetch that was just finished left one or the other.
+            // A finished fetch left one or the other.
             (None, None) => return,
         };
         self.waiters.answer(&answer);
     }
 
-    /// Lets go of a credential that nobody may be served any more.
+    /// Drops an expired credential. Returns whether there was one.
     pub(super) fn release_expired(&mut self, now: SystemTime) -> bool {
         self.held.take_if(|held| !held.credential.is_valid(now)).is_some()
     }
 
-    pub(super) fn task(&self, now: SystemTime, kept_as_of: Option<Instant>) -> Task {
-        if self.wanted { self.task_of_wanted(now) } else { self.task_of_unwanted(now, kept_as_of) }
+    pub(super) fn task(&self, now: SystemTime, wanted_as_of: Option<Instant>) -> Task {
+        if self.wanted { self.task_of_wanted(now) } else { self.task_of_unwanted(now, wanted_as_of) }
     }
 
     fn task_of_wanted(&self, now: SystemTime) -> Task {
@@ -135,39 +135,39 @@ impl Entry {
         match (pause.is_zero(), self.valid(now)) {
             (true, Some(_)) => Task::Fetch(Urgency::Renewal),
             (true, None) => Task::Fetch(Urgency::Prefetch),
-            // An expiry inside the pause is looked at when it comes, to let go of the secret.
+            // If the credential expires during the pause, the alarm is set to the expiry, to drop the secret then.
             (false, Some(credential)) => Task::Sleep(pause.min(credential.remaining(now))),
             (false, None) => Task::Sleep(pause),
         }
     }
 
-    /// A key that no `keep` has named lives on while somebody waits for it, and where a request asked for it after the
-    /// workloads were looked at that `keep` was made from: until it expires, or until its failure is forgotten.
-    fn task_of_unwanted(&self, now: SystemTime, kept_as_of: Option<Instant>) -> Task {
-        if self.waiters.anybody() {
+    /// A key that the last `keep` did not name stays while a request waits for it. It also stays if a request asked for
+    /// it after the roster was read for that `keep`: until its credential expires or its failure is forgotten.
+    fn task_of_unwanted(&self, now: SystemTime, wanted_as_of: Option<Instant>) -> Task {
+        if self.waiters.any_open() {
             return Task::Fetch(Urgency::Asked);
         }
-        let newer_than_keep = match (self.asked_at, kept_as_of) {
-            (Some(asked), Some(kept)) => asked >= kept,
+        let newer_than_keep = match (self.asked_at, wanted_as_of) {
+            (Some(asked), Some(as_of)) => asked >= as_of,
             (Some(_), None) => true,
             (None, _) => false,
         };
         if !newer_than_keep {
             return Task::Drop;
         }
-        let in_hand = matches!(self.next, Next::Flying | Next::Queued(_));
+        let in_progress = matches!(self.next, Next::InFlight | Next::Queued(_));
         let pause = match (&self.held, &self.fault) {
             (Some(held), _) => held.credential.remaining(now),
-            // Twice the window at least, so that a failure that comes back is known as a repeated one.
+            // At least twice the backoff, so that a failure that returns is recognized as a repeated one.
             (None, Some(fault)) => (fault.until + schedule::LONGEST_WINDOW).saturating_duration_since(Instant::now()),
             (None, None) => Duration::ZERO,
         };
-        if pause.is_zero() && !in_hand { Task::Drop } else { Task::Sleep(pause) }
+        if pause.is_zero() && !in_progress { Task::Drop } else { Task::Sleep(pause) }
     }
 
     pub(super) fn state(&self, key: &CredentialKey, now: SystemTime) -> KeyState {
         let next_fetch = match (&self.next, &self.fault, &self.held) {
-            (Next::Queued(_) | Next::Flying, ..) => None,
+            (Next::Queued(_) | Next::InFlight, ..) => None,
             _ if !self.wanted => None,
             (_, Some(fault), _) => Some(now + fault.until.saturating_duration_since(Instant::now())),
             (_, None, held) => held.as_ref().map(|held| held.renew_at),
@@ -187,7 +187,7 @@ impl Entry {
 }
 
 impl LastFailure {
-    fn stands(&self) -> bool {
+    fn in_backoff(&self) -> bool {
         self.until > Instant::now()
     }
 
@@ -197,12 +197,12 @@ impl LastFailure {
     }
 }
 
-/// Who waits for one key.
+/// The requests that wait for one key.
 #[derive(Default)]
 pub(super) struct Waiters(Vec<oneshot::Sender<Answer>>);
 
 impl Waiters {
-    /// Those who left are swept out whenever the vector would grow, which costs a constant for each that comes.
+    /// Cancelled waiters are removed whenever the vector would grow: constant amortized cost per push.
     pub(super) fn push(&mut self, waiter: oneshot::Sender<Answer>) {
         if self.0.len() == self.0.capacity() {
             self.0.retain(|waiter| !waiter.is_closed());
@@ -210,11 +210,11 @@ impl Waiters {
         self.0.push(waiter);
     }
 
-    fn anybody(&self) -> bool {
+    fn any_open(&self) -> bool {
         self.0.iter().any(|waiter| !waiter.is_closed())
     }
 
-    /// Leaves no memory behind: a burst of thousands is rare and a key is kept for days.
+    /// Frees the vector: a burst of thousands is rare, and a key lives for days.
     fn answer(&mut self, answer: &Answer) {
         for waiter in std::mem::take(&mut self.0) {
             drop(waiter.send(answer.clone()));
@@ -227,20 +227,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_who_left_are_swept_out_and_those_who_stay_are_answered() {
+    fn cancelled_waiters_are_removed_and_the_others_are_answered() {
         let mut waiters = Waiters::default();
-        let mut staying = Vec::new();
+        let mut waiting = Vec::new();
         for n in 0..100_000 {
             let (waiter, answered) = oneshot::channel();
             waiters.push(waiter);
             if n % 10_000 == 0 {
-                staying.push(answered);
+                waiting.push(answered);
             }
         }
         assert!(waiters.0.len() < 64, "{} are remembered", waiters.0.len());
-        assert!(waiters.anybody());
+        assert!(waiters.any_open());
         waiters.answer(&Err(CredentialError::Stopped));
-        assert!(staying.iter_mut().all(|answered| matches!(answered.try_recv(), Ok(Err(CredentialError::Stopped)))));
-        assert!(!waiters.anybody());
+        assert!(waiting.iter_mut().all(|answered| matches!(answered.try_recv(), Ok(Err(CredentialError::Stopped)))));
+        assert!(!waiters.any_open());
     }
 }

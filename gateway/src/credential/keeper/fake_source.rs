@@ -1,4 +1,4 @@
-//! A source whose latency and outcomes a test sets, and that remembers what it was asked.
+//! A source whose latency and outcomes a test sets, and that records its calls.
 
 use std::{
     collections::HashMap,
@@ -32,7 +32,7 @@ pub(super) struct FakeSource {
 struct Now {
     latency: Duration,
     behaviour: Behaviour,
-    /// What one role gets, where that differs.
+    /// The behaviour for single roles, where it differs.
     by_role: HashMap<String, Behaviour>,
     asked: Vec<(String, Instant)>,
     in_flight: usize,
@@ -70,7 +70,7 @@ impl FakeSource {
         self.now().asked.len()
     }
 
-    /// The role names that were asked for, in order, with the moment.
+    /// The names of the roles that were fetched, in order, with the time.
     pub(super) fn asked(&self) -> Vec<(String, Instant)> {
         self.now().asked.clone()
     }

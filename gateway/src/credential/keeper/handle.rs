@@ -1,4 +1,4 @@
-//! How others speak to the keeper.
+//! The handle by which other modules reach the keeper.
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -31,25 +31,25 @@ pub(in crate::credential) enum Message {
     State(oneshot::Sender<Vec<KeyState>>),
 }
 
-/// Tells the keeper what is wanted, and stops it: by [`KeeperHandle::stop`], or when dropped.
+/// Tells the keeper which grants are wanted, and stops it: by [`KeeperHandle::stop`], or on drop.
 pub struct KeeperHandle {
     keeper: mpsc::Sender<Message>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// One key and how it fares. Holds no secret.
+/// The state of one key. Holds no secret.
 #[derive(Clone, Debug)]
 pub struct KeyState {
     pub key: CredentialKey,
-    /// Whether policy gives it to a live workload. One that is not wanted was fetched because a request asked for it, and
-    /// is not renewed.
+    /// Whether policy grants the key to a live workload. A key that is not wanted was fetched for a request and is not
+    /// renewed.
     pub wanted: bool,
-    /// None while none is held.
+    /// None while no credential is cached.
     pub expires_at: Option<SystemTime>,
     /// Why the last fetch failed; None once one succeeded.
     pub last_error: Option<Arc<FetchError>>,
-    /// None while a fetch is queued or under way, and where none is planned.
+    /// None while a fetch is queued or in flight, and if none is planned.
     pub next_fetch: Option<SystemTime>,
 }
 
@@ -58,24 +58,24 @@ impl KeeperHandle {
         Self { keeper, stop, tasks }
     }
 
-    /// States the complete set of grants that policy gives to live workloads. What is missing is fetched ahead; what no
-    /// grant names any more is renewed no longer and dropped.
+    /// Sets the complete set of grants that policy gives to live workloads. Missing credentials are prefetched; a
+    /// credential that no grant names any more is dropped and not renewed.
     ///
-    /// `as_of` is taken *before* the workloads are read that `wanted` was decided from. A key that a request asked for
-    /// since then stays: its pod may be too new to be in `wanted`, and the next set tells.
+    /// `as_of` is a time *before* the roster was read to decide `wanted`. A key that a request asked for since then
+    /// stays: its pod may be too new to be in `wanted`, and the next set decides.
     pub async fn keep(&self, as_of: Instant, wanted: Vec<Arc<Grant>>) {
-        // A keeper that has stopped wants nothing.
+        // The send fails only if the keeper has stopped.
         let _ = self.keeper.send(Message::Keep { as_of, wanted }).await;
     }
 
-    /// Every key, by role and session name; empty once stopped.
+    /// Every key, sorted by role and session name; empty once stopped.
     pub async fn state(&self) -> Vec<KeyState> {
         let (answer, answered) = oneshot::channel();
         let _ = self.keeper.send(Message::State(answer)).await;
         answered.await.unwrap_or_default()
     }
 
-    /// Cancels what is being fetched and returns when every task has ended. What is held stays readable.
+    /// Cancels the fetches in flight and returns when every task has ended. Cached credentials stay readable.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;

@@ -1,5 +1,5 @@
-//! Fetches under way: detached from whoever waits for them, bounded in number and in time, each alone in its task so that
-//! a source that panics loses that one fetch.
+//! Fetches in flight: independent of the requests that wait for them, bounded in number and in time. Each has a task of
+//! its own, so that a source that panics loses only that fetch.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ type Outcome = Result<Credential, FetchError>;
 
 pub(super) struct InFlight {
     tasks: JoinSet<Outcome>,
-    /// Abandoned ones are in `tasks` until they end, and not in here.
+    /// Without abandoned fetches, which are in `tasks` until they end.
     running: HashMap<Id, Running>,
     limit: usize,
     deadline: Duration,
@@ -59,7 +59,7 @@ impl InFlight {
         self.running.insert(task.id(), Running { key, started: Instant::now(), task });
     }
 
-    /// The next that ends; None when none is under way. May be dropped while it waits: nothing is lost.
+    /// The next fetch that ends; None if none is in flight. Cancel-safe: dropping the future loses nothing.
     pub(super) async fn finished(&mut self) -> Option<Finished> {
         loop {
             let (id, outcome) = match self.tasks.join_next_with_id().await? {
@@ -72,7 +72,7 @@ impl InFlight {
         }
     }
 
-    /// Ends the fetch of that key. Its outcome is never seen.
+    /// Cancels the fetch of that key. Its outcome is never returned.
     pub(super) fn abandon(&mut self, key: &CredentialKey) {
         for (_, flight) in self.running.extract_if(|_, flight| flight.key == *key) {
             flight.task.abort();
@@ -85,7 +85,7 @@ impl InFlight {
     }
 }
 
-/// The panic's own message is left to the panic hook: it may quote what the source was working on.
+/// The panic's own message is left to the panic hook: it may quote what the source was processing.
 fn crashed(error: &JoinError) -> FetchError {
     unavailable(if error.is_panic() { "the source panicked" } else { "the fetch was cancelled" }.to_owned())
 }

@@ -1,5 +1,5 @@
-//! The one task that fetches, renews and drops credentials. It owns everything that changes; requests read its snapshot
-//! and speak to it through one bounded channel. Nothing that it does in its loop waits for the source.
+//! The one task that fetches, renews and drops credentials. It owns all state that changes; requests read its snapshot
+//! and send it messages through one bounded channel. Its loop never waits for the source.
 
 mod entry;
 #[cfg(test)]
@@ -44,25 +44,26 @@ use crate::{
     policy::Grant,
 };
 
-/// Alarms are monotonic and expirations are not. No alarm is set further ahead than this, so a wall clock that was stepped
-/// and a machine that slept are noticed within it.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-/// Requests beyond this wait for a place in the channel, inside their own `credentials.wait`.
+/// Alarms follow the monotonic clock, expirations the wall clock. No alarm is set further ahead than this, so that a
+/// step of the wall clock or a suspended machine is noticed within this time.
+const ALARM_MAX: Duration = Duration::from_secs(60);
+/// The capacity of the channel. Further requests wait for room in it, within their own `credentials.wait`.
 const INBOX: usize = 1024;
-/// Longer than STS with the SDK's own attempts (5 s); only a source that hangs meets it.
+/// Longer than an STS call with all of the SDK's attempts (5 s); only a source that hangs reaches it.
 const FETCH_DEADLINE: Duration = Duration::from_secs(10);
-/// What is issued with less life than this is a fault of the source or of this node's clock.
+/// A credential that is issued with less life than this shows a fault of the source or of this node's clock.
 const SHORTEST_LIFE: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub struct KeeperSettings {
-    /// How long a request waits for a credential that is not held.
+    /// How long a request waits for a credential that is not cached.
     pub wait: Duration,
-    /// Never serve less life than this while the source answers; five twelfths of the granted life at most.
+    /// The least remaining life of a served credential while the source answers; at most five twelfths of the granted
+    /// life.
     pub min_remaining: Duration,
-    /// Fetches under way at once; at least 1.
+    /// The limit of fetches in flight; at least 1.
     pub concurrent_fetches: usize,
-    /// A fetch that takes longer has failed.
+    /// A fetch that takes longer fails.
     pub fetch_deadline: Duration,
 }
 
@@ -89,8 +90,8 @@ pub struct Keeper {
     queue: FetchQueue,
     in_flight: InFlight,
     throttle: Throttle,
-    /// When the workloads were looked at that the last `keep` was made from.
-    kept_as_of: Option<Instant>,
+    /// When the roster was read for the last `keep`.
+    wanted_as_of: Option<Instant>,
 }
 
 impl Keeper {
@@ -123,7 +124,7 @@ impl Keeper {
             entries: HashMap::new(),
             alarms: DelayQueue::new(),
             queue: FetchQueue::default(),
-            kept_as_of: None,
+            wanted_as_of: None,
         };
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         tasks.spawn(keeper.run(stop.clone()));
@@ -141,7 +142,7 @@ impl Keeper {
                 () = stop.cancelled() => break,
                 Some(finished) = self.in_flight.finished() => self.finish(finished),
                 () = self.throttle.resume() => {}
-                Some(alarm) = poll_fn(|cx| self.alarms.poll_expired(cx)) => self.ring(alarm.into_inner()),
+                Some(alarm) = poll_fn(|cx| self.alarms.poll_expired(cx)) => self.on_alarm(alarm.into_inner()),
                 message = self.inbox.recv() => match message {
                     Some(Message::Ask { key, answer, within }) => self.ask(key, answer, within),
                     Some(Message::Keep { as_of, wanted }) => self.keep(as_of, &wanted),
@@ -153,7 +154,7 @@ impl Keeper {
         self.in_flight.cancel().await;
     }
 
-    /// The most urgent that may be asked for at this moment.
+    /// The most urgent key that may be fetched now.
     fn next(&mut self) -> Option<CredentialKey> {
         if !self.in_flight.has_room() {
             return None;
@@ -166,9 +167,9 @@ impl Keeper {
         let (now, pause) = (self.clock.now(), self.throttle.pause_of(&key));
         let entry = self.entries.entry(key.clone()).or_default();
         entry.asked_at = Some(Instant::now());
-        let in_vain = pause > self.settings.wait && !matches!(entry.next, Next::Flying);
+        let in_vain = pause > self.settings.wait && !matches!(entry.next, Next::InFlight);
         match entry.answer_at_once(now, self.settings.min_remaining) {
-            // The one who asked may be gone by now.
+            // The request may have been cancelled by now.
             Some(known) => drop(answer.send(known)),
             None if in_vain => drop(answer.send(Err(throttle::refusal(pause)))),
             None => entry.waiters.push(answer),
@@ -180,27 +181,27 @@ impl Keeper {
     }
 
     fn keep(&mut self, as_of: Instant, wanted: &[Arc<Grant>]) {
-        self.kept_as_of = Some(as_of);
+        self.wanted_as_of = Some(as_of);
         let keys: HashSet<&CredentialKey> = wanted.iter().map(|grant| grant.key()).collect();
         let stale: Vec<_> = self.entries.keys().filter(|key| !keys.contains(key)).cloned().collect();
         for key in stale {
             if let Some(entry) = self.entries.get_mut(&key) {
                 entry.wanted = false;
-                self.settle(key);
+                self.reschedule(key);
             }
         }
-        // In the order given: the workloads' own.
+        // In the given order, which is that of the workloads.
         for grant in wanted {
             let entry = self.entries.entry(grant.key().clone()).or_default();
             if !std::mem::replace(&mut entry.wanted, true) {
-                self.settle(grant.key().clone());
+                self.reschedule(grant.key().clone());
             }
         }
     }
 
     fn launch(&mut self, key: CredentialKey) {
         if let Some(entry) = self.entries.get_mut(&key) {
-            entry.next = Next::Flying;
+            entry.next = Next::InFlight;
             let within = std::mem::take(&mut entry.asked_within);
             self.in_flight.launch(Arc::clone(&self.source), key, within);
         }
@@ -227,7 +228,7 @@ impl Keeper {
             Err(error) => entry.fail(error, key.role(), now, pause, rand::random()),
         }
         entry.answer_waiters(now);
-        self.settle(key);
+        self.reschedule(key);
     }
 
     fn check(&self, credential: Credential) -> Result<Credential, FetchError> {
@@ -239,22 +240,22 @@ impl Keeper {
         Err(FetchError { class: FetchErrorKind::Unavailable, code: None, detail })
     }
 
-    fn ring(&mut self, key: CredentialKey) {
+    fn on_alarm(&mut self, key: CredentialKey) {
         if let Some(entry) = self.entries.get_mut(&key) {
             entry.next = Next::Nothing;
-            self.settle(key);
+            self.reschedule(key);
         }
     }
 
-    /// Brings a key to where it belongs after anything has changed: dropped, queued, or waiting for its alarm. A key that
-    /// is queued or being fetched stays so unless it is dropped.
-    fn settle(&mut self, key: CredentialKey) {
+    /// Reschedules a key after any change: drops it, queues it, or sets its alarm. A key that is queued or in flight
+    /// stays so unless it is dropped.
+    fn reschedule(&mut self, key: CredentialKey) {
         let now = self.clock.now();
         let Some(entry) = self.entries.get_mut(&key) else { return };
         if entry.release_expired(now) {
             self.store.remove(&key);
         }
-        match entry.task(now, self.kept_as_of) {
+        match entry.task(now, self.wanted_as_of) {
             Task::Drop => self.drop_key(&key),
             Task::Fetch(urgency) => self.enqueue(key, urgency),
             Task::Sleep(pause) => self.set_alarm(key, pause),
@@ -264,7 +265,7 @@ impl Keeper {
     fn enqueue(&mut self, key: CredentialKey, urgency: Urgency) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         match &entry.next {
-            Next::Flying => return,
+            Next::InFlight => return,
             Next::Queued(ticket) if ticket.urgency <= urgency => return,
             Next::Queued(ticket) => drop(self.queue.remove(*ticket)),
             Next::Alarm(alarm) => drop(self.alarms.try_remove(alarm)),
@@ -276,17 +277,17 @@ impl Keeper {
     fn set_alarm(&mut self, key: CredentialKey, pause: Duration) {
         let Some(entry) = self.entries.get_mut(&key) else { return };
         match &entry.next {
-            Next::Flying | Next::Queued(_) => return,
+            Next::InFlight | Next::Queued(_) => return,
             Next::Alarm(alarm) => drop(self.alarms.try_remove(alarm)),
             Next::Nothing => {}
         }
-        entry.next = Next::Alarm(self.alarms.insert(key, pause.min(LOOK_AGAIN)));
+        entry.next = Next::Alarm(self.alarms.insert(key, pause.min(ALARM_MAX)));
     }
 
     fn drop_key(&mut self, key: &CredentialKey) {
         self.store.remove(key);
         match self.entries.remove(key).map(|entry| entry.next) {
-            Some(Next::Flying) => self.in_flight.abandon(key),
+            Some(Next::InFlight) => self.in_flight.abandon(key),
             Some(Next::Queued(ticket)) => drop(self.queue.remove(ticket)),
             Some(Next::Alarm(alarm)) => drop(self.alarms.try_remove(&alarm)),
             Some(Next::Nothing) | None => {}

@@ -1,17 +1,17 @@
-//! Keys that are to be fetched as soon as there is room: by urgency, then in the order in which they came.
+//! Keys that wait for a fetch: by urgency, then in the order of arrival.
 
 use std::collections::BTreeMap;
 
 use crate::credential_key::CredentialKey;
 
-/// The most urgent is the least.
+/// The smallest value is the most urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Urgency {
     /// A request waits.
     Asked,
-    /// A held credential is due.
+    /// A cached credential is due for renewal.
     Renewal,
-    /// A workload has appeared that will ask.
+    /// A new workload will ask for the key.
     Prefetch,
 }
 
@@ -23,7 +23,7 @@ pub(super) struct Ticket {
 
 #[derive(Default)]
 pub(super) struct FetchQueue {
-    places: BTreeMap<Ticket, CredentialKey>,
+    keys: BTreeMap<Ticket, CredentialKey>,
     issued: u64,
 }
 
@@ -31,17 +31,17 @@ impl FetchQueue {
     pub(super) fn push(&mut self, urgency: Urgency, key: CredentialKey) -> Ticket {
         self.issued += 1;
         let ticket = Ticket { urgency, number: self.issued };
-        self.places.insert(ticket, key);
+        self.keys.insert(ticket, key);
         ticket
     }
 
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<CredentialKey> {
-        self.places.remove(&ticket)
+        self.keys.remove(&ticket)
     }
 
-    /// The first of those.
+    /// Removes the first key that `of` accepts.
     pub(super) fn pop(&mut self, of: impl Fn(&CredentialKey) -> bool) -> Option<CredentialKey> {
-        let first = self.places.iter().find(|(_, key)| of(key)).map(|(ticket, _)| *ticket)?;
+        let first = self.keys.iter().find(|(_, key)| of(key)).map(|(ticket, _)| *ticket)?;
         self.remove(first)
     }
 }

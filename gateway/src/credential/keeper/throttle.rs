@@ -1,6 +1,6 @@
-//! How the node goes on after STS has turned it away for asking too much. That is counted by the asking account and region,
-//! over all its nodes and whatever role is asked for ("IAM and AWS STS quotas", AWS IAM User Guide), so what one key is
-//! refused the next one would be: the node pauses, then asks for one at a time, then for one more with each that is granted.
+//! How the node backs off when STS throttles it. STS counts by the calling account and region, over all the account's
+//! nodes and roles ("IAM and AWS STS quotas", AWS IAM User Guide). So if one key is throttled, the next one would be,
+//! too: the node pauses, then has one fetch in flight at a time, and one more after each success.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,14 +13,15 @@ use crate::{
 };
 
 pub(super) struct Throttle {
-    /// Fetches under way at once: `most` until there is a refusal.
+    /// The current limit of fetches in flight: `most` until STS throttles.
     at_once: usize,
     most: usize,
-    /// In a row.
+    /// How many came in a row.
     refusals: u32,
-    /// Until [`Throttle::resume`] has ended it, and not by the clock alone: nobody would look at the queue then.
+    /// Set until [`Throttle::resume`] clears it. The clock alone does not end a pause: nobody would look at the queue
+    /// then.
     pausing: bool,
-    /// The end of the last pause. What was started before it says nothing about what comes after.
+    /// The end of the last pause. A fetch that started before it says nothing about the time after it.
     until: Instant,
 }
 
@@ -30,17 +31,18 @@ impl Throttle {
         Self { at_once: most, most, refusals: 0, pausing: false, until: Instant::now() }
     }
 
-    /// Whether the key is asked for with the node's own identity, whose account is counted. A workload's own token is not.
+    /// Whether the key is fetched with the node's own identity, whose account STS counts. A fetch with a workload's own
+    /// token is not counted there.
     pub(super) fn concerns(key: &CredentialKey) -> bool {
         matches!(key.role().source, CredentialSource::AssumeRole)
     }
 
-    /// Whether one more may be asked for beside so many, of those that it concerns.
+    /// Whether another key that this concerns may be fetched while `running` of them are in flight.
     pub(super) fn admits(&self, running: usize) -> bool {
         !self.pausing && running < self.at_once
     }
 
-    /// Ends the pause when it is over. Never where there is none.
+    /// Waits until the pause is over and ends it. Without a pause it never returns.
     pub(super) async fn resume(&mut self) {
         if !self.pausing {
             return std::future::pending().await;
@@ -49,7 +51,7 @@ impl Throttle {
         self.pausing = false;
     }
 
-    /// How long nobody will ask for the key, whatever it has met itself.
+    /// How long the pause keeps the key from being fetched, apart from the key's own backoff.
     pub(super) fn pause_of(&self, key: &CredentialKey) -> Duration {
         if self.pausing && Self::concerns(key) {
             self.until.saturating_duration_since(Instant::now())
@@ -58,7 +60,8 @@ impl Throttle {
         }
     }
 
-    /// Takes in how a fetch ended that was started then. Refusals of fetches that were under way together are one.
+    /// Counts a fetch that began at `started` and has ended. Fetches that were in flight together and are throttled
+    /// count once.
     pub(super) fn finished(
         &mut self,
         key: &CredentialKey,
@@ -85,15 +88,15 @@ impl Throttle {
                     "STS throttles: this node asks for no role until then"
                 );
             }
-            // Whatever else went wrong, the quota had room or was not looked at.
+            // With any other error, the quota had room or was not checked.
             Err(_) => {}
         }
     }
 }
 
-/// What a request is told that would wait longer than it may.
+/// The answer to a request that would have to wait longer than it may.
 pub(super) fn refusal(pause: Duration) -> CredentialError {
-    let detail = "STS throttles this node, which asks for no role until its pause is over".to_owned();
+    let detail = "STS throttles this node, which assumes no role until the pause is over".to_owned();
     let error = FetchError { class: FetchErrorKind::Throttled, code: None, detail };
     CredentialError::Source { error: Arc::new(error), retry_after: pause }
 }

@@ -1,7 +1,7 @@
-//! Our table: what it must hold, as nft reads it, and how what nft lists differs from that.
+//! Our table: what it must hold, and how nft's listing differs from that.
 //!
-//! Written as nft's text, so that an operator can read and repeat what is done; read back as JSON, which says the same in
-//! every release.
+//! It is written in nft's text format, so that an operator can read and repeat what is done. It is read back as JSON,
+//! which is the same in every release.
 
 use std::{
     fmt,
@@ -31,10 +31,11 @@ struct Chain {
     priority: i32,
 }
 
-/// Destination NAT of others (kube-proxy, and iptables' nat table, where kube2iam and kiam are) is at -100.
+/// Other programs' destination NAT is at -100 (kube-proxy, and iptables' nat table, which kube2iam and kiam use).
 const REDIRECT: Chain = Chain { name: "prerouting", kind: "nat", priority: -101 };
-/// NAT looks at a connection's first packet only. What still carries the metadata service's address here belongs to a
-/// connection from before the redirect, or to a family that has no node address: before the filters of others, at 0.
+/// NAT handles a connection's first packet only. A packet that still carries the metadata service's address here
+/// belongs to a connection from before the redirect, or to a family that has no node address. This chain runs before
+/// other programs' filters, at 0.
 const FORWARDED: Chain = Chain { name: "forward", kind: "filter", priority: -1 };
 /// The same where the service's address is the node's own.
 const LOCAL: Chain = Chain { name: "input", kind: "filter", priority: -1 };
@@ -50,10 +51,10 @@ struct Rule {
     to: Option<(IpAddr, u16)>,
 }
 
-/// What is there instead of what was to be.
+/// How the listed table differs from the required one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
-    /// Such as `dormant`, which switches a table off. Which ones is not told: nft 1.0.6 lists the table's name instead.
+    /// Such as `dormant`, which switches a table off. It is not known which: nft 1.0.6 lists the table's name instead.
     Flags,
     NoChain(&'static str),
     Chain {
@@ -78,8 +79,8 @@ pub(super) struct Counted {
 }
 
 impl Redirect {
-    /// One transaction: pods see the old rules or the new ones. The first line is there for the second one, which fails
-    /// where there is no table.
+    /// One transaction: pods see the old rules or the new ones. The first line creates the table where there is none,
+    /// as the second one would fail then.
     pub fn script(&self) -> String {
         let mut text = format!("table {FAMILY} {TABLE}\ndelete table {FAMILY} {TABLE}\ntable {FAMILY} {TABLE} {{\n");
         let rules = self.rules();
@@ -111,7 +112,7 @@ impl Redirect {
         rules
     }
 
-    /// One for each positive pattern: nft's sets of names with wildcards are younger than the nodes that are about.
+    /// One match for each positive pattern: nodes in use are older than nft's sets of names with wildcards.
     fn interface_matches(&self) -> Vec<Vec<(&'static str, String)>> {
         let excluded: Vec<_> = self.interfaces.excluded().map(|pattern| ("!=", pattern.in_nft())).collect();
         let mut matches: Vec<Vec<_>> = Vec::new();
@@ -152,14 +153,14 @@ impl Redirect {
     fn rule_differences(&self, listed: &[&Value]) -> Vec<Difference> {
         let mut found = Vec::new();
         let wanted = self.rules();
-        let mut left: Vec<&Value> = listed.to_vec();
+        let mut unmatched: Vec<&Value> = listed.to_vec();
         for rule in &wanted {
-            match left.iter().position(|listed| rule.is(listed)) {
-                Some(at) => drop(left.remove(at)),
+            match unmatched.iter().position(|listed| rule.is(listed)) {
+                Some(at) => drop(unmatched.remove(at)),
                 None => found.push(Difference::NoRule(format!("chain {}: {rule}", rule.chain.name))),
             }
         }
-        found.extend(left.iter().map(|rule| Difference::ExtraRule {
+        found.extend(unmatched.iter().map(|rule| Difference::ExtraRule {
             chain: text_of(rule, "chain").to_owned(),
             handle: rule.get("handle").and_then(Value::as_u64).unwrap_or_default(),
         }));
@@ -169,8 +170,8 @@ impl Redirect {
                 let listed = listed.iter().filter(|rule| text_of(rule, "chain") == chain.name);
                 wanted.zip(listed).all(|(rule, listed)| rule.is(listed))
             };
-            let mixed = CHAINS.into_iter().filter(|chain| !in_chain(chain));
-            found.extend(mixed.map(|chain| Difference::Order(chain.name)));
+            let reordered = CHAINS.into_iter().filter(|chain| !in_chain(chain));
+            found.extend(reordered.map(|chain| Difference::Order(chain.name)));
         }
         found
     }

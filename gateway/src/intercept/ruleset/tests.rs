@@ -1,4 +1,5 @@
-//! What is written, and what is made of what is read. That nft lists what is written here is proven in `tests/node/intercept`.
+//! The rules that are written, and how a listing is compared with them. `tests/node/intercept` proves that nft lists
+//! what is written here.
 
 use std::{fs, path::Path};
 
@@ -14,7 +15,7 @@ fn redirect(interfaces: &[&str], node: &[&str]) -> Redirect {
     }
 }
 
-/// As nft lists `redirect` once it is in place, with some use.
+/// As nft lists `redirect` once it is installed and has been used.
 fn listed(redirect: &Redirect) -> Value {
     let mut all = vec![
         json!({"metainfo": {"version": "1.0.6"}}),

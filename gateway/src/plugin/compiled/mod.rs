@@ -1,8 +1,8 @@
-//! Compiled plugins in a folder, so that a restart need not compile them again.
+//! A cache of compiled plugins in a folder, so that a restart does not compile them again.
 //!
-//! To load native code is to run it, so nothing in the folder is trusted for lying there: entries are sealed with a key that
-//! only this gateway's user can read, and one that does not open is compiled anew. Who can write both folder and key is the
-//! gateway.
+//! Loading native code means running it, so no file is trusted just because it is in the folder. Entries are sealed
+//! with a key that only the gateway's user can read, and an entry with a wrong seal is compiled again. Whoever can
+//! write both folder and key has the gateway's rights anyway.
 
 #[cfg(test)]
 mod tests;
@@ -29,11 +29,11 @@ use crate::{
     key_file::{KeyFile, KeyFileError},
 };
 
-/// Native code of the components that were seen last, and how to tell that it is ours.
+/// The native code of the components that were used last, and the seal that proves that this gateway made it.
 pub(super) struct CompiledFolder {
     path: PathBuf,
     seal: Seal,
-    /// One writer at a time, so that none takes another's unfinished file for one that was left behind.
+    /// One writer at a time, so that no writer removes another's unfinished file as a leftover.
     writing: Mutex<()>,
 }
 
@@ -44,25 +44,28 @@ pub enum CompiledError {
     #[error("plugin_files.compiled: {path} is not a folder")]
     NotFolder { path: PathBuf },
     #[error(
-        "plugin_files.compiled: others can write to {path} (mode {mode:o}), and what lies there is run; name a folder that is \
-         not there yet, or run `chmod go-w` on it"
+        "plugin_files.compiled: others can write to {path} (mode {mode:o}), and the gateway runs code from it; name a \
+         folder that does not exist yet, or run `chmod go-w` on it"
     )]
     Writable { path: PathBuf, mode: u32 },
-    #[error("{key}: {path} belongs to user {owner}, and this is user {us}; run this as that user, or `chown` it")]
+    #[error(
+        "{key}: {path} belongs to user {owner}, but this process runs as user {us}; run it as that user, or `chown` the path"
+    )]
     Foreign { key: &'static str, path: PathBuf, owner: u32, us: u32 },
     #[error("plugin_files.compiled_key_file: {0}")]
     Key(#[from] KeyFileError),
     #[error(
-        "plugin_files.compiled_key_file: {path} holds {count} keys; keep one: a new key only has plugins compiled again"
+        "plugin_files.compiled_key_file: {path} holds {count} keys; leave only one (with a new key, plugins are only \
+         compiled again)"
     )]
     Keys { path: PathBuf, count: usize },
 }
 
-/// What lies in the folder for a component.
+/// The folder's entry for a component.
 pub(super) enum Found {
-    Kept(Component),
+    Cached(Component),
     Nothing,
-    /// Something that was not run, and is gone now.
+    /// An entry that was not loaded, and is removed.
     Bad {
         path: PathBuf,
         why: Bad,
@@ -81,17 +84,18 @@ pub(super) enum Bad {
     Io(std::io::Error),
 }
 
-/// A node has a handful of plugins; a live reload leaves the version before behind.
+/// A node has a handful of plugins; a live reload leaves the previous version of one.
 const ENTRIES_MAX: usize = 64;
-/// Native code is three times a component of 12 MB, and a component has 32 MiB at most.
+/// A component of 12 MB has three times as much native code, and a component has 32 MiB at most.
 const BYTES_MAX: u64 = 256 << 20;
 const SUFFIX: &str = ".native";
-/// Of a file that is being written.
+/// The name prefix of a file that is being written.
 const UNFINISHED: &str = ".unfinished-";
-/// Of an entry's name, of 32 bytes: a chance likeness is found out when it is opened.
+/// How many of the maker's 32 bytes are in an entry's name. Two makers that share them are told apart when the entry is
+/// opened.
 const MAKER_BYTES: usize = 8;
 
-/// Makes folder and key where they are not there yet; whoever only looks at a configuration leaves that to the gateway.
+/// Makes the folder and the key if they are missing. Commands that only check a configuration do not call this.
 pub fn make(settings: &config::Compiled) -> Result<(), CompiledError> {
     let failed = |source| CompiledError::Folder { path: settings.folder.clone(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(&settings.folder).map_err(failed)?;
@@ -100,7 +104,7 @@ pub fn make(settings: &config::Compiled) -> Result<(), CompiledError> {
 }
 
 impl CompiledFolder {
-    /// None where there is no folder or no key yet, so that nothing can be kept there.
+    /// None if the folder or the key does not exist yet: then nothing can be cached.
     pub(super) fn open(settings: &config::Compiled, engine: &Engine) -> Result<Option<Self>, CompiledError> {
         let path = settings.folder.clone();
         match fs::metadata(&path) {
@@ -123,7 +127,7 @@ impl CompiledFolder {
         }
     }
 
-    /// The component whose SHA-256 is `digest`. What is found and is no entry of ours is removed.
+    /// Finds the component whose SHA-256 is `digest`. An entry that does not open is removed.
     pub(super) fn find(&self, digest: &[u8; 32]) -> Found {
         let path = self.entry(digest);
         let opened = match read(&path) {
@@ -135,10 +139,10 @@ impl CompiledFolder {
         };
         match opened {
             Ok((file, component)) => {
-                // Those used last are kept. Where the folder is read-only, nothing is removed either.
+                // The sweep goes by time of last use. In a read-only folder this fails, but there is no sweep either.
                 let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
                 let _ = futimens(&file, &Timestamps { last_access: now, last_modification: now });
-                Found::Kept(component)
+                Found::Cached(component)
             }
             Err(why) => {
                 let _ = fs::remove_file(&path);
@@ -147,8 +151,8 @@ impl CompiledFolder {
         }
     }
 
-    /// Appears whole or not at all.
-    pub(super) fn keep(&self, digest: &[u8; 32], component: &Component) -> std::io::Result<()> {
+    /// The entry appears complete or not at all.
+    pub(super) fn store(&self, digest: &[u8; 32], component: &Component) -> std::io::Result<()> {
         let sealed = self.seal.seal(digest, component).map_err(std::io::Error::other)?;
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.path)?;
@@ -158,23 +162,23 @@ impl CompiledFolder {
         self.sweep()
     }
 
-    /// Removes what other versions made, what was left unfinished, and entries beyond [`ENTRIES_MAX`]. Files that are named
-    /// otherwise are somebody else's.
+    /// Removes entries of other versions, unfinished files, and entries beyond [`ENTRIES_MAX`]. Files with other names
+    /// are not the gateway's.
     fn sweep(&self) -> std::io::Result<()> {
         let ours = self.maker();
-        let mut kept: Vec<(SystemTime, PathBuf)> = Vec::new();
+        let mut entries: Vec<(SystemTime, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             match maker_in(&name) {
-                Some(maker) if maker == ours => kept.push((entry.metadata()?.modified()?, entry.path())),
+                Some(maker) if maker == ours => entries.push((entry.metadata()?.modified()?, entry.path())),
                 Some(_) => fs::remove_file(entry.path())?,
                 None if name.starts_with(UNFINISHED) => fs::remove_file(entry.path())?,
                 None => {}
             }
         }
-        kept.sort_by(|one, other| other.cmp(one));
-        kept.iter().skip(ENTRIES_MAX).try_for_each(|(_, path)| fs::remove_file(path))
+        entries.sort_by(|one, other| other.cmp(one));
+        entries.iter().skip(ENTRIES_MAX).try_for_each(|(_, path)| fs::remove_file(path))
     }
 
     fn entry(&self, digest: &[u8; 32]) -> PathBuf {
@@ -186,7 +190,7 @@ impl CompiledFolder {
     }
 }
 
-/// Whoever can write to a folder can also put a file in the place of one that was looked at.
+/// Refuses a folder that others can write to: they could replace a file after it was checked.
 fn admit(path: &Path, found: &Metadata) -> Result<(), CompiledError> {
     let path = path.to_owned();
     let mode = found.mode() & 0o7777;
@@ -196,7 +200,7 @@ fn admit(path: &Path, found: &Metadata) -> Result<(), CompiledError> {
     if mode & 0o022 != 0 {
         return Err(CompiledError::Writable { path, mode });
     }
-    // root may do as it likes anyway.
+    // root has every right anyway.
     if found.uid() != geteuid().as_raw() && found.uid() != 0 {
         return Err(foreign("plugin_files.compiled", &path, found.uid()));
     }
@@ -207,7 +211,7 @@ fn foreign(key: &'static str, path: &Path, owner: u32) -> CompiledError {
     CompiledError::Foreign { key, path: path.to_owned(), owner, us: geteuid().as_raw() }
 }
 
-/// The bytes are held from here on: what is verified is what is loaded, whatever becomes of the file.
+/// Reads the bytes into memory, so that the verified bytes are the loaded ones, even if the file changes.
 fn read(path: &Path) -> Result<(File, Vec<u8>), Bad> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file = match rustix::fs::open(path, flags, Mode::empty()) {
@@ -227,7 +231,7 @@ fn read(path: &Path) -> Result<(File, Vec<u8>), Bad> {
     Ok((file, bytes))
 }
 
-/// The first half of an entry's name.
+/// The maker in an entry's name.
 fn maker_in(name: &str) -> Option<&str> {
     let (maker, digest) = name.strip_suffix(SUFFIX)?.split_once('-')?;
     let hex = |text: &str, bytes: usize| text.len() == 2 * bytes && text.bytes().all(|b| b.is_ascii_hexdigit());

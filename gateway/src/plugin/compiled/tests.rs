@@ -6,11 +6,11 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A component without anything in it, and one with a section that nobody reads.
+/// An empty component, and one with a custom section that nothing reads.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 const OTHER: &[u8] = b"\0asm\x0d\0\x01\0\0\x02\x01x";
 
-/// A place for a folder and a key, neither of which is there yet.
+/// A place for a folder and a key, neither of which exists yet.
 struct Place {
     root: TempDir,
     engine: Engine,
@@ -22,7 +22,7 @@ impl Place {
         Self { root: tempfile::tempdir().unwrap(), engine }
     }
 
-    /// With folder and key made.
+    /// A place with folder and key.
     fn made() -> Self {
         let place = Self::new();
         make(&place.settings()).unwrap();
@@ -41,10 +41,10 @@ impl Place {
         CompiledFolder::open(&self.settings(), &self.engine).map(|_| "opened").unwrap_err()
     }
 
-    /// An entry for the component that is kept now.
-    fn keep(&self, wasm: &[u8]) -> PathBuf {
+    /// Stores the component, and answers with the path of its entry.
+    fn store(&self, wasm: &[u8]) -> PathBuf {
         let folder = self.open();
-        folder.keep(&digest(wasm), &Component::new(&self.engine, wasm).unwrap()).unwrap();
+        folder.store(&digest(wasm), &Component::new(&self.engine, wasm).unwrap()).unwrap();
         folder.entry(&digest(wasm))
     }
 
@@ -58,33 +58,33 @@ fn digest(wasm: &[u8]) -> [u8; 32] {
     Sha256::digest(wasm).into()
 }
 
-fn kept(found: Found) -> bool {
-    matches!(found, Found::Kept(_))
+fn is_cached(found: Found) -> bool {
+    matches!(found, Found::Cached(_))
 }
 
-/// Refused for `why`, and gone: what comes next is compiled, and kept.
+/// The entry is refused for `why` and removed; the component is compiled and stored again.
 fn refuses(place: &Place, path: &Path, why: &str) {
     let folder = place.open();
     match folder.find(&digest(EMPTY)) {
-        Found::Bad { path: named, why: told } => {
+        Found::Bad { path: named, why: error } => {
             assert_eq!(named, path);
-            assert!(told.to_string().contains(why), "{why:?} is not in: {told}");
+            assert!(error.to_string().contains(why), "{why:?} is not in: {error}");
         }
-        Found::Kept(_) => panic!("loaded, where {why:?} was expected"),
+        Found::Cached(_) => panic!("loaded, where {why:?} was expected"),
         Found::Nothing => panic!("nothing is there, where {why:?} was expected"),
     }
     assert!(fs::symlink_metadata(path).is_err(), "{} is still there", path.display());
     assert!(matches!(folder.find(&digest(EMPTY)), Found::Nothing));
-    place.keep(EMPTY);
-    assert!(kept(place.open().find(&digest(EMPTY))));
+    place.store(EMPTY);
+    assert!(is_cached(place.open().find(&digest(EMPTY))));
 }
 
 #[test]
 fn what_was_kept_is_found_after_a_restart_and_for_its_own_component_only() {
     let place = Place::made();
     assert!(matches!(place.open().find(&digest(EMPTY)), Found::Nothing));
-    let entry = place.keep(EMPTY);
-    assert!(kept(place.open().find(&digest(EMPTY))));
+    let entry = place.store(EMPTY);
+    assert!(is_cached(place.open().find(&digest(EMPTY))));
     assert!(matches!(place.open().find(&digest(OTHER)), Found::Nothing));
     assert_eq!(fs::metadata(entry).unwrap().permissions().mode() & 0o777, 0o600);
 }
@@ -114,7 +114,7 @@ proptest! {
     #[test]
     fn no_flipped_bit_is_loaded(flipped: prop::sample::Index) {
         let place = Place::made();
-        let entry = place.keep(EMPTY);
+        let entry = place.store(EMPTY);
         let mut bytes = fs::read(&entry).unwrap();
         let bit = flipped.index(8 * bytes.len());
         bytes[bit / 8] ^= 1 << (bit % 8);
@@ -126,7 +126,7 @@ proptest! {
 #[test]
 fn an_entry_that_is_cut_or_empty_is_refused() {
     let place = Place::made();
-    let entry = place.keep(EMPTY);
+    let entry = place.store(EMPTY);
     let whole = fs::read(&entry).unwrap();
     for length in [0, 1, 111, 112, 113, whole.len() - 1] {
         fs::write(&entry, &whole[..length]).unwrap();
@@ -137,7 +137,7 @@ fn an_entry_that_is_cut_or_empty_is_refused() {
 #[test]
 fn an_entry_of_another_component_under_this_ones_name_is_refused() {
     let place = Place::made();
-    let (entry, other) = (place.keep(EMPTY), place.keep(OTHER));
+    let (entry, other) = (place.store(EMPTY), place.store(OTHER));
     fs::rename(other, &entry).unwrap();
     refuses(&place, &entry, "is of another component or version");
 }
@@ -145,7 +145,7 @@ fn an_entry_of_another_component_under_this_ones_name_is_refused() {
 #[test]
 fn an_entry_under_another_key_is_refused() {
     let place = Place::made();
-    let entry = place.keep(EMPTY);
+    let entry = place.store(EMPTY);
     fs::remove_file(place.settings().key_file).unwrap();
     make(&place.settings()).unwrap();
     refuses(&place, &entry, "was not made by this gateway");
@@ -154,15 +154,15 @@ fn an_entry_under_another_key_is_refused() {
 #[test]
 fn what_is_no_regular_file_is_refused_unread() {
     let place = Place::made();
-    let entry = place.keep(EMPTY);
+    let entry = place.store(EMPTY);
     let elsewhere = place.root.path().join("elsewhere");
     fs::rename(&entry, &elsewhere).unwrap();
-    // Though what it leads to is well sealed.
+    // It is refused although the link's target has a valid seal.
     symlink(&elsewhere, &entry).unwrap();
     refuses(&place, &entry, "is not a regular file");
     assert!(elsewhere.exists());
     fs::remove_file(&entry).unwrap();
-    // Opened as a file is, it would hold up the start until somebody writes to it.
+    // A plain `open` of a FIFO would delay the start until somebody writes to it.
     rustix::fs::mknodat(rustix::fs::CWD, &entry, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
     refuses(&place, &entry, "is not a regular file");
 }
@@ -172,15 +172,15 @@ fn a_folder_that_others_can_write_to_is_refused() {
     let place = Place::made();
     for mode in [0o720, 0o702, 0o1777] {
         fs::set_permissions(place.settings().folder, fs::Permissions::from_mode(mode)).unwrap();
-        let told = place.refusal();
-        assert!(matches!(told, CompiledError::Writable { mode: found, .. } if found == mode), "{told}");
+        let error = place.refusal();
+        assert!(matches!(error, CompiledError::Writable { mode: found, .. } if found == mode), "{error}");
     }
     let file = config::Compiled { folder: place.settings().key_file, ..place.settings() };
     assert!(matches!(CompiledFolder::open(&file, &place.engine), Err(CompiledError::NotFolder { .. })));
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "what is skipped is said")]
+#[expect(clippy::print_stderr, reason = "a skipped part is reported")]
 fn a_key_that_others_can_read_or_own_is_refused_and_so_are_two() {
     let place = Place::made();
     let key = place.settings().key_file;
@@ -219,14 +219,14 @@ fn the_folder_holds_the_entries_used_last_and_nothing_of_other_versions() {
     for others in ["README", "short-name.native", "notes-of-mine.txt"] {
         put(others, 0);
     }
-    // The oldest of all is used, so it is the second oldest that goes.
+    // The oldest entry is used, so the second oldest is removed.
     let oldest = folder.entry(&[0; 32]);
     let sealed = folder.seal.seal(&[0; 32], &Component::new(&place.engine, EMPTY).unwrap()).unwrap();
     fs::write(&oldest, sealed).unwrap();
     File::options().write(true).open(&oldest).unwrap().set_modified(at(0)).unwrap();
-    assert!(kept(folder.find(&[0; 32])));
+    assert!(is_cached(folder.find(&[0; 32])));
 
-    let newest = place.keep(EMPTY);
+    let newest = place.store(EMPTY);
     let names = place.names();
     assert_eq!(names.len(), ENTRIES_MAX + 3, "{names:?}");
     assert!(newest.exists() && oldest.exists() && !folder.entry(&[1; 32]).exists() && folder.entry(&[2; 32]).exists());
@@ -238,6 +238,6 @@ fn a_folder_that_takes_nothing_is_a_plain_error() {
     let place = Place::made();
     let folder = place.open();
     fs::remove_dir(&folder.path).unwrap();
-    assert!(folder.keep(&digest(EMPTY), &Component::new(&place.engine, EMPTY).unwrap()).is_err());
+    assert!(folder.store(&digest(EMPTY), &Component::new(&place.engine, EMPTY).unwrap()).is_err());
     assert!(matches!(folder.find(&digest(EMPTY)), Found::Nothing));
 }

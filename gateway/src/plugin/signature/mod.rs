@@ -1,4 +1,5 @@
-//! Detached signatures of plugin files: ed25519, over the very bytes that are compiled, by a key that the operator named.
+//! Detached ed25519 signatures of plugin files, over the bytes that are compiled, by a key that the operator
+//! configured.
 
 #[cfg(test)]
 mod tests;
@@ -18,28 +19,28 @@ use crate::config::PublicKey;
 #[derive(Debug, thiserror::Error)]
 pub enum SignatureError {
     #[error(
-        "{signature} is missing, and plugin_files.public_keys asks for it (make it with `openssl pkeyutl -sign -inkey key.pem \
-         -rawin -in {file} -out {signature}`)"
+        "{signature} is missing, but plugin_files.public_keys requires it (make it with `openssl pkeyutl -sign -inkey \
+         key.pem -rawin -in {file} -out {signature}`)"
     )]
     Missing { file: PathBuf, signature: PathBuf },
     #[error("{signature}: {source}")]
     Read { signature: PathBuf, source: std::io::Error },
     #[error(
-        "{signature} is no ed25519 signature, which has 64 bytes, raw or in base64 (make it with `openssl pkeyutl -sign` of an \
-         ed25519 key, with -rawin)"
+        "{signature} is not an ed25519 signature of 64 bytes, raw or in base64 (make it with `openssl pkeyutl \
+         -sign -rawin` and an ed25519 key)"
     )]
     Malformed { signature: PathBuf },
     #[error(
-        "{file} is not what {signature} signs with any key of plugin_files.public_keys: the file is another one, or the key is \
-         (sign this file again if it was meant to change, or add the key that signed it)"
+        "{signature} is not a signature of {file} by any key in plugin_files.public_keys: the file or the key has \
+         changed (sign the file again if it was meant to change, or add the key that signed it)"
     )]
     Wrong { file: PathBuf, signature: PathBuf },
 }
 
-/// More than 64 bytes are in base64, and with line breaks.
+/// The most bytes to read: 64 in base64, with line breaks, and some to spare.
 const FILE_MAX: u64 = 256;
 
-/// By one of `keys`; there are no keys where nobody asks for signatures, and then nothing is read.
+/// Checks that one of `keys` signed the file. Without keys no signature is required, and none is read.
 pub(super) fn verify(keys: &[PublicKey], file: &Path, bytes: &[u8]) -> Result<(), SignatureError> {
     if keys.is_empty() {
         return Ok(());
@@ -52,7 +53,7 @@ pub(super) fn verify(keys: &[PublicKey], file: &Path, bytes: &[u8]) -> Result<()
     Err(SignatureError::Wrong { file: file.to_owned(), signature: path })
 }
 
-/// Where a file's signature lies: `office-hours.wasm.sig`.
+/// The path of a file's signature: `office-hours.wasm.sig`.
 pub fn beside(file: &Path) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(".sig");

@@ -12,7 +12,7 @@ fn signing(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
-/// What `openssl pkey -pubout` prints begins with these letters, and the key itself follows.
+/// The output of `openssl pkey -pubout`: these letters, then the key itself.
 fn public(seed: u8) -> PublicKey {
     let key = BASE64_STANDARD.encode(signing(seed).verifying_key().to_bytes());
     format!("MCowBQYDK2VwAyEA{key}").parse().unwrap()
@@ -22,8 +22,8 @@ fn signed(seed: u8, bytes: &[u8]) -> [u8; 64] {
     signing(seed).sign(bytes).to_bytes()
 }
 
-/// `x.wasm` in a folder, with these bytes beside it as its signature.
-fn beside_it(signature: &[u8]) -> (tempfile::TempDir, PathBuf) {
+/// A folder with these bytes as the signature of `x.wasm`, and the path of `x.wasm`.
+fn signed_file(signature: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.wasm");
     std::fs::write(beside(&file), signature).unwrap();
@@ -31,7 +31,7 @@ fn beside_it(signature: &[u8]) -> (tempfile::TempDir, PathBuf) {
 }
 
 fn judged(keys: &[PublicKey], signature: &[u8], bytes: &[u8]) -> Result<(), SignatureError> {
-    let (_folder, file) = beside_it(signature);
+    let (_folder, file) = signed_file(signature);
     verify(keys, &file, bytes)
 }
 
@@ -54,19 +54,19 @@ fn without_keys_nothing_is_asked_for() {
 
 #[test]
 fn a_missing_signature_is_named_with_the_command_that_makes_it() {
-    let told = verify(&[public(1)], Path::new("no-such-folder/x.wasm"), WASM).unwrap_err();
-    assert!(matches!(told, SignatureError::Missing { .. }));
-    let told = told.to_string();
+    let error = verify(&[public(1)], Path::new("no-such-folder/x.wasm"), WASM).unwrap_err();
+    assert!(matches!(error, SignatureError::Missing { .. }));
+    let error = error.to_string();
     let command =
         "openssl pkeyutl -sign -inkey key.pem -rawin -in no-such-folder/x.wasm -out no-such-folder/x.wasm.sig";
-    assert!(told.starts_with("no-such-folder/x.wasm.sig is missing") && told.contains(command), "{told}");
+    assert!(error.starts_with("no-such-folder/x.wasm.sig is missing") && error.contains(command), "{error}");
 }
 
 #[test]
 fn what_is_no_signature_is_told_as_such() {
     for wrong in [&b""[..], &[7; 63], &[7; 65], &[b'A'; 88], &[b'!'; 88], &[b'A'; 4096], b"-----BEGIN SIGNATURE-----"] {
-        let told = judged(&[public(1)], wrong, WASM).unwrap_err();
-        assert!(matches!(told, SignatureError::Malformed { .. }), "{} bytes: {told}", wrong.len());
+        let error = judged(&[public(1)], wrong, WASM).unwrap_err();
+        assert!(matches!(error, SignatureError::Malformed { .. }), "{} bytes: {error}", wrong.len());
     }
 }
 
@@ -81,8 +81,8 @@ fn a_signature_that_cannot_be_read_is_told_with_the_cause() {
 #[test]
 fn another_key_and_other_bytes_are_refused() {
     for (seed, bytes) in [(2, WASM), (1, b"other bytes")] {
-        let told = judged(&[public(1)], &signed(seed, bytes), WASM).unwrap_err();
-        assert!(matches!(told, SignatureError::Wrong { .. }), "{told}");
+        let error = judged(&[public(1)], &signed(seed, bytes), WASM).unwrap_err();
+        assert!(matches!(error, SignatureError::Wrong { .. }), "{error}");
     }
 }
 
@@ -110,7 +110,7 @@ fn openssl(folder: &Path, arguments: &str) -> Vec<u8> {
 
 /// The commands of README.md.
 #[test]
-#[expect(clippy::print_stderr, reason = "what is skipped is said")]
+#[expect(clippy::print_stderr, reason = "a skipped test is reported")]
 fn what_openssl_signs_verifies_by_the_key_that_openssl_shows() {
     if Command::new("openssl").arg("version").output().is_err() {
         eprintln!("SKIPPED: there is no openssl here");

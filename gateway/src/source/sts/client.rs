@@ -35,7 +35,7 @@ const IDENTITY_BUFFER: Duration = Duration::from_secs(300);
 /// The longest wait for the gateway's own identity: one whole operation.
 const IDENTITY_TIMEOUT: Duration = OPERATION_TIMEOUT;
 
-/// Connections and patience, shared by every client that is made of it.
+/// Connections, timeouts and retries, shared by all clients that are made from it.
 #[derive(Clone)]
 pub(in crate::source) struct Transport {
     pub(in crate::source) http: SharedHttpClient,
@@ -44,7 +44,7 @@ pub(in crate::source) struct Transport {
 }
 
 impl Transport {
-    /// No proxy: a variable meant for other programs must not send credentials through a stranger.
+    /// Uses no proxy: a variable meant for other programs must not send credentials through a third party.
     pub(in crate::source) fn new() -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -55,15 +55,15 @@ impl Transport {
         Self { http, timeouts, retries: RetryConfig::standard().with_max_attempts(ATTEMPTS) }
     }
 
-    /// Without an endpoint the region's own is used, in the region's partition. Without an identity only unsigned calls can
-    /// be made.
+    /// Without an endpoint, the client uses the region's own, in the region's partition. Without an identity, it can
+    /// only make unsigned calls.
     pub(in crate::source) fn client(
         &self,
         region: Region,
         endpoint: Option<&str>,
         identity: Option<SharedCredentialsProvider>,
     ) -> Client {
-        // Held and renewed by the SDK, one load however many ask.
+        // The SDK caches and renews the identity; concurrent calls share one load.
         let identities = IdentityCache::lazy().buffer_time(IDENTITY_BUFFER).load_timeout(IDENTITY_TIMEOUT).build();
         let mut config = Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
@@ -75,13 +75,13 @@ impl Transport {
         config.push_interceptor(SharedInterceptor::new(Propagate));
         config.set_endpoint_url(endpoint.map(str::to_owned));
         config.set_credentials_provider(identity);
-        // What CloudTrail shows as the user agent; the name is a valid one.
+        // CloudTrail shows it in the user agent; the name is a valid one.
         config.set_app_name(AppName::new(Cow::Borrowed("metagate")).ok());
         Client::from_conf(config.build())
     }
 }
 
-/// The role between the gateway's identity and the workloads' roles, as a source of identity for the next client.
+/// The role between the gateway's identity and the workloads' roles. Provides the identity of the next client.
 #[derive(Debug)]
 pub(super) struct Intermediate {
     base: Client,
@@ -109,7 +109,7 @@ impl ProvideCredentials for Intermediate {
     }
 }
 
-/// The gateway's own role, by a web identity token of its own.
+/// Assumes the gateway's own role with the gateway's own web identity token.
 pub(in crate::source) async fn assume_own_role(
     sts: &Client,
     arn: &RoleArn,

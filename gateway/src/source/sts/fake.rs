@@ -1,4 +1,4 @@
-//! A small HTTP server on loopback that answers as the test says, and remembers what it was asked.
+//! A small HTTP server on loopback that answers as the test says, and records the requests.
 
 use std::{
     collections::BTreeMap,
@@ -70,7 +70,7 @@ impl FakeServer {
                         let (log, answer) = (Arc::clone(&log), Arc::clone(&answer));
                         async move { Ok::<_, Infallible>(respond(request, &log, &*answer).await) }
                     });
-                    // A client that hangs up is its own affair.
+                    // A client that disconnects is not an error.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), serve).await;
                 });
             }

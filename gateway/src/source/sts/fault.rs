@@ -1,4 +1,4 @@
-//! What an STS error means to the keeper and to the pod.
+//! The meaning of an STS error for the keeper and the pod.
 
 use std::error::Error;
 
@@ -10,14 +10,15 @@ use aws_sdk_sts::{
 
 use crate::credential::{FetchError, FetchErrorKind};
 
-/// Whose proof was judged: an expired token is the gateway's own fault in the one call and the workload's in the other.
+/// The call that failed. It decides whose token has expired: the gateway's own with `AssumeRole`, the workload's with
+/// `WithWebIdentity`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) enum Call {
     AssumeRole,
     WithWebIdentity,
 }
 
-/// Never quotes a response that was not understood: it may hold a credential.
+/// Never quotes a response that could not be parsed: it may hold a credential.
 pub(super) fn of<E>(error: &SdkError<E>, call: Call) -> FetchError
 where
     E: Error + ProvideErrorMetadata + 'static,
@@ -34,20 +35,21 @@ where
         SdkError::ResponseError(answer) => {
             let status = answer.raw().status().as_u16();
             let request = error.request_id().unwrap_or("unknown");
-            unavailable(format!("sts answered {status} with what is no answer of sts (request id {request})"))
+            unavailable(format!("sts answered {status} with a malformed response (request id {request})"))
         }
         SdkError::TimeoutError(_) => unavailable("sts has not answered in time".to_owned()),
         other => of_unsent(other),
     }
 }
 
-/// Before there was an answer: the gateway's own identity could not be had, or the connection.
+/// An error before any answer: no identity of the gateway's own, or no connection.
 fn of_unsent(error: &(dyn Error + 'static)) -> FetchError {
     let Some(identity) = causes(Some(error)).find_map(|cause| cause.downcast_ref::<CredentialsError>()) else {
         return unavailable(format!("cannot reach sts: {}", chain(error)));
     };
     let below = || causes(identity.source());
-    // Its own call to STS has been judged before; who may not ask has no identity, whatever the reason.
+    // The identity's own call to STS is classified already. A gateway whose call is refused has no identity, whatever
+    // the reason.
     if let Some(fault) = below().find_map(|cause| cause.downcast_ref::<FetchError>()) {
         let class = match fault.class {
             FetchErrorKind::Throttled | FetchErrorKind::Unavailable => fault.class,
@@ -110,7 +112,7 @@ fn class_of(code: Option<&str>, status: u16, call: Call) -> FetchErrorKind {
         _ => match status {
             429 => FetchErrorKind::Throttled,
             403 => FetchErrorKind::AccessDenied,
-            // A proxy's page, an error of tomorrow: asked again soon rather than never.
+            // A proxy's page, or a code that is not known yet: a retry soon is better than none.
             _ => FetchErrorKind::Unavailable,
         },
     }
@@ -120,7 +122,7 @@ fn unavailable(detail: String) -> FetchError {
     FetchError { class: FetchErrorKind::Unavailable, code: None, detail }
 }
 
-/// Each cause by its message. The SDK's own printer adds `Debug` forms, which may quote a response.
+/// The messages of all causes. The SDK's own printer adds `Debug` forms, which may quote a response.
 fn chain(error: &(dyn Error + 'static)) -> String {
     causes(Some(error)).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -35,17 +35,17 @@ use crate::{
     source::{StsObserver, StsOperation, TokenSupplier},
 };
 
-/// What STS grants at most to a chained session, and to every role whatever its own maximum (AWS IAM User Guide, "Role
-/// chaining"; a role's MaxSessionDuration is 1 hour or more).
+/// The longest duration that STS grants to a chained session, and that it grants for any role whatever the role's own
+/// maximum (AWS IAM User Guide, "Role chaining"; a role's MaxSessionDuration is 1 hour or more).
 const ALWAYS_GRANTED: Duration = Duration::from_secs(3600);
 
 pub struct StsSettings {
     pub region: String,
-    /// Instead of the region's own: a VPC endpoint, a test's server.
+    /// Replaces the region's own endpoint: a VPC endpoint, a test's server.
     pub endpoint: Option<String>,
-    /// Who asks.
+    /// Signs the calls.
     pub identity: SharedCredentialsProvider,
-    /// An intermediate role that is assumed first and then asks.
+    /// An intermediate role that is assumed first and then signs the calls.
     pub assume_role_arn: Option<RoleArn>,
     pub tokens: Arc<dyn TokenSupplier>,
     pub clock: Clock,
@@ -70,7 +70,7 @@ impl Source for StsSource {
 }
 
 impl StsSource {
-    /// Connects to nothing yet.
+    /// Opens no connection yet.
     pub fn new(settings: StsSettings) -> Self {
         Self::over(&Transport::new(), settings)
     }
@@ -108,7 +108,7 @@ impl StsSource {
                 let client = self.client_for(key.role(), *regional);
                 self.assume_role_with_token(client, key.role(), subject, audience, duration).await?
             }
-            // Never the gateway's own identity instead: the role was allowed for the workload's.
+            // Never falls back to the gateway's own identity: policy allowed the role for the workload's identity.
             (CredentialSource::WebIdentity { .. }, None) => {
                 let detail = "the key of a web identity role names no workload".to_owned();
                 return Err(FetchError { class: FetchErrorKind::Invalid, code: None, detail });
@@ -117,7 +117,7 @@ impl StsSource {
         credential(issued, self.clock.now())
     }
 
-    /// The global endpoint is the `aws` partition's alone.
+    /// Only the `aws` partition has the global endpoint.
     fn client_for(&self, role: &Role, regional: bool) -> &Client {
         if regional || role.arn.partition() != "aws" { &self.regional } else { &self.global }
     }
@@ -187,13 +187,13 @@ impl StsSource {
     }
 }
 
-/// Both refusals are a ValidationError whose text alone tells them from others.
+/// Both refusals are a ValidationError; only the text distinguishes them from other ones.
 fn is_too_long(error: &FetchError) -> bool {
     let marks = ["MaxSessionDuration", "1 hour session limit", "role chaining"];
     error.code.as_deref() == Some("ValidationError") && marks.iter().any(|mark| error.detail.contains(mark))
 }
 
-/// The SDK fills in what an answer lacks with empty text and the epoch.
+/// The SDK fills missing fields of an answer with empty text and the epoch.
 fn credential(issued: Option<Credentials>, now: SystemTime) -> Result<Credential, FetchError> {
     let unusable = || FetchError {
         class: FetchErrorKind::Unavailable,

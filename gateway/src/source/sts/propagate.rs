@@ -1,4 +1,4 @@
-//! The trace of a call: its context goes along, and AWS's request id comes back into its span.
+//! Tracing of STS calls: sends the trace context along, and sets AWS's request id on the call's span.
 
 use aws_sdk_sts::{
     config::{
@@ -13,7 +13,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 #[derive(Debug)]
 pub(super) struct Propagate;
 
-/// What AWS support asks for; CloudTrail has it too.
+/// The id that AWS support asks for; CloudTrail records it too.
 const REQUEST_ID: &str = "x-amzn-requestid";
 
 impl Intercept for Propagate {
@@ -21,7 +21,7 @@ impl Intercept for Propagate {
         "Propagate"
     }
 
-    /// After signing, so that it is no part of what the signature is of.
+    /// Runs after signing, so that the signature does not cover the trace context.
     fn modify_before_transmit(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,

@@ -1,4 +1,4 @@
-//! Who the gateway is to AWS, and what the way there is like: one GetCallerIdentity, which needs no permission.
+//! The gateway's AWS identity and its connection to STS, by one GetCallerIdentity, which needs no permission.
 
 use std::{
     error::Error,
@@ -27,12 +27,12 @@ pub struct Caller {
     pub account: String,
 }
 
-/// What was seen of STS, whatever it said.
+/// What the exchange with STS showed, whatever the answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contact {
-    /// Who was asked; None where there was no identity to ask with.
+    /// The host that was asked; None if there was no identity to sign the call.
     pub host: Option<String>,
-    /// How long the last answer took; None where none came.
+    /// How long the last answer took; None if none came.
     pub took: Option<Duration>,
     /// The last answer's `Date`, and this clock's time when it came.
     pub dated: Option<(SystemTime, SystemTime)>,
@@ -45,25 +45,25 @@ pub struct WhoAmI {
 }
 
 impl WhoAmI {
-    /// With the identity, endpoint and patience that credentials are fetched with.
+    /// Calls STS with the identity, endpoint and timeouts that credentials are fetched with.
     ///
     /// # Errors
-    /// Where the identity's settings are wrong; nobody was asked then.
+    /// If the identity's settings are wrong; no call is made then.
     pub async fn ask(config: &Config, region: String, clock: Clock) -> Result<Self, IdentityError> {
         let identity = base_identity(&IdentitySettings::of(config, region.clone()))?;
         let endpoint = config.credentials.sts_endpoint.as_deref();
         let client = Transport::new().client(Region::new(region), endpoint, Some(identity));
         let seen = Seen { clock, state: Arc::default() };
         let answer = client.get_caller_identity().customize().interceptor(seen.clone()).send().await;
-        // The gateway's own proof is judged, as where it assumes a role.
+        // Classified like AssumeRole: both are signed with the gateway's own identity.
         let caller = answer
             .map_err(|error| fault::of(&error, Call::AssumeRole))
-            .map(|said| Caller { arn: said.arn.unwrap_or_default(), account: said.account.unwrap_or_default() });
+            .map(|output| Caller { arn: output.arn.unwrap_or_default(), account: output.account.unwrap_or_default() });
         Ok(Self { caller, contact: seen.contact() })
     }
 }
 
-/// Looks on while the SDK speaks.
+/// Records the SDK's exchanges with STS.
 #[derive(Clone, Debug)]
 struct Seen {
     clock: Clock,

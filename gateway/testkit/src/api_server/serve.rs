@@ -1,4 +1,4 @@
-//! Requests of the fake and their answers.
+//! The fake's requests and answers.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
@@ -22,11 +22,11 @@ use super::{Fault, Kind, ReceivedRequest, Shared, watch::Watch};
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/";
-/// A watch's frames that its client has not read yet.
+/// How many frames a watch may have that its client has not read yet.
 const UNREAD: usize = 16;
 
 pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
-    // Dropped with this task, and its connections with it.
+    // The connections are dropped with this task.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let shared = Arc::clone(&shared);
@@ -35,7 +35,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 let shared = Arc::clone(&shared);
                 async move { Ok::<_, Infallible>(answer(&shared, request).await) }
             });
-            // A client that goes away is no fault of the fake.
+            // A client that disconnects is not a failure of the fake.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
@@ -61,7 +61,7 @@ async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Bo
         Fault::None => {}
         Fault::Slow(pause) => tokio::time::sleep(pause).await,
         Fault::Silent => std::future::pending().await,
-        Fault::Status(code) => return refused(code, "Refused", "this API server has a bad day"),
+        Fault::Status(code) => return refused(code, "Refused", "this API server refuses everything"),
     }
     if asked.query.contains_key("watch") { watched(shared, kind, &asked) } else { listed(shared, kind, &asked) }
 }
@@ -87,7 +87,7 @@ fn listed(shared: &Shared, kind: Kind, asked: &ReceivedRequest) -> Response<Body
 fn watched(shared: &Arc<Shared>, kind: Kind, asked: &ReceivedRequest) -> Response<Body> {
     let (frames, unread) = mpsc::channel(UNREAD);
     let watch = Watch::new(shared, kind, asked.clone(), frames);
-    // Ends with the connection: nobody takes its frames any more.
+    // The task ends with the connection, when nobody receives its frames any more.
     tokio::spawn(watch.run());
     let frames = stream::unfold(unread, |mut unread| async {
         let frame = unread.recv().await?;
@@ -96,7 +96,7 @@ fn watched(shared: &Arc<Shared>, kind: Kind, asked: &ReceivedRequest) -> Respons
     json_response(200, StreamBody::new(frames).boxed_unsync())
 }
 
-/// Created at `NAMESPACE/events`, patched at `NAMESPACE/events/NAME`.
+/// Events are created at `NAMESPACE/events` and patched at `NAMESPACE/events/NAME`.
 fn events(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> Response<Body> {
     let mut state = shared.lock();
     let Ok(sent) = serde_json::from_slice::<Value>(body) else { return refused(400, "BadRequest", "no JSON") };
@@ -138,13 +138,13 @@ fn merge(known: &mut Value, patch: Value) {
     }
 }
 
-/// Whether a field selector lets it through. The one that is known here is a pod's node.
+/// Whether the field selector matches. Only the selector of a pod's node is implemented.
 pub(super) fn selected(object: &Value, asked: &ReceivedRequest) -> bool {
     let node = asked.query.get("fieldSelector").and_then(|selector| selector.strip_prefix("spec.nodeName="));
     node.is_none_or(|node| object.pointer("/spec/nodeName").and_then(Value::as_str) == Some(node))
 }
 
-/// The object, or its metadata where no more was asked for.
+/// The object, or only its metadata if the request asked for no more.
 pub(super) fn shown(object: &Value, asked: &ReceivedRequest) -> Value {
     if !asked.accept.contains("as=PartialObjectMetadata") {
         return object.clone();
@@ -176,7 +176,7 @@ fn json_response(code: u16, body: Body) -> Response<Body> {
     response
 }
 
-/// What is asked here has no escapes but those of `=` and `,`.
+/// The queries here have no escapes but those of `=` and `,`.
 fn query(head: &Parts) -> BTreeMap<String, String> {
     let pairs = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
     pairs.map(|(key, value)| (key.to_owned(), value.replace("%3D", "=").replace("%2C", ","))).collect()

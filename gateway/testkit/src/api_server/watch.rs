@@ -16,17 +16,17 @@ pub(super) struct Watch {
     kind: Kind,
     asked: ReceivedRequest,
     frames: Sender<io::Result<Bytes>>,
-    /// Everything up to here was sent.
+    /// Everything up to this version was sent.
     seen: u64,
-    /// The cuts before it began.
+    /// How many cuts there were before it began.
     cuts: u64,
 }
 
-/// What comes next.
+/// What the watch does next.
 enum Next {
     Send(Vec<Happened>),
     Wait,
-    /// In the middle of an object or not.
+    /// Ends, in the middle of an object if `torn`.
     End {
         torn: bool,
     },
@@ -106,7 +106,7 @@ impl Watch {
     }
 }
 
-/// A bookmark is of the kind that is watched; a status is what it is.
+/// A bookmark gets the watched kind; a status is sent as it is.
 fn shown_of(one: &Happened, asked: &ReceivedRequest) -> serde_json::Value {
     match one.what {
         "BOOKMARK" => {

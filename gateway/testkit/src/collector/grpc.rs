@@ -31,7 +31,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         .add_service(MetricsServiceServer::from_arc(Arc::clone(&shared)))
         .add_service(TraceServiceServer::from_arc(Arc::clone(&shared)))
         .add_service(LogsServiceServer::from_arc(shared));
-    // It ends when the collector is dropped.
+    // The server ends when the collector is dropped.
     let _ = services.serve_with_incoming(incoming).await;
 }
 

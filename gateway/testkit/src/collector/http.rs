@@ -20,7 +20,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                 let shared = Arc::clone(&shared);
                 async move { Ok::<_, Infallible>(answer(&shared, request).await) }
             });
-            // A client that goes away is no fault of the collector's.
+            // A client that disconnects is not a failure of the collector.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
         });
     }
@@ -32,19 +32,19 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Response<Full<By
     let is_protobuf = head.headers.get("content-type").is_some_and(|kind| kind == "application/x-protobuf");
     let answered = match head.uri.path() {
         _ if !is_protobuf => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        "/v1/metrics" => keep(shared, body, |received, metrics| received.metrics.push(metrics)).await,
-        "/v1/traces" => keep(shared, body, |received, traces| received.traces.push(traces)).await,
-        "/v1/logs" => keep(shared, body, |received, logs| received.logs.push(logs)).await,
+        "/v1/metrics" => store(shared, body, |received, metrics| received.metrics.push(metrics)).await,
+        "/v1/traces" => store(shared, body, |received, traces| received.traces.push(traces)).await,
+        "/v1/logs" => store(shared, body, |received, logs| received.logs.push(logs)).await,
         _ => StatusCode::NOT_FOUND,
     };
     status(answered)
 }
 
-/// The answer's body is an empty message then: nothing was rejected.
-async fn keep<M: Message + Default>(shared: &Shared, body: Bytes, keep: impl FnOnce(&mut Received, M)) -> StatusCode {
+/// The body of a successful answer is an empty message: nothing was rejected.
+async fn store<M: Message + Default>(shared: &Shared, body: Bytes, store: impl FnOnce(&mut Received, M)) -> StatusCode {
     match M::decode(body) {
         Ok(message) => {
-            shared.take(|received| keep(received, message)).await;
+            shared.take(|received| store(received, message)).await;
             StatusCode::OK
         }
         Err(_) => StatusCode::BAD_REQUEST,

@@ -1,5 +1,5 @@
-//! An OpenTelemetry collector that keeps what it is sent, read by OpenTelemetry's own definitions: over HTTP or gRPC. It can
-//! be made to hang, and dies when it is dropped.
+//! An OpenTelemetry collector over HTTP or gRPC that stores what it receives, decoded by OpenTelemetry's own
+//! definitions. It can be made to hang, and stops when it is dropped.
 
 mod grpc;
 mod http;
@@ -40,7 +40,7 @@ struct Shared {
     requests: AtomicUsize,
 }
 
-/// As it came.
+/// What was received, unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct Received {
     pub metrics: Vec<ExportMetricsServiceRequest>,
@@ -69,12 +69,12 @@ impl Collector {
         format!("http://{}", self.address)
     }
 
-    /// From here on requests are read and never answered.
+    /// From now on requests are read and never answered.
     pub fn hang(&self) {
         self.shared.hangs.store(true, Ordering::Relaxed);
     }
 
-    /// Requests that came, answered or not.
+    /// The number of requests received, answered or not.
     pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::Relaxed)
     }
@@ -107,7 +107,7 @@ impl Shared {
         self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does not return while the collector hangs.
+    /// Never returns while the collector hangs.
     async fn take(&self, keep: impl FnOnce(&mut Received)) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         if self.hangs.load(Ordering::Relaxed) {
@@ -129,14 +129,14 @@ impl Received {
         scopes.flat_map(|scope| scope.log_records.clone()).collect()
     }
 
-    /// Each time that it was sent.
+    /// Every export of that metric.
     pub fn metric(&self, name: &str) -> Vec<Metric> {
         let resources = self.metrics.iter().flat_map(|request| &request.resource_metrics);
         let metrics = resources.flat_map(|of| &of.scope_metrics).flat_map(|scope| &scope.metrics);
         metrics.filter(|metric| metric.name == name).cloned().collect()
     }
 
-    /// What each of all the requests is of.
+    /// The resource of each request.
     pub fn resources(&self) -> Vec<Resource> {
         let traces = self.traces.iter().flat_map(|request| &request.resource_spans).map(|of| &of.resource);
         let metrics = self.metrics.iter().flat_map(|request| &request.resource_metrics).map(|of| &of.resource);
@@ -145,7 +145,7 @@ impl Received {
     }
 }
 
-/// An attribute as text; empty where there is none.
+/// An attribute as text; empty if it is missing.
 pub fn attribute(attributes: &[KeyValue], key: &str) -> String {
     let found = attributes.iter().find(|attribute| attribute.key == key);
     match found.and_then(|attribute| attribute.value.as_ref()).and_then(|AnyValue { value }| value.as_ref()) {

@@ -1,4 +1,4 @@
-//! Connections and answers of the fake, down to bytes that are no HTTP.
+//! The fake's connections and answers, down to bytes that are not HTTP.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -19,7 +19,7 @@ use tokio::{
 use super::{Fault, Node};
 
 pub(super) async fn accept(listener: TcpListener, node: Arc<Node>) {
-    // Dropped with this task, and its connections with it.
+    // The connections are dropped with this task.
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         node.lock().connections += 1;
@@ -35,7 +35,7 @@ async fn serve(mut stream: TcpStream, node: Arc<Node>) {
         if fault == Some(Fault::Garbage) {
             let _ = stream.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").await;
         } else {
-            // Closing with unsent state thrown away is what sends a reset.
+            // Zero linger discards unsent state, which sends a reset.
             let _ = stream.set_zero_linger();
         }
         return;
@@ -57,7 +57,7 @@ pub(super) fn document(content_type: &str, body: impl Into<Bytes>) -> Response<F
     response
 }
 
-/// With the sort of page that IMDS sends for errors.
+/// A page like those that IMDS sends for errors.
 pub(super) fn status(status: StatusCode) -> Response<Full<Bytes>> {
     let mut response = document("text/html", format!("<html><title>{status}</title></html>"));
     *response.status_mut() = status;

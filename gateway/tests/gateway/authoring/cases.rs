@@ -1,4 +1,4 @@
-//! What of a cases file is refused, word for word.
+//! Wrong cases files, and their errors word for word.
 
 use std::{fs, path::Path};
 
@@ -17,27 +17,27 @@ fn wrong_cases_are_refused_in_these_words() {
     let mut different = Vec::new();
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap();
-        let told =
+        let message =
             Cases::parse(Path::new(name), &fs::read_to_string(&file).unwrap()).expect_err(name).to_string() + "\n";
         let expected = file.with_extension("stderr");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&expected, told).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != told {
-            different.push(format!("--- {name}\n{told}"));
+            fs::write(&expected, message).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != message {
+            different.push(format!("--- {name}\n{message}"));
         }
     }
-    assert!(different.is_empty(), "not as in the .stderr beside it:\n{}", different.join("\n"));
+    assert!(different.is_empty(), "different from the .stderr file beside it:\n{}", different.join("\n"));
 }
 
 #[test]
-fn what_cannot_be_used_is_78_and_told_on_standard_error() {
+fn unusable_files_exit_with_78_and_an_error_on_standard_error() {
     let folder = Folder::with(&[
         ("plugin.wasm", EXAMPLE_TRUSTED_ADMIN),
         ("text.wasm", b"#!/bin/sh"),
         ("one.toml", b"[[case]]\nname = 'a'\nworkload = { namespace = 'a', pod = 'b' }\nexpect.resolve = 'abstain'\n"),
         ("none.toml", b"[plugin]\n"),
     ]);
-    for (arguments, told) in [
+    for (arguments, message) in [
         (&["plugin", "test", "plugin.wasm"][..], "there is no cases.toml here\nhelp: name the cases with --cases"),
         (&["plugin", "test", "plugin.wasm", "--cases", "none.toml"], "none.toml: has no case\nhelp: add a [[case]]"),
         (&["plugin", "test", "plugin.wasm", "--cases", "no.toml"], "no.toml: No such file"),
@@ -45,16 +45,16 @@ fn what_cannot_be_used_is_78_and_told_on_standard_error() {
         (&["plugin", "test", "no.wasm", "--cases", "one.toml"], "plugin no: no.wasm: No such file"),
         (&["plugin", "inspect", "no.wasm"], "no.wasm: No such file"),
         (&["plugin", "inspect", "plugin.wasm", "--config", "tier"], "--config is not JSON"),
-        (&["plugin", "inspect", "plugin.wasm", "--config", "[]"], "--config: expected a table"),
+        (&["plugin", "inspect", "plugin.wasm", "--config", "[]"], "--config: expected a JSON object"),
     ] {
         let ran = metagate(arguments, folder.path());
         assert_eq!((ran.code, ran.out.as_str()), (78, ""), "{arguments:?}: {}", ran.err);
-        assert!(ran.err.contains(told), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains(message), "{arguments:?}: {}", ran.err);
     }
 }
 
 #[test]
-fn cases_beside_the_plugin_go_before_those_of_the_folder_one_is_in() {
+fn cases_beside_the_plugin_take_precedence_over_those_in_the_current_folder() {
     let case = |name: &str| {
         format!("[[case]]\nname = '{name}'\nworkload = {{ namespace = 'a', pod = 'b' }}\nexpect.resolve = 'abstain'\n")
     };

@@ -1,4 +1,5 @@
-//! Every plugin of `plugins/examples`: built, put to its own cases, and its README's table read as a configuration.
+//! Every plugin of `plugins/examples`: it is built and run with its own cases, and its README's table is read as a
+//! configuration.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +26,7 @@ fn read(example: &str, file: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Such as `authorize deny`, of each case.
+/// The kinds of answers in all cases, such as `authorize deny`.
 fn answers(report: &Report) -> BTreeSet<String> {
     let asked = report.cases.iter().flat_map(|trial| &trial.phases);
     let kind = |answer: &str| answer.split([' ', ':']).next().unwrap_or_default().to_owned();
@@ -33,7 +34,7 @@ fn answers(report: &Report) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_folder_of_the_examples_is_built_and_told_of() {
+fn every_example_folder_is_built_and_documented() {
     let folders: BTreeSet<String> = fs::read_dir(examples())
         .unwrap()
         .map(|entry| entry.unwrap())
@@ -43,25 +44,26 @@ fn every_folder_of_the_examples_is_built_and_told_of() {
     let built: BTreeSet<String> = EXAMPLES.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(folders, built);
     let table = fs::read_to_string(examples().join("README.md")).unwrap();
-    let untold: Vec<_> = built.iter().filter(|name| !table.contains(&format!("[{name}]({name})"))).collect();
-    assert!(untold.is_empty(), "not in the table of plugins/examples/README.md: {untold:?}");
+    let undocumented: Vec<_> = built.iter().filter(|name| !table.contains(&format!("[{name}]({name})"))).collect();
+    assert!(undocumented.is_empty(), "not in the table of plugins/examples/README.md: {undocumented:?}");
 }
 
-/// Its own, and one that has the README's configuration. All in one go, as compiling an example takes seconds.
+/// The example's own cases, and one with the README's configuration. They run together, as compiling an example takes
+/// seconds.
 fn cases(example: &str) -> Cases {
     let file = format!("{example}/cases.toml");
     let mut cases =
         Cases::parse(Path::new(&file), &read(example, "cases.toml")).unwrap_or_else(|faults| panic!("{faults}"));
     let pasted = pasted(example);
-    // The clock is the plugin's, and not a case's.
+    // The clock is a setting of the plugin, not of a case.
     assert_eq!(pasted.clock, cases.settings(Path::new(&file), Value::Null).clock, "{example}: clock");
-    let name = "the README's table is one that the example takes".to_owned();
+    let name = "the example accepts the README's table".to_owned();
     let asks = Vec::new();
     cases.cases.push(Case { name, config: pasted.config, now: None, workload: Workload::default(), asks });
     cases
 }
 
-/// The first TOML of the README, as the gateway reads it.
+/// The first TOML block of the README, as the gateway reads it.
 fn pasted(example: &str) -> config::Plugin {
     let readme = read(example, "README.md");
     let lines = readme.lines().skip_while(|line| *line != "```toml").skip(1).take_while(|line| *line != "```");
@@ -74,7 +76,7 @@ fn pasted(example: &str) -> config::Plugin {
 }
 
 #[tokio::test]
-async fn every_example_answers_as_its_cases_expect_and_takes_its_readmes_table() {
+async fn every_example_answers_as_its_cases_expect_and_accepts_its_readmes_table() {
     for (name, wasm) in EXAMPLES {
         let folder = Folder::with(&[("guest.wasm", wasm)]);
         let report = authoring::run(host(), &cases(name), &folder.file("guest.wasm")).await;
@@ -86,7 +88,7 @@ async fn every_example_answers_as_its_cases_expect_and_takes_its_readmes_table()
         let answers = answers(&report);
         let denies = answers.iter().any(|answer| answer.ends_with(" deny"));
         let passes = answers.iter().any(|answer| answer.ends_with(" allow") || answer.ends_with(" abstain"));
-        assert!(denies && passes, "{name} has no case of a denial, or none without: {answers:?}");
+        assert!(denies && passes, "{name} needs a case with a denial and one without: {answers:?}");
         assert!(answers.contains("init failed"), "{name} has no case of a configuration that it refuses: {answers:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What a file is told to be, whether the gateway would load it or not.
+//! What `plugin inspect` prints of a file, whether the gateway would load it or not.
 
 use metagate_plugin_artifacts::{
     EXAMPLE_TRUSTED_ADMIN,
@@ -13,7 +13,7 @@ fn inspected(wasm: &[u8], more: &[&str]) -> Ran {
     metagate(&[&["plugin", "inspect", "my_guest.wasm"], more].concat(), folder.path())
 }
 
-fn told(ran: &Ran, code: i32, parts: &[&str]) {
+fn assert_printed(ran: &Ran, code: i32, parts: &[&str]) {
     assert_eq!((ran.code, ran.err.as_str()), (code, ""), "{}", ran.out);
     for part in parts {
         assert!(ran.out.contains(part), "{part:?} is not in:\n{}", ran.out);
@@ -21,9 +21,9 @@ fn told(ran: &Ran, code: i32, parts: &[&str]) {
 }
 
 #[test]
-fn a_plugin_is_told_with_its_cost_and_the_table_that_loads_it() {
+fn a_plugin_is_printed_with_its_cost_and_the_table_that_loads_it() {
     let ran = inspected(EXAMPLE_TRUSTED_ADMIN, &["--config", r#"{ "label": "clearance" }"#]);
-    told(
+    assert_printed(
         &ran,
         0,
         &[
@@ -43,13 +43,13 @@ fn a_plugin_is_told_with_its_cost_and_the_table_that_loads_it() {
 }
 
 #[test]
-fn what_would_be_refused_is_told_all_the_same_and_why() {
-    told(
+fn a_file_that_would_be_refused_is_described_with_the_reason() {
+    assert_printed(
         &inspected(FOREIGN_IMPORT, &[]),
         78,
         &["evil:io/files@0.1.0                  refused", "loads       no: plugin my-guest: imports evil:io/files"],
     );
-    told(
+    assert_printed(
         &inspected(WRONG_WORLD, &[]),
         78,
         &[
@@ -57,33 +57,37 @@ fn what_would_be_refused_is_told_all_the_same_and_why() {
             "loads       no: plugin my-guest: is not of the world",
         ],
     );
-    told(
+    assert_printed(
         &inspected(b"\0asm\x01\0\0\0", &[]),
         78,
         &["kind        core module", "loads       no: is a core module", "wasm-component-ld"],
     );
-    told(&inspected(b"#!/bin/sh", &[]), 78, &["kind        no WebAssembly", "is not a component"]);
+    assert_printed(&inspected(b"#!/bin/sh", &[]), 78, &["kind        not WebAssembly", "is not a component"]);
     let ran = inspected(HOSTILE, &["--config", r#"{ "on": "init", "do": "loop" }"#]);
-    told(&ran, 78, &["loads       no: plugin my-guest timed-out"]);
+    assert_printed(&ran, 78, &["loads       no: plugin my-guest timed-out"]);
     assert!(!ran.out.contains("[[plugin]]"), "{}", ran.out);
 }
 
 #[test]
-fn the_time_is_told_to_be_the_operators_to_grant() {
+fn a_plugin_that_asks_for_the_time_needs_the_operators_grant() {
     let ran = inspected(HOSTILE, &["--config", r#"{ "interest": { "attributes": ["now"] } }"#]);
-    told(&ran, 0, &["attributes: now", "which the operator has to grant with clock = true", "\nclock = true\n"]);
+    assert_printed(
+        &ran,
+        0,
+        &["attributes: now", "which the operator must permit with clock = true", "\nclock = true\n"],
+    );
 }
 
 #[test]
-fn what_a_plugin_names_cannot_draw_on_the_terminal() {
+fn a_plugins_names_cannot_control_the_terminal() {
     let ran = inspected(HOSTILE, &["--config", r#"{ "interest": { "labels": ["\u001b[2J"] } }"#]);
-    told(&ran, 78, &["loads       no: plugin my-guest invalid-answer: its interest has"]);
+    assert_printed(&ran, 78, &["loads       no: plugin my-guest invalid-answer: its interest has"]);
     assert!(!ran.out.contains('\u{1b}'));
 }
 
 #[test]
-fn wasi_is_told_to_be_a_trap() {
-    told(
+fn wasi_imports_are_reported_as_traps() {
+    assert_printed(
         &inspected(WANTS_WASI, &[]),
         0,
         &["wasi:cli/environment@0.2.6           trapped when called", "loads       yes"],
@@ -91,13 +95,13 @@ fn wasi_is_told_to_be_a_trap() {
 }
 
 #[test]
-fn a_configuration_that_the_plugin_refuses_is_told_in_its_words() {
+fn the_plugins_own_error_about_its_configuration_is_printed() {
     let strict = metagate_plugin_artifacts::builtin("namespace-regex").unwrap().wasm;
-    told(&inspected(strict, &["--config", r#"{ "colour": 1 }"#]), 78, &["unknown field `colour`"]);
+    assert_printed(&inspected(strict, &["--config", r#"{ "colour": 1 }"#]), 78, &["unknown field `colour`"]);
 }
 
 #[test]
-fn a_program_reads_the_same() {
+fn json_says_the_same() {
     let json = inspected(HOSTILE, &["--output", "json"]);
     let found: Value = serde_json::from_str(&json.out).unwrap();
     assert_eq!(

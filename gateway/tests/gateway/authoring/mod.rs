@@ -1,4 +1,5 @@
-//! The commands for whoever writes a plugin: what a new project is, what a component is told to be, and what cases show.
+//! The commands for plugin authors: what a new project contains, what `inspect` prints of a component, and what cases
+//! show.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test states what it expects by them")]
 
@@ -22,7 +23,7 @@ use metagate::{
 };
 use tempfile::TempDir;
 
-/// What a finished run of the program came to.
+/// The result of a finished run of the program.
 pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) out: String,
@@ -36,7 +37,7 @@ pub(crate) fn metagate(arguments: &[&str], folder: &Path) -> Ran {
     Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// What this test's own cargo must not hand on; see `plugins/artifacts/build/guest.rs`.
+/// Variables of this test's own cargo that must not be inherited; see `plugins/artifacts/build/guest.rs`.
 const NOT_INHERITED: [&str; 8] = [
     "RUSTFLAGS",
     "CARGO_BUILD_RUSTFLAGS",
@@ -48,21 +49,21 @@ const NOT_INHERITED: [&str; 8] = [
     "CARGO_INCREMENTAL",
 ];
 
-/// Where projects are built, of all runs: what they depend on is built once. One at a time, as they all call their SDK by
-/// the same name, and cargo does not tell them apart.
+/// The target folder of all projects and runs, so that dependencies are built once. One build runs at a time: all
+/// projects give their SDK the same name, and cargo does not tell these SDKs apart.
 pub(crate) fn target() -> (PathBuf, MutexGuard<'static, ()>) {
     static BUILDING: Mutex<()> = Mutex::new(());
     let alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     (Path::new(env!("CARGO_TARGET_TMPDIR")).join("authoring"), alone)
 }
 
-/// A command of an author's, in the folder of a project.
+/// An author's command, in the folder of a project.
 pub(crate) fn authors(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     for name in NOT_INHERITED {
         command.env_remove(name);
     }
-    // Of a variable by such a name the gateway expects a key of its configuration.
+    // The gateway takes a variable with this prefix for a key of its configuration.
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("METAGATE_")) {
         command.env_remove(name);
     }
@@ -70,7 +71,7 @@ pub(crate) fn authors(program: &str, folder: &Path) -> Command {
     command
 }
 
-/// The repository's own lock: what it pins is there already where this runs without a network.
+/// Copies the repository's own lock: what it pins is already there if this runs without a network.
 pub(crate) fn lock(project: &Path) {
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"), project.join("Cargo.lock")).unwrap();
 }
@@ -101,7 +102,7 @@ pub(crate) fn host() -> &'static Host {
     HOST.get_or_init(|| Host::new().unwrap())
 }
 
-/// Puts cases to a component.
+/// Runs cases with a component.
 pub(crate) async fn tried(wasm: &[u8], cases: &str) -> Report {
     let cases = Cases::parse(Path::new("cases.toml"), cases).unwrap_or_else(|faults| panic!("{faults}"));
     let folder = Folder::with(&[("guest.wasm", wasm)]);

@@ -45,11 +45,11 @@ fn a_rust_project_builds_with_cargo_alone_and_its_cases_notice_a_change() {
     assert_eq!(failed.code, 3, "{}{}", failed.out, failed.err);
     assert!(failed.out.contains("FAIL  an admin role is for trusted pods"), "{}", failed.out);
     assert!(failed.out.contains("authorize                  expected  deny not-trusted"), "{}", failed.out);
-    // Now it has no label by default, and says so.
+    // Now the plugin has no default label, and says so.
     let inspected = metagate(&["plugin", "inspect", wasm], &project);
-    let told = "not without a configuration (give one with --config): label: must not be empty";
+    let error = "not without a configuration (give one with --config): label: must not be empty";
     assert!(
-        inspected.code == 78 && inspected.out.contains(told) && !inspected.out.contains("[[plugin]]"),
+        inspected.code == 78 && inspected.out.contains(error) && !inspected.out.contains("[[plugin]]"),
         "{}",
         inspected.out
     );
@@ -73,7 +73,7 @@ fn every_language_has_a_project_without_a_placeholder_left() {
 }
 
 #[test]
-fn nothing_that_is_there_is_written_over() {
+fn existing_files_are_not_overwritten() {
     let folder = Folder::with(&[("notes.txt", b"mine")]);
     fs::create_dir(folder.file("empty")).unwrap();
     fs::create_dir_all(folder.file("taken/src")).unwrap();
@@ -87,30 +87,31 @@ fn nothing_that_is_there_is_written_over() {
     assert_eq!(fs::read_dir(folder.file("taken")).unwrap().count(), 1);
 }
 
-/// What the project's SDK depends on and says of itself, without what only this repository needs.
+/// The project's SDK has the dependencies and package keys of this repository's SDK, without what only this repository
+/// needs.
 #[test]
 fn the_projects_sdk_is_this_repositorys() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let read = |path: &str| fs::read_to_string(root.join(path)).unwrap().parse::<DocumentMut>().unwrap();
     let (workspace, own) = (read("Cargo.toml"), read("plugin-sdk/Cargo.toml"));
     let written = read("plugin-sdk/templates/rust/sdk/Cargo.toml");
-    let shown = |item: &Item| item.to_string().trim().replace(' ', "");
+    let text = |item: &Item| item.to_string().trim().replace(' ', "");
     let dependencies = |table: &Item, resolved: bool| -> BTreeMap<String, String> {
         let entries = table.as_table_like().unwrap().iter();
         entries
             .map(|(name, item)| {
                 let item = if resolved { &workspace["workspace"]["dependencies"][name] } else { item };
-                (name.to_owned(), shown(item))
+                (name.to_owned(), text(item))
             })
             .collect()
     };
     assert_eq!(dependencies(&written["dependencies"], false), dependencies(&own["dependencies"], true));
     for key in ["version", "edition", "rust-version", "license", "publish"] {
-        assert_eq!(shown(&written["package"][key]), shown(&workspace["workspace"]["package"][key]), "{key}");
+        assert_eq!(text(&written["package"][key]), text(&workspace["workspace"]["package"][key]), "{key}");
     }
-    assert_eq!(shown(&written["package"]["name"]), shown(&own["package"]["name"]));
+    assert_eq!(text(&written["package"]["name"]), text(&own["package"]["name"]));
     let project = read("plugin-sdk/templates/rust/Cargo.toml");
-    assert_eq!(shown(&project["package"]["edition"]), shown(&workspace["workspace"]["package"]["edition"]));
+    assert_eq!(text(&project["package"]["edition"]), text(&workspace["workspace"]["package"]["edition"]));
     let mut profile = workspace["profile"]["plugin"].as_table().unwrap().clone();
     profile.remove("inherits");
     assert_eq!(project["profile"]["release"].as_table().unwrap().to_string().trim(), profile.to_string().trim());

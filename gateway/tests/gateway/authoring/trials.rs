@@ -1,4 +1,4 @@
-//! What cases show of a plugin.
+//! What cases show about a plugin.
 
 use metagate::authoring::Report;
 use metagate_plugin_artifacts::{EXAMPLE_TRUSTED_ADMIN, testing::HOSTILE};
@@ -8,22 +8,24 @@ use super::{Folder, metagate, tried};
 
 /// A case for a pod, with these lines.
 fn case(lines: &str) -> String {
-    // Its lines tell it apart from any other.
+    // The lines also make the name unique.
     format!("[[case]]\nname = {lines:?}\nworkload = {{ namespace = 'payments', pod = 'checkout-0' }}\n{lines}\n")
 }
 
 /// Each difference as `phase.field: expected / got`.
-fn told(report: &Report) -> Vec<String> {
+fn differences(report: &Report) -> Vec<String> {
     let asked = report.cases.iter().flat_map(|trial| &trial.phases);
-    let told = asked.flat_map(|asked| asked.differences.iter().map(move |difference| (asked.phase.key(), difference)));
-    told.map(|(phase, difference)| {
-        let field = difference.field.map(|field| format!(".{field}")).unwrap_or_default();
-        format!("{phase}{field}: {} / {}", difference.expected, difference.got)
-    })
-    .collect()
+    let differences =
+        asked.flat_map(|asked| asked.differences.iter().map(move |difference| (asked.phase.key(), difference)));
+    differences
+        .map(|(phase, difference)| {
+            let field = difference.field.map(|field| format!(".{field}")).unwrap_or_default();
+            format!("{phase}{field}: {} / {}", difference.expected, difference.got)
+        })
+        .collect()
 }
 
-/// Cases of a configuration and of what is expected. All in one go, as compiling the guest takes seconds.
+/// Runs cases, each a configuration and an expectation, in one go: compiling the guest takes seconds.
 async fn hostile(cases: &[(&str, &str)]) -> Report {
     let case = |(config, expect): &(&str, &str)| {
         let asks = [("authorize =", "role = 'checkout'\n"), ("authorize_path =", "path = 'meta-data/mac'\n")];
@@ -48,9 +50,9 @@ async fn a_failure_is_expected_by_its_kind_and_is_no_denial() {
     let other = ("{ on = 'authorize', do = 'trap' }", "authorize = { fails = 'failed' }");
     let report = hostile(&[&right[..], &wrong, &[other]].concat()).await;
     assert_eq!((report.passed, report.failed), (4, 5), "{}", report.text(false));
-    assert!(told(&report)[4].starts_with("authorize: failed / trapped: "), "{}", report.text(false));
-    for (told, (_, kind)) in told(&report).iter().zip(failures) {
-        assert!(told.starts_with(&format!("authorize: abstain / {kind}: ")), "{told}");
+    assert!(differences(&report)[4].starts_with("authorize: failed / trapped: "), "{}", report.text(false));
+    for (difference, (_, kind)) in differences(&report).iter().zip(failures) {
+        assert!(difference.starts_with(&format!("authorize: abstain / {kind}: ")), "{difference}");
     }
 }
 
@@ -67,7 +69,7 @@ async fn a_configuration_that_must_be_refused_is_a_case_too() {
     .await;
     assert!(report.cases[0].passed && report.cases[4].passed);
     assert_eq!(
-        told(&report),
+        differences(&report),
         [
             "init: refuses its configuration: … other words … / failed: hostile: asked to fail",
             "init: refuses its configuration: … asked to fail … / takes its configuration",
@@ -92,7 +94,7 @@ async fn a_role_is_compared_whole_and_field_by_field() {
     .await;
     assert!(report.cases[0].passed, "{}", report.text(false));
     assert_eq!(
-        told(&report),
+        differences(&report),
         [
             "resolve.role: ledger / arn:aws:iam::123456789012:role/checkout",
             "resolve.external_id: x1 / (absent)",
@@ -117,7 +119,7 @@ async fn a_plugin_is_asked_as_the_gateway_asks() {
     assert!(report.is_passed(), "{}", report.text(false));
     let answer = |case: usize| report.cases[case].phases.last().unwrap().answer.as_str();
     assert!(answer(0).contains("role-attributes[as-written,base-arn] decisions-before=0"), "{}", answer(0));
-    // One instance for both questions about a role, another for a path.
+    // Both questions about a role go to one instance, a path goes to another.
     assert!(answer(1).ends_with("decisions-before=1"), "{}", answer(1));
     assert!(answer(2).ends_with("decisions-before=0"), "{}", answer(2));
     assert!(report.cases.iter().all(|trial| trial.memory_bytes.is_some_and(|bytes| bytes >= 64 << 10)));
@@ -135,11 +137,11 @@ async fn the_time_and_the_images_are_shown_to_a_plugin_that_asks() {
     assert!(report.cases[0].phases[1].answer.contains("attributes[image/app,now]"), "{}", report.text(false));
     let unclocked = cases.replace("clock = true\n", "").replace("now = '2026-11-25T09:00:00Z'\n", "");
     let report = tried(HOSTILE, &unclocked).await;
-    assert!(told(&report)[0].contains("set clock = true"), "{}", report.text(false));
+    assert!(differences(&report)[0].contains("set clock = true"), "{}", report.text(false));
 }
 
 #[tokio::test]
-async fn a_forgotten_interest_is_told_with_the_case_that_fails() {
+async fn a_failing_case_names_the_metadata_that_the_interest_forgot() {
     let pod = "workload = { namespace = 'a', pod = 'b', labels = { tier = 'public', team = 'x' }, namespace_annotations = { owner = 'y' }, images = { app = 'shop:1' } }";
     let cases = format!("[[case]]\nname = 'c'\n{pod}\nrole = 'admin/dba'\n[case.expect]\nauthorize = 'abstain'\n");
     let report = tried(EXAMPLE_TRUSTED_ADMIN, &cases).await;
@@ -163,7 +165,7 @@ async fn what_a_plugin_logs_is_shown_where_it_fails() {
 }
 
 #[test]
-fn one_line_a_case_with_what_is_wrong_below_it_and_3() {
+fn each_case_is_one_line_with_its_differences_below_and_a_failure_exits_with_3() {
     let cases = "[[case]]\nname = 'an admin role'\nworkload = { namespace = 'a', pod = 'b', labels = { tier = 'public' } }\n\
                  role = 'admin/dba'\n[case.expect]\nresolve = 'abstain'\nauthorize = { deny = 'not-trusted', reason = 'x' }\n\
                  [[case]]\nname = 'any other'\nworkload = { namespace = 'a', pod = 'b' }\nrole = 'web'\n\

@@ -12,16 +12,17 @@ use super::{Folder, authors, lock, target};
 
 const TUTORIAL: &str = include_str!("../../../../plugin-sdk/README.md");
 
-/// What the page has its reader do.
-enum Deed {
+/// What the page tells its reader to do.
+enum Step {
     /// ```` ```toml file=NAME ````
     Write { file: String, text: String },
-    /// ```` ```sh ````, and the ```` ```text ```` behind it: lines that are printed in this order, with `…` for anything.
+    /// ```` ```sh ````, and the ```` ```text ```` after it: lines that are printed in this order, with `…` for
+    /// anything.
     Run { commands: Vec<String>, printed: Vec<String> },
 }
 
-fn deeds(page: &str) -> Vec<Deed> {
-    let mut deeds = Vec::new();
+fn steps(page: &str) -> Vec<Step> {
+    let mut steps = Vec::new();
     let (mut info, mut text) = (None, String::new());
     for event in Parser::new(page) {
         match event {
@@ -30,28 +31,28 @@ fn deeds(page: &str) -> Vec<Deed> {
             Event::End(TagEnd::CodeBlock) => {
                 let info = info.take().unwrap();
                 let lines = text.lines().map(str::to_owned).collect();
-                match (info.split_once(" file="), &*info, deeds.last_mut()) {
-                    (Some((_, file)), ..) => deeds.push(Deed::Write { file: file.to_owned(), text: text.clone() }),
-                    (_, "sh", _) => deeds.push(Deed::Run { commands: lines, printed: Vec::new() }),
-                    (_, "text", Some(Deed::Run { printed, .. })) => *printed = lines,
+                match (info.split_once(" file="), &*info, steps.last_mut()) {
+                    (Some((_, file)), ..) => steps.push(Step::Write { file: file.to_owned(), text: text.clone() }),
+                    (_, "sh", _) => steps.push(Step::Run { commands: lines, printed: Vec::new() }),
+                    (_, "text", Some(Step::Run { printed, .. })) => *printed = lines,
                     (_, "toml", _) => {}
-                    (_, other, _) => panic!("a reader cannot tell what to do with a block of {other:?}"),
+                    (_, other, _) => panic!("it is unclear what to do with a block of {other:?}"),
                 }
             }
             _ => {}
         }
     }
-    deeds
+    steps
 }
 
-/// Each line within one of what was printed, in order.
+/// Each line is part of a printed line, in this order.
 fn assert_printed(printed: &str, expected: &[String]) {
     let mut lines = printed.lines();
     for line in expected {
         let parts = line.split('…').map(str::trim);
         let shows =
             |printed: &str| parts.clone().try_fold(printed, |rest, part| Some(rest.split_once(part)?.1)).is_some();
-        assert!(lines.any(shows), "{line:?} is not, or not in that place, in:\n{printed}");
+        assert!(lines.any(shows), "{line:?} is missing, or out of order, in:\n{printed}");
     }
 }
 
@@ -59,17 +60,17 @@ fn assert_printed(printed: &str, expected: &[String]) {
 fn every_command_and_file_of_the_tutorial_does_what_it_says() {
     let folder = Folder::with(&[]);
     let mut here: PathBuf = folder.path().to_owned();
-    let beside = Path::new(env!("CARGO_BIN_EXE_metagate")).parent().unwrap().to_owned();
-    let path = env::join_paths(iter::once(beside).chain(env::split_paths(&env::var_os("PATH").unwrap()))).unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_metagate")).parent().unwrap().to_owned();
+    let path = env::join_paths(iter::once(programs).chain(env::split_paths(&env::var_os("PATH").unwrap()))).unwrap();
     let mut commands_run = 0;
     let (target, _alone) = target();
-    for deed in deeds(TUTORIAL) {
-        let (commands, expected) = match deed {
-            Deed::Write { file, text } => {
+    for step in steps(TUTORIAL) {
+        let (commands, expected) = match step {
+            Step::Write { file, text } => {
                 fs::write(here.join(file), text).unwrap();
                 continue;
             }
-            Deed::Run { commands, printed } => (commands, printed),
+            Step::Run { commands, printed } => (commands, printed),
         };
         let mut printed = String::new();
         for command in &commands {
@@ -81,7 +82,7 @@ fn every_command_and_file_of_the_tutorial_does_what_it_says() {
             }
             let ran = authors("sh", &here).args(["-c", command]).env("PATH", &path).output().unwrap();
             let (out, err) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
-            // A no is what the page says that it is, and nothing else goes wrong.
+            // A failure must be one that the page shows; nothing else may fail.
             let no = expected.iter().any(|line| line.contains("FAIL") || line.contains("denied"));
             assert!(ran.status.success() || (no && ran.status.code() == Some(3)), "{command}\n{out}{err}");
             printed += &out;
@@ -89,5 +90,5 @@ fn every_command_and_file_of_the_tutorial_does_what_it_says() {
         }
         assert_printed(&printed, &expected);
     }
-    assert!(commands_run >= 12, "the tutorial has become short, or is not read: {commands_run} commands");
+    assert!(commands_run >= 12, "the tutorial was shortened, or is not read: {commands_run} commands");
 }

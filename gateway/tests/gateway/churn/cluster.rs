@@ -1,4 +1,4 @@
-//! A cluster that changes all the time, and the slow obvious record of who had which address when.
+//! A cluster that changes all the time, and a slow, obvious record of who had which address when.
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +17,9 @@ use metagate::{
 };
 use rand::{RngExt, rngs::StdRng};
 
-/// Few addresses for many pods: each is somebody else's soon.
+/// Few addresses for many pods: each soon belongs to another pod.
 pub(crate) const ADDRESSES: usize = 12;
-/// Few roles: most pods could be served with another's credentials without anybody noticing but for their names.
+/// Few roles: if a pod got another's credentials, mostly only the session name would show it.
 pub(crate) const ROLES: [&str; 4] = ["app-a", "app-b", "app-c", "app-d"];
 const PODS: usize = 16;
 const NAMESPACES: usize = 3;
@@ -28,16 +28,16 @@ pub(crate) fn address(number: usize) -> IpAddr {
     Ipv4Addr::new(10, 0, 0, u8::try_from(number).unwrap()).into()
 }
 
-/// The one writer.
+/// The only writer.
 pub(crate) struct Cluster {
     random: StdRng,
     feed: Arc<Feed>,
     epochs: Arc<Epochs>,
     uids: u64,
     pods: BTreeMap<usize, Pod>,
-    /// By namespace: the role that it permits alone; None permits all.
+    /// By namespace: the only role that it permits; None permits all.
     permitted: [Option<&'static str>; NAMESPACES],
-    /// By namespace: what its service account has for pods without a role of their own.
+    /// By namespace: its service account's role, for pods without a role of their own.
     account_roles: [&'static str; NAMESPACES],
 }
 
@@ -45,7 +45,7 @@ pub(crate) struct Cluster {
 struct Pod {
     uid: String,
     address: usize,
-    /// None: its service account's.
+    /// None: the role of its service account.
     role: Option<&'static str>,
 }
 
@@ -53,16 +53,16 @@ struct Pod {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Owner {
     role: &'static str,
-    /// None: it is denied.
+    /// None: the pod is denied.
     holder: Option<String>,
 }
 
-/// Everything that was ever true, by epoch: one epoch from each change to the next.
+/// Everything that was ever true, by epoch: an epoch lasts from one change to the next.
 pub(crate) struct Epochs {
     all: Vec<OnceLock<[Option<Owner>; ADDRESSES]>>,
-    /// Readers may meet it from now on.
+    /// Readers may see this epoch from now on.
     begun: AtomicU64,
-    /// Readers meet nothing older any more.
+    /// Readers no longer see anything older than this epoch.
     published: AtomicU64,
 }
 
@@ -81,7 +81,7 @@ impl Cluster {
         cluster
     }
 
-    /// One thing happens, and everybody is told.
+    /// Makes one change, and publishes it.
     pub(crate) fn change(&mut self) {
         let slot = self.random.random_range(0..PODS);
         let namespace = slot % NAMESPACES;
@@ -104,7 +104,7 @@ impl Cluster {
         self.epochs.published.store(epoch, Ordering::SeqCst);
     }
 
-    /// A new pod in this slot, on an address that may be another's still.
+    /// A new pod in this slot, on an address that may still be another pod's.
     fn start(&mut self, slot: usize) {
         self.uids += 1;
         let free: Vec<_> = (0..ADDRESSES).filter(|one| !self.pods.values().any(|pod| pod.address == *one)).collect();
@@ -121,14 +121,14 @@ impl Cluster {
         self.random.random_bool(0.8).then_some(role)
     }
 
-    /// The model: look at every pod for every address.
+    /// The model: looks at every pod for every address.
     fn owners(&self) -> [Option<Owner>; ADDRESSES] {
         std::array::from_fn(|number| {
             let here: Vec<_> = self.pods.iter().filter(|(_, pod)| pod.address == number).collect();
             let [(slot, pod)] = here[..] else { return None };
             let namespace = slot % NAMESPACES;
             let role = pod.role.unwrap_or(self.account_roles[namespace]);
-            // The service account's own role is allowed by the plugin that gave it.
+            // The plugin that names the service account's role also allows it.
             let permitted = pod.role.is_none() || self.permitted[namespace].is_none_or(|only| only == role);
             let holder = permitted.then(|| format!("{role}|pod-{slot}.{}", pod.uid));
             Some(Owner { role, holder })
@@ -186,12 +186,12 @@ impl Epochs {
         self.published()
     }
 
-    /// Which role that address's pod asked for then.
+    /// The role that the address's pod asked for in that epoch.
     pub(crate) fn role_at(&self, epoch: u64, number: usize) -> Option<&'static str> {
         self.owner(epoch, number).map(|owner| owner.role)
     }
 
-    /// Whose credentials that address could have then.
+    /// Whose credentials the address could get in that epoch.
     pub(crate) fn holder_at(&self, epoch: u64, number: usize) -> Option<String> {
         self.owner(epoch, number)?.holder.clone()
     }

@@ -1,4 +1,4 @@
-//! A source whose credentials say for whom and when they were issued.
+//! A source whose credentials say for whom they were issued, and when.
 
 use std::{
     sync::{
@@ -16,7 +16,7 @@ use metagate::{
 
 use super::{LIFE, cluster::Epochs};
 
-/// Every so many fetches one lasts until the cluster has changed: whoever waits for it may be another by then.
+/// One fetch in this many lasts until the cluster has changed: by then the waiting address may have another pod.
 const OUTLASTED: u64 = 3;
 
 pub(crate) struct Issuer {
@@ -33,7 +33,7 @@ impl Issuer {
     async fn issue(&self, key: &CredentialKey) -> Result<Credential, FetchError> {
         let mut changes = self.feed.changes();
         if self.fetches.fetch_add(1, Ordering::Relaxed).is_multiple_of(OUTLASTED) {
-            // With nobody left to change it, time goes on all the same.
+            // If nobody is left to change the cluster, the wait ends after this time.
             let _ = tokio::time::timeout(std::time::Duration::from_millis(50), changes.changed()).await;
         }
         let role = key.role();

@@ -1,6 +1,7 @@
 //! Requests under churn and address reuse, each answer checked against who had the address while it was given.
 //!
-//! `METAGATE_CHURN_REQUESTS` says how many (`make churn` has ten million), `METAGATE_CHURN_SEED` repeats a run's churn.
+//! `METAGATE_CHURN_REQUESTS` sets their number (`make churn` has ten million), `METAGATE_CHURN_SEED` repeats a run's
+//! churn.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test states what it expects by unwrapping")]
 #![expect(clippy::print_stderr, reason = "the count and the seed are the result")]
@@ -29,11 +30,11 @@ use self::{
     issuer::Issuer,
 };
 
-/// In `make test`: seconds.
+/// `make test` takes seconds for these.
 const REQUESTS: u64 = 50_000;
-/// Requests from one change of the cluster to the next: a run that is long may take its time, a short one has to see much.
+/// Requests between two changes of the cluster: a long run may change it slowly, a short one has to change it often.
 const REQUESTS_A_CHANGE: std::ops::Range<u64> = 100..1000;
-/// More than threads, so that some wait for credentials while others ask.
+/// More clients than threads, so that some wait for credentials while others ask.
 const CLIENTS: u64 = 24;
 
 #[derive(Default)]
@@ -63,7 +64,7 @@ async fn nobody_is_served_another_workload_s_credentials_under_churn() {
     let mut cluster = Cluster::new(StdRng::seed_from_u64(seed), Arc::clone(&feed), Arc::clone(&epochs));
     cluster.change();
     let setup = Setup::default()
-        // A name that tells two pods of one name apart.
+        // A session name that differs for two pods of the same name.
         .set("credentials.session_name", "{pod}.{uid}")
         .set("credentials.wait", "10s")
         .set("roster.wait", "5ms")
@@ -86,14 +87,14 @@ async fn nobody_is_served_another_workload_s_credentials_under_churn() {
         wrong.len()
     );
     assert!(wrong.is_empty(), "seed {seed}: {:#?}", wrong.iter().take(5).collect::<Vec<_>>());
-    assert!(served + refused >= requests && served > requests / 2, "too few were served to say anything");
+    assert!(served + refused >= requests && served > requests / 2, "too few requests were served to prove anything");
 }
 
 fn from_env(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.replace('_', "").parse().unwrap())
 }
 
-/// What was answered wrongly.
+/// Returns the answers that were wrong.
 async fn client(run: Arc<Run>, mut random: StdRng) -> Vec<String> {
     let mut wrong = Vec::new();
     loop {
@@ -106,17 +107,17 @@ async fn client(run: Arc<Run>, mut random: StdRng) -> Vec<String> {
         }
         wrong.extend(run.ask(&mut random).await);
         if nth.is_multiple_of(16) {
-            // Answers that wait for nothing would keep the others from their turn.
+            // Answers that wait for nothing would starve the other clients.
             tokio::task::yield_now().await;
         }
     }
 }
 
 impl Run {
-    /// One request. What is wrong with its answer, if anything.
+    /// Makes one request. Returns what is wrong with its answer, if anything.
     async fn ask(&self, random: &mut StdRng) -> Option<String> {
         let before = self.epochs.published();
-        // Mostly from where somebody is: from elsewhere there is a wait, and nothing to be had.
+        // Mostly from an address in use: from any other the request waits and gets nothing.
         let somewhere: Vec<_> = (0..ADDRESSES).filter(|one| self.epochs.role_at(before, *one).is_some()).collect();
         let number = match &somewhere[..] {
             [_, ..] if random.random_bool(0.99) => somewhere[random.random_range(0..somewhere.len())],
@@ -135,7 +136,7 @@ impl Run {
             return None;
         };
         self.counts.served.fetch_add(1, Ordering::Relaxed);
-        // ROLE|SESSION|the epoch in which it was issued: it was given to nobody before that.
+        // ROLE|SESSION|the epoch of its issue: nobody got it before that.
         let (holder, issued) = holder.rsplit_once('|').unwrap();
         let since = before.max(issued.parse().unwrap());
         let allowed = (since..=after).any(|epoch| self.epochs.holder_at(epoch, number).as_deref() == Some(holder));
@@ -152,7 +153,7 @@ fn request(from: IpAddr, role: &str) -> (Origin, Parts) {
     (origin, request.into_parts().0)
 }
 
-/// None where it was refused.
+/// None if it was refused.
 async fn access_key(response: Response<Full<Bytes>>) -> Option<String> {
     if response.status() != StatusCode::OK {
         return None;

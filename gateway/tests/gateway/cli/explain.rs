@@ -1,8 +1,8 @@
-//! `metagate explain`: what it prints, and whether what it says to do does it.
+//! `metagate explain`: what it prints, and whether its suggestion works.
 
 use super::*;
 
-/// The sandbox's own pods, and one that nobody gives a role.
+/// Explains one of the sandbox's own pods, or `idle-0`, which has no role.
 fn explain(pod: &str, more: &[&str]) -> Ran {
     let roster = fs::read_to_string(Path::new(EXAMPLES).join("sandbox-roster.toml")).unwrap();
     let without_role = "[[workload]]\nnamespace = \"payments\"\npod = \"idle-0\"\nips = [\"127.0.0.9\"]\n";
@@ -40,7 +40,7 @@ fn explain_of_a_denied_pod_is_3_and_says_by_whom_and_why() {
     }
     assert_eq!((json["outcome"].as_str(), json["status"].as_u64()), (Some("denied"), Some(403)));
     assert!(json["reason"].as_str().unwrap().contains("role-not-permitted"));
-    // What it asked for, so that it can be permitted; and how.
+    // The role that it asked for, so that it can be permitted; and how.
     assert_eq!(json["role_arn"], "arn:aws:iam::123456789012:role/payments-checkout");
     let permit = "kubectl annotate namespace guests --overwrite \
                   'iam.amazonaws.com/permitted=(?:arn:aws:iam::123456789012:role/guests-.*)|\
@@ -50,7 +50,7 @@ fn explain_of_a_denied_pod_is_3_and_says_by_whom_and_why() {
 }
 
 #[test]
-fn explain_tells_what_audit_mode_passes_over() {
+fn explain_prints_what_audit_mode_ignores() {
     let audited = sandbox_and("[policy]\nmode = \"audit\"\n");
     let explain = |pod: &str, config: &str| {
         run(&["explain", "--pod", pod, "--config", config, "--workload", &example("sandbox-roster.toml")])
@@ -58,11 +58,11 @@ fn explain_tells_what_audit_mode_passes_over() {
     let ran = explain("guests/visitor-0", &audited.path("metagate.toml"));
     assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
     for line in ["denies: role-not-permitted", "denies: nobody-allowed"] {
-        let line = ran.out.lines().find(|said| said.contains(line)).unwrap();
+        let line = ran.out.lines().find(|printed| printed.contains(line)).unwrap();
         assert!(line.ends_with("  [audit: not acted on]"), "{line}");
     }
     let last = ran.out.lines().last().unwrap();
-    assert_eq!(last, "would have been refused: 2 answers, were it not for audit mode");
+    assert_eq!(last, "audit mode: 2 answers would otherwise have refused this");
     for (pod, config) in
         [("payments/checkout-0", audited.path("metagate.toml")), ("guests/visitor-0", example("sandbox.toml"))]
     {
@@ -119,9 +119,9 @@ fn explain_without_a_running_gateway_says_so() {
     assert!(ran.err.contains("no gateway answers at") && ran.err.contains("admin.sock"), "{}", ran.err);
 }
 
-/// The command is carried out on the roster's file, and the pod asked about again.
+/// Runs the suggested command on the roster's file, and explains the pod again.
 #[test]
-fn what_explain_says_to_do_permits_the_role_and_takes_none_away() {
+fn the_suggested_command_permits_the_role_and_removes_no_other() {
     let permitted = ("iam.amazonaws.com/permitted", "arn:aws:iam::123456789012:role/web\n");
     let list = ("iam.amazonaws.com/allowed-roles", r#"["web"]"#);
     for dialect in ["strict", "kiam-v4", "kube2iam-glob", "kube2iam-regexp"] {
@@ -146,7 +146,7 @@ fn what_explain_says_to_do_permits_the_role_and_takes_none_away() {
             };
             let denied = ask(&annotations, "shop/api-0");
             assert_eq!(denied["outcome"], "denied", "{dialect}: {annotations:?}");
-            // The shell's own reading of the pairs.
+            // The shell itself reads the pairs.
             let command = denied["next_step"]["command"].as_str().unwrap();
             let pairs = command.split_once("--overwrite ").unwrap().1;
             let echoed = Command::new("sh").args(["-c", &format!("printf '%s\\0' {pairs}")]).output().unwrap();

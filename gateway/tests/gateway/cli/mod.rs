@@ -1,4 +1,4 @@
-//! The program as scripts and people meet it: exit codes, what goes to which stream, and what is said.
+//! The program as scripts and people see it: exit codes, streams and messages.
 
 #![expect(clippy::unwrap_used, reason = "a test states what it expects by it")]
 
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 const EXAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config");
 
-/// The program, with nothing of this process's environment that it would read.
+/// The program, without those variables of this process's environment that it would read.
 fn metagate(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metagate"));
     for (name, _) in std::env::vars_os() {
@@ -33,7 +33,7 @@ fn metagate(arguments: &[&str]) -> Command {
     command
 }
 
-/// What a finished run came to.
+/// The result of a finished run.
 struct Ran {
     code: i32,
     out: String,
@@ -67,7 +67,7 @@ impl Folder {
     }
 }
 
-/// The sandbox's, and `more` tables.
+/// The sandbox's configuration, with `more` tables.
 fn sandbox_and(more: &str) -> Folder {
     let text = fs::read_to_string(Path::new(EXAMPLES).join("sandbox.toml")).unwrap();
     Folder::with("metagate.toml", &format!("{text}\n{more}"))
@@ -89,7 +89,7 @@ fn version_and_help_are_data_and_a_success() {
 }
 
 #[test]
-fn a_wrong_command_line_is_2_and_says_what_there_is() {
+fn a_wrong_command_line_exits_with_2_and_a_hint() {
     for (arguments, hint) in [
         (&["chek"][..], "check"),
         (&["explain"], "--pod"),
@@ -124,10 +124,10 @@ fn a_missing_configuration_file_is_named() {
 }
 
 #[test]
-fn check_is_content_with_the_sandbox() {
+fn check_accepts_the_sandbox() {
     let ran = run(&["check", "--config", &example("sandbox.toml")]);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-    assert_eq!(ran.out, "ok: the configuration is right, and 3 plugins load\n");
+    assert_eq!(ran.out, "ok: the configuration is valid, and 3 plugins load\n");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn check_names_every_fault_of_the_configuration_with_its_place() {
 }
 
 #[test]
-fn check_opens_what_the_configuration_names_and_tells_of_each() {
+fn check_opens_every_file_that_the_configuration_names_and_reports_each() {
     let folder = sandbox_and(
         "[[plugin]]\nname = \"no-file\"\npath = \"no-such.wasm\"\n\
          [[plugin]]\nname = \"no-component\"\npath = \"roster.toml\"\n\
@@ -152,7 +152,7 @@ fn check_opens_what_the_configuration_names_and_tells_of_each() {
     .and("roster.toml", "[[workload]]\nnamespace = \"a\"\npod = \"b\"\n");
     let text = fs::read_to_string(folder.path("metagate.toml")).unwrap();
     let text = text.replace("source = \"sandbox\"              #", "source = \"fixed\"\nfile = \"roster.toml\" #");
-    assert!(text.contains("file = "), "the sandbox's roster is written otherwise");
+    assert!(text.contains("file = "), "the sandbox's roster is written differently");
     fs::write(folder.path("metagate.toml"), text).unwrap();
 
     let ran = run(&["check", "--config", &folder.path("metagate.toml")]);
@@ -169,7 +169,7 @@ fn check_opens_what_the_configuration_names_and_tells_of_each() {
 }
 
 #[test]
-fn check_judges_pin_and_signature_and_keeps_compiled_plugins_only_where_a_gateway_does() {
+fn check_verifies_pin_and_signature_and_stores_compiled_plugins_only_where_a_gateway_does() {
     let key = "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=";
     let folder = sandbox_and(&format!(
         "[[plugin]]\nname = \"pinned\"\npath = \"a.wasm\"\nsha256 = \"{}\"\n\
@@ -196,7 +196,7 @@ fn check_judges_pin_and_signature_and_keeps_compiled_plugins_only_where_a_gatewa
 }
 
 #[test]
-fn config_tells_where_each_value_came_from() {
+fn config_prints_the_origin_of_each_value() {
     let folder = Folder::with("metagate.toml", "[imds]\ntoken = \"required\"\n");
     let file = folder.path("metagate.toml");
     let mut command = metagate(&["config", "--config", &file]);
@@ -216,7 +216,7 @@ fn config_is_json_for_programs() {
     serde_json::from_str::<Value>(&ran.out).unwrap();
 }
 
-/// Killed when a test ends before it did.
+/// Killed if the test ends first.
 struct Gateway(Child);
 
 impl Drop for Gateway {
@@ -242,10 +242,11 @@ fn the_sandbox_answers_until_sigterm_ends_it_with_0() {
     on_free_places(&mut command);
     let mut gateway = Gateway(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(gateway.0.stderr.take().unwrap()).lines();
-    // Printed once it listens; the stream ends if it does not come to that.
-    let said: Vec<String> = lines.by_ref().map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C")).collect();
-    assert!(said.iter().any(|line| line.contains("The sandbox is up")), "{said:#?}");
-    assert!(said.iter().any(|line| line.contains(&pods)), "{said:#?}");
+    // These lines are printed once it listens; the stream ends if it never does.
+    let printed: Vec<String> =
+        lines.by_ref().map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C")).collect();
+    assert!(printed.iter().any(|line| line.contains("The sandbox is up")), "{printed:#?}");
+    assert!(printed.iter().any(|line| line.contains(&pods)), "{printed:#?}");
 
     let mut pod = TcpStream::connect(&pods).unwrap();
     pod.write_all(
@@ -271,10 +272,10 @@ fn the_sandbox_answers_until_sigterm_ends_it_with_0() {
     assert_eq!(gateway.0.wait().unwrap().code(), Some(0));
     let mut out = String::new();
     gateway.0.stdout.take().unwrap().read_to_string(&mut out).unwrap();
-    assert_eq!(out, "", "a log is no data");
+    assert_eq!(out, "", "a log does not belong on standard output");
 }
 
-/// A gateway over the configuration in `folder`, with its log as it comes, and how `explain` ends for the visitor.
+/// A gateway with the configuration in `folder`, its log as it comes, and the exit code of `explain` for the visitor.
 struct Running {
     gateway: Gateway,
     log: Box<dyn Iterator<Item = String>>,
@@ -298,7 +299,7 @@ impl Running {
         running
     }
 
-    /// The next line that says this. The stream ends, and the test with it, if the gateway does.
+    /// The next line that contains this word. The stream ends, and the test with it, if the gateway does.
     fn line_with(&mut self, word: &str) -> Value {
         let line = self.log.find(|line| line.contains(word)).unwrap();
         serde_json::from_str(&line).unwrap()
@@ -311,7 +312,7 @@ impl Running {
 }
 
 #[test]
-fn a_changed_configuration_counts_without_a_restart_and_a_wrong_one_changes_nothing() {
+fn a_changed_configuration_applies_without_a_restart_and_a_wrong_one_changes_nothing() {
     let folder = sandbox_and("");
     let sandbox = fs::read_to_string(folder.path("metagate.toml")).unwrap();
     let mut running = Running::over(&folder);
@@ -326,7 +327,7 @@ fn a_changed_configuration_counts_without_a_restart_and_a_wrong_one_changes_noth
     let refused = running.line_with("configuration ");
     let message = refused["message"].as_str().unwrap();
     assert!(message.contains("not reloaded") && message.contains("policy.mode"), "{message}");
-    // explain reads the wrong file too, so it is asked with the last good one.
+    // explain would read the wrong file too, so it gets the last good one.
     fs::write(folder.path("good.toml"), &audited).unwrap();
     running.config = folder.path("good.toml");
     assert_eq!(running.explains_the_visitor(), 0, "the last good one stays");
@@ -350,9 +351,9 @@ fn each_refusal_leaves_one_record_without_a_secret() {
     pod.write_all(b"GET /latest/meta-data/iam/info HTTP/1.0\r\nX-aws-ec2-metadata-token: c2VjcmV0\r\n\r\n").unwrap();
     pod.read_to_end(&mut Vec::new()).unwrap();
     let line = running.line_with("metagate::decision");
-    let said = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
+    let field_of = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
     assert_eq!(
-        (said("outcome"), said("route"), said("peer")),
+        (field_of("outcome"), field_of("route"), field_of("peer")),
         ("token-not-genuine".into(), "/latest/meta-data/iam/info".into(), "127.0.0.1".into())
     );
     assert_eq!(line["status"], 401);

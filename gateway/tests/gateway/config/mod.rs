@@ -1,6 +1,6 @@
-//! Configurations: what is documented, what is refused and in which words, and where each value is said to come from.
+//! Configurations: what is documented, what is refused with which message, and the origin of each value.
 
-// clippy.toml's exemptions for tests reach only what is marked as one.
+// clippy.toml's exemptions for tests apply only to code that is marked as a test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -38,9 +38,10 @@ fn refusal(sources: &Sources) -> String {
     }
 }
 
-// What is refused, word for word.
+// Refusals, word for word.
 
-/// Files ending in `extension` in a folder of `tests/fixtures/config`, each with the `.stderr` that must come of it.
+/// Compares files that end in `extension` in a folder of `tests/fixtures/config` with the `.stderr` that each must
+/// produce.
 fn golden(folder: &str, extension: &str, at_least: usize, refusal: impl Fn(&str, String) -> String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config").join(folder);
     let mut cases: Vec<PathBuf> = fs::read_dir(&folder)
@@ -53,15 +54,15 @@ fn golden(folder: &str, extension: &str, at_least: usize, refusal: impl Fn(&str,
     let mut different = Vec::new();
     for case in cases {
         let name = case.file_name().unwrap().to_str().unwrap();
-        let told = refusal(name, fs::read_to_string(&case).unwrap()) + "\n";
+        let message = refusal(name, fs::read_to_string(&case).unwrap()) + "\n";
         let expected = case.with_extension("stderr");
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::write(&expected, told).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != told {
-            different.push(format!("--- {name}\n{told}"));
+            fs::write(&expected, message).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != message {
+            different.push(format!("--- {name}\n{message}"));
         }
     }
-    assert!(different.is_empty(), "not as in the .stderr beside it:\n{}", different.join("\n"));
+    assert!(different.is_empty(), "different from the .stderr file beside it:\n{}", different.join("\n"));
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn a_wrong_flag_is_refused_by_its_name() {
 }
 
 #[test]
-fn a_program_reads_faults_with_their_places() {
+fn json_faults_have_their_origin() {
     let faults = load(&of_text("[imds]\ntoken = \"maybe\"")).unwrap_err();
     let fault = faults.iter().next().unwrap();
     assert_eq!((fault.line(), fault.column()), (Some(2), Some(9)));
@@ -120,15 +121,15 @@ fn a_program_reads_faults_with_their_places() {
 }
 
 #[test]
-fn no_secret_is_told_in_a_fault_or_shown_as_effective() {
+fn no_secret_appears_in_a_fault_or_in_the_effective_configuration() {
     for text in [
         "[credentials]\nsts_endpoint = 'ftp://user:hunter2@sts'",
         "[[plugin]]\nname = 'a'\nbuiltin = 'annotations'\nconfig = { api_token = 'hunter2', x = inf }",
         "[[plugin]]\nname = 'a'\nbuiltin = 'annotations'\n[plugin.config]\ntoken = 'hunter2' nonsense",
         "[[plugin]]\nname = 'A'\nbuiltin = 'annotations'\nsecret_config = 'hunter2'",
     ] {
-        let told = refusal(&of_text(text));
-        assert!(!told.contains("hunter2"), "{told}");
+        let message = refusal(&of_text(text));
+        assert!(!message.contains("hunter2"), "{message}");
     }
     let env = refusal(&of_env(&[("METAGATE_PLUGIN", "[{ name = 'a', config = { token = 'hunter2' }")]));
     assert!(!env.contains("hunter2"), "{env}");
@@ -140,13 +141,14 @@ fn no_secret_is_told_in_a_fault_or_shown_as_effective() {
     let loaded = loaded(&sources);
     let debug = format!("{:?} {:?}", loaded.config, sources);
     assert!(debug.contains("(redacted)") && !debug.contains("hunter2"), "{debug}");
-    for shown in [loaded.effective.render(), loaded.effective.to_json().to_string(), format!("{:?}", loaded.effective)]
+    for rendered in
+        [loaded.effective.render(), loaded.effective.to_json().to_string(), format!("{:?}", loaded.effective)]
     {
-        assert!(shown.contains("(redacted)") && !shown.contains("hunter2"), "{shown}");
+        assert!(rendered.contains("(redacted)") && !rendered.contains("hunter2"), "{rendered}");
     }
 }
 
-// What is documented.
+// Documentation.
 
 #[test]
 fn documented_defaults_are_the_defaults() {
@@ -194,7 +196,7 @@ fn the_sandbox_is_right_and_stays_on_loopback() {
 // Which layer wins.
 
 #[test]
-fn flags_go_before_the_environment_which_goes_before_the_file() {
+fn flags_override_the_environment_which_overrides_the_file() {
     let text = "[imds]\ncache = '1s'\n[roster]\nwait = '1s'\n[credentials]\nwait = '1s'";
     let mut sources = of_text(text);
     sources.env =
@@ -203,7 +205,7 @@ fn flags_go_before_the_environment_which_goes_before_the_file() {
     let Loaded { config, effective } = loaded(&sources);
     let seconds = [config.imds.cache, config.roster.wait, config.credentials.wait].map(|wait| wait.as_secs());
     assert_eq!(seconds, [1, 2, 3]);
-    let shown = effective.render();
+    let rendered = effective.render();
     for line in [
         "cache = '1s'  # metagate.toml:2",
         "wait = \"2s\"  # environment METAGATE_ROSTER__WAIT",
@@ -211,7 +213,7 @@ fn flags_go_before_the_environment_which_goes_before_the_file() {
         "listen = \"0.0.0.0:8181\"  # default",
     ] {
         let line = line.replace('\'', "\"");
-        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+        assert!(rendered.lines().any(|rendered| rendered == line), "{line}\n{rendered}");
     }
 }
 
@@ -237,7 +239,7 @@ fn variables_are_text_where_the_key_is_text_and_toml_elsewhere() {
 }
 
 #[test]
-fn the_node_is_named_by_the_downward_api_unless_by_the_file() {
+fn the_downward_api_names_the_node_unless_the_file_does() {
     let mut sources = of_text("[roster]\nnode = 'a'");
     sources.env = vec![("NODE_NAME".into(), "b".into())];
     assert_eq!(loaded(&sources).config.roster.node, "a");
@@ -270,7 +272,7 @@ fn a_pinned_digest_may_be_written_in_capitals() {
 
 #[test]
 fn a_private_key_in_the_place_of_a_public_one_is_not_repeated() {
-    // PKCS#8 of ed25519, P-256 and RSA begin so, and are of these lengths or more.
+    // PKCS#8 of ed25519, P-256 and RSA begins like this, and has these lengths or more.
     for head in
         ["MC4CAQAwBQYDK2VwBCIEI", "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg", "MIIEvgIBADANBgkqhkiG9w0BAQEF"]
     {
@@ -279,14 +281,14 @@ fn a_private_key_in_the_place_of_a_public_one_is_not_repeated() {
             format!("plugin_files.public_keys = ['{private}']"),
             format!("plugin_files = {{ public_keys = ['{private}'], compiled = 'x' }}"),
         ] {
-            let told = refusal(&of_text(&text));
-            assert!(told.contains("plugin_files.public_keys[0]") && !told.contains("hunter2a"), "{told}");
+            let message = refusal(&of_text(&text));
+            assert!(message.contains("plugin_files.public_keys[0]") && !message.contains("hunter2a"), "{message}");
         }
     }
 }
 
 #[test]
-fn an_effective_value_tells_a_program_its_origin() {
+fn json_has_the_origin_of_each_effective_value() {
     let json = loaded(&of_text("[[plugin]]\nname = 'a'\nbuiltin = 'annotations'")).effective.to_json();
     assert_eq!(json["plugin"][0]["name"]["value"], "a");
     let origin = serde_json::to_value(Origin::File { file: "metagate.toml".into(), line: Some(2), column: Some(8) });

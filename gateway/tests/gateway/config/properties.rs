@@ -1,4 +1,4 @@
-//! What holds whatever is written.
+//! Properties of every configuration.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::{DOCUMENTED, keys, loaded, of_env, of_text};
 
-/// A right configuration with some keys written and others left out.
+/// A valid configuration with some keys set and others left out.
 fn a_configuration() -> impl Strategy<Value = String> {
     let text = "[ -~é\\n\\t]{0,12}";
     let config = prop_oneof![
@@ -48,7 +48,7 @@ fn a_configuration() -> impl Strategy<Value = String> {
         })
 }
 
-/// Of the metadata catalogue.
+/// An entry of the metadata catalogue.
 fn an_entry() -> impl Strategy<Value = String> {
     prop_oneof![
         Just("placement".to_owned()),
@@ -58,11 +58,11 @@ fn an_entry() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The effective configuration without where it came from.
+/// The effective configuration without origins.
 fn values(effective: &Effective) -> serde_json::Value {
     fn strip(value: serde_json::Value) -> serde_json::Value {
         match value {
-            serde_json::Value::Object(mut shown) if shown.contains_key("origin") => shown.remove("value").unwrap(),
+            serde_json::Value::Object(mut entry) if entry.contains_key("origin") => entry.remove("value").unwrap(),
             serde_json::Value::Object(table) => table.into_iter().map(|(name, value)| (name, strip(value))).collect(),
             serde_json::Value::Array(items) => items.into_iter().map(strip).collect(),
             other => other,
@@ -75,8 +75,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn what_is_shown_as_effective_reads_back_as_the_same(text in a_configuration()) {
-        // A user name in a URL is redacted, and so does not read back.
+    fn the_effective_configuration_reads_back_as_the_same(text in a_configuration()) {
+        // A user name in a URL is redacted, so it does not read back.
         prop_assume!(!text.contains("://"));
         let first = loaded(&of_text(&text));
         let again = loaded(&of_text(&first.effective.render()));
@@ -100,9 +100,9 @@ proptest! {
         let (seconds, name) = upper.unwrap_or((60, "default"));
         let loaded = loaded(&sources);
         prop_assert_eq!(loaded.config.imds.cache.as_secs(), seconds);
-        let shown = loaded.effective.render();
+        let rendered = loaded.effective.render();
         let line = format!("cache = \"{seconds}s\"  # {name}");
-        prop_assert!(shown.lines().any(|shown| shown == line), "{}\n{}", line, shown);
+        prop_assert!(rendered.lines().any(|rendered| rendered == line), "{}\n{}", line, rendered);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Who the gateway is to AWS, and STS: the node's role from a metadata service on loopback, STS from another one.
+//! The gateway's identity at AWS, and STS: the node's role comes from a metadata service on loopback, and STS is
+//! another server there.
 
 use std::time::SystemTime;
 
@@ -13,7 +14,7 @@ use super::{
 const SECRET: &str = "the-node-s-secret";
 const SESSION: &str = "the-node-s-session";
 
-/// With credentials that a client can use.
+/// A node with credentials that a client can use.
 async fn node() -> FakeImds {
     let node = FakeImds::start().await.unwrap();
     let document = format!(
@@ -35,8 +36,8 @@ async fn judged(node: &FakeImds, sts: &str, changed: &[(&str, &str)]) -> Report 
         ("credentials.base_role_arn", "auto"),
     ];
     let report = examine(&folder, &[&keys, changed].concat()).await;
-    let shown = format!("{report:?}");
-    assert!(!shown.contains(SECRET) && !shown.contains(SESSION), "{shown}");
+    let text = format!("{report:?}");
+    assert!(!text.contains(SECRET) && !text.contains(SESSION), "{text}");
     report
 }
 
@@ -106,7 +107,7 @@ async fn a_clock_that_sts_would_refuse_fails_long_before_it_does() {
 }
 
 #[tokio::test]
-async fn what_sts_says_against_the_identity_is_told_of_the_identity() {
+async fn an_error_of_sts_about_the_identity_is_a_finding_on_the_identity() {
     for (status, code, verdict, part) in [
         (403, "InvalidClientTokenId", Fail, "See the check `sts-clock`"),
         (403, "SignatureDoesNotMatch", Fail, "See the check `sts-clock`"),
@@ -125,7 +126,7 @@ async fn what_sts_says_against_the_identity_is_told_of_the_identity() {
 }
 
 #[tokio::test]
-async fn an_sts_that_is_away_or_ailing_is_told_of_sts() {
+async fn an_unreachable_or_failing_sts_is_a_finding_on_sts() {
     let ailing = Server::start(|_| Reply::Answer(500, "<html>".into())).await;
     let silent = Server::start(|_| Reply::Silence).await;
     let with_password = dead_endpoint().await.replace("http://", &format!("http://user:{SECRET}@"));
@@ -157,7 +158,7 @@ async fn a_node_without_a_role_has_no_identity_and_no_account() {
 }
 
 #[tokio::test]
-async fn a_region_that_cannot_be_found_is_told_and_asks_nobody() {
+async fn an_unknown_region_is_reported_and_nobody_is_asked() {
     let (node, sts) = (node().await, Server::start(|_| panic!("nobody is to be asked")).await);
     node.set_fault(Fault::Status(500));
     let report = judged(&node, &sts.endpoint, &[]).await;
@@ -166,7 +167,7 @@ async fn a_region_that_cannot_be_found_is_told_and_asks_nobody() {
 }
 
 #[tokio::test]
-async fn an_identity_that_the_sandboxs_instance_does_not_have_is_told() {
+async fn a_missing_identity_of_the_sandboxs_instance_is_reported() {
     let (node, sts) = (node().await, sts("123456789012").await);
     let report = judged(&node, &sts.endpoint, &[("imds.endpoint", "sandbox")]).await;
     report.expect("identity", Fail, "imds.endpoint = \"sandbox\" has no role");

@@ -1,4 +1,4 @@
-//! The API server: there or not, and what it lets the gateway do.
+//! The API server: whether it answers, and what it lets the gateway do.
 
 use std::{
     fs,
@@ -34,7 +34,7 @@ pub(crate) async fn examined(folder: &TempDir, endpoint: &str, changed: &[(&str,
     examine(folder, &[&of_cluster, changed].concat()).await
 }
 
-/// The answer to a review, where `allowed` judges its verb and resource, such as `create serviceaccounts/token`.
+/// The answer to an access review; `allowed` decides by its verb and resource, such as `create serviceaccounts/token`.
 pub(crate) fn reviewed(ask: &Ask, allowed: impl Fn(&str) -> bool) -> Option<Reply> {
     if !ask.path.starts_with("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews") {
         return None;
@@ -66,7 +66,7 @@ pub(crate) fn failure(code: u16) -> Reply {
     Reply::Answer(code, status.to_string())
 }
 
-/// Allows what `allowed` does.
+/// An API server that permits what `allowed` permits.
 async fn api_server(allowed: impl Fn(&str) -> bool + Send + Sync + 'static) -> Server {
     Server::start(move |ask| match ask.path.as_str() {
         "/version" => Reply::Answer(200, version()),
@@ -154,7 +154,7 @@ async fn rights_that_the_configuration_has_no_use_for_are_not_asked_for() {
 }
 
 #[tokio::test]
-async fn an_api_server_that_is_away_or_ailing_is_one_line_with_its_cure() {
+async fn an_unreachable_or_failing_api_server_is_one_line_with_its_cure() {
     let failing = |code| Server::start(move |_| failure(code));
     let (unknown, ailing) = (failing(401).await, failing(500).await);
     for (endpoint, part) in [
@@ -186,7 +186,7 @@ async fn a_review_that_fails_is_not_taken_for_a_right() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_the_api_servers_is_told_by_how_much() {
+async fn the_size_of_a_clock_difference_to_the_api_server_is_reported() {
     for (off, verdict, part) in [(10, Pass, "agrees"), (120, Warn, "behind"), (3600, Fail, "behind the API server's")] {
         let server = Server::start(move |ask| match ask.path.as_str() {
             "/version" => Reply::Dated(SystemTime::now() + Duration::from_secs(off), version()),
@@ -199,7 +199,7 @@ async fn a_clock_that_is_off_the_api_servers_is_told_by_how_much() {
 }
 
 #[tokio::test]
-async fn no_kubeconfig_and_no_pod_is_told_as_that() {
+async fn no_kubeconfig_and_no_pod_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("nowhere").display().to_string();
     let keys = [("roster.source", "kubernetes"), ("roster.node", "n1"), ("kubernetes.kubeconfig", nowhere.as_str())];

@@ -1,4 +1,4 @@
-//! The command: what it prints, and how it ends.
+//! The command: its output, and its exit code.
 
 use std::process::{Command, Output};
 
@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::*;
 
-/// The program over the sandbox's configuration, with nothing of this process's environment that it would read.
+/// The program with the sandbox's configuration, without those variables of this process's environment that it would
+/// read.
 async fn run(folder: &TempDir, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metagate"));
     for (name, _) in std::env::vars_os() {
@@ -16,7 +17,7 @@ async fn run(folder: &TempDir, arguments: &[&str]) -> (Option<i32>, String, Stri
         }
     }
     command.args(["doctor", "--sandbox"]).args(arguments).env("METAGATE_ADMIN__LISTEN", admin(folder));
-    // The gateway that it asks runs in this process, and must go on meanwhile.
+    // The gateway that it asks runs in this process, so waiting must not block it.
     let Output { status, stdout, stderr } =
         tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -24,7 +25,7 @@ async fn run(folder: &TempDir, arguments: &[&str]) -> (Option<i32>, String, Stri
 }
 
 #[tokio::test]
-async fn a_running_sandbox_is_0_and_aligned_for_a_person() {
+async fn a_running_sandbox_exits_with_0_and_prints_aligned_lines() {
     let folder = tempfile::tempdir().unwrap();
     let _gateway = Setup::default().set("admin.listen", &admin(&folder)).start().await.unwrap();
     let (code, out, err) = run(&folder, &[]).await;
@@ -35,7 +36,7 @@ async fn a_running_sandbox_is_0_and_aligned_for_a_person() {
 }
 
 #[tokio::test]
-async fn something_that_fails_is_1_with_its_cure_below() {
+async fn a_failure_exits_with_1_and_prints_its_cure_below() {
     let folder = tempfile::tempdir().unwrap();
     let (code, out, err) = run(&folder, &[]).await;
     assert_eq!((code, err.as_str()), (Some(1), ""), "{out}");
@@ -56,7 +57,7 @@ async fn json_has_every_check_for_programs() {
 }
 
 #[tokio::test]
-async fn a_configuration_that_is_not_there_is_a_finding() {
+async fn a_missing_configuration_is_a_finding() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.toml").display().to_string();
     let status = folder.path().join("status.json").display().to_string();

@@ -13,7 +13,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_sandbox_that_runs_passes_and_has_nothing_else_to_look_at() {
+async fn a_running_sandbox_passes_and_has_nothing_else_to_check() {
     let folder = tempfile::tempdir().unwrap();
     let _gateway = Setup::default().set("admin.listen", &admin(&folder)).start().await.unwrap();
     let report = examine(&folder, &[]).await;
@@ -52,13 +52,13 @@ async fn a_gateway_that_waits_for_its_roster_is_not_ready_and_says_so() {
 }
 
 #[tokio::test]
-async fn who_asks_without_a_token_is_counted_and_told() {
+async fn requests_without_a_token_are_counted_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = Setup::default().set("admin.listen", &admin(&folder)).start().await.unwrap();
     let mut pod = gateway.connect([127, 0, 0, 2]).await.unwrap();
     let ask = format!("GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address());
     assert_eq!(pod.ask(ask).await.unwrap().status, 200);
-    // The request's record ends with its answer, on the gateway's side.
+    // The request is counted when its record ends, which may be after the answer.
     let counted = async {
         loop {
             let report = examine(&folder, &[]).await;
@@ -73,7 +73,7 @@ async fn who_asks_without_a_token_is_counted_and_told() {
     assert_eq!(report.of("gateway").verdict, Pass);
 }
 
-/// An admin side that says this.
+/// An admin server that answers with this.
 fn says(folder: &TempDir, state: &Value, metrics: &str) -> Server {
     let (state, metrics) = (state.to_string(), metrics.to_owned());
     Server::on_socket(&folder.path().join("admin.sock"), move |ask| match ask.path.as_str() {
@@ -98,12 +98,12 @@ fn key(role: &str, expires_in: Option<u64>, wanted: bool, error: Option<&str>) -
 const FRESH: &str = "metagate_roster_age_seconds 0\n";
 
 #[tokio::test]
-async fn credentials_that_fail_or_run_out_are_told_with_their_cure() {
+async fn credentials_that_fail_or_expire_are_reported_with_their_cure() {
     for (credentials, verdict, part) in [
         (json!([]), Pass, "0 held"),
         (json!([key("arn:r", Some(3000), true, None)]), Pass, "1 held; the first expires in 49m"),
         (json!([key("arn:r", Some(60), true, None)]), Warn, "below credentials.min_remaining"),
-        // Nobody wants it any more, so it is not renewed.
+        // No longer wanted, so it is not renewed.
         (json!([key("arn:r", Some(60), false, None)]), Pass, "1 held, none that"),
         (json!([key("arn:r", Some(3000), true, Some("throttled"))]), Warn, "throttled: arn:r"),
         (
@@ -120,7 +120,7 @@ async fn credentials_that_fail_or_run_out_are_told_with_their_cure() {
 }
 
 #[tokio::test]
-async fn doctor_the_status_page_and_explain_say_the_same_of_what_mends_a_failed_fetch() {
+async fn doctor_the_status_page_and_explain_give_the_same_remedy_for_a_failed_fetch() {
     for (class, code) in [
         (FetchErrorKind::AccessDenied, Some("AccessDenied")),
         (FetchErrorKind::Invalid, Some("ValidationError")),
@@ -141,7 +141,7 @@ async fn doctor_the_status_page_and_explain_say_the_same_of_what_mends_a_failed_
             String::from_utf8(answer.into_body().to_vec()).unwrap()
         };
         let json = async |path: &str| serde_json::from_str::<Value>(&text(path).await).unwrap();
-        // The sandbox's pods, each with a role of its own, are fetched for ahead.
+        // The sandbox's pods, each with a role of its own, are prefetched.
         let all_failed = async {
             loop {
                 let state = json("/api/v1/state").await;

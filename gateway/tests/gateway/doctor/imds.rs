@@ -1,4 +1,4 @@
-//! The node's metadata service, and one that is none.
+//! The node's metadata service, and endpoints that are none.
 
 use metagate_testkit::{FakeImds, Setup, imds::Fault};
 
@@ -17,7 +17,7 @@ async fn judged(endpoint: &str) -> Report {
 async fn each_way_of_answering_has_its_verdict() {
     for (fault, verdict, part) in [
         (None, Pass, "gives a session token (IMDSv2), and is i-0123456789abcdef0"),
-        // What a hop limit of 1 looks like from a container.
+        // A hop limit of 1 looks like this from a container.
         (Some(Fault::HangTokens), Warn, "hop limit of 1 is enough"),
         (Some(Fault::NoTokens(404)), Warn, "answers without a token"),
         (Some(Fault::NoTokens(500)), Fail, "answered a token request with status 500"),
@@ -42,7 +42,7 @@ async fn no_read_goes_without_a_token_where_there_are_tokens() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_a_gateway_is_told_as_a_loop() {
+async fn an_endpoint_that_is_a_gateway_is_reported_as_a_loop() {
     let gateway = Setup::default().start().await.unwrap();
     let report = judged(&format!("http://{}", gateway.address())).await;
     report.expect("node-imds", Fail, "the gateway's own requests come back to it");

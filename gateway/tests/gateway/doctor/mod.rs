@@ -1,4 +1,4 @@
-//! `metagate doctor`: each verdict, against things that are as they should be and as they should not.
+//! `metagate doctor`: each verdict, on systems that work and on systems that do not.
 //!
 //! Nothing here asks 169.254.169.254: every configuration names a metadata service on loopback, or the sandbox's.
 
@@ -50,7 +50,7 @@ const CHECKS: [&str; 23] = [
     "sts-clock",
 ];
 
-/// The sandbox's configuration with these keys changed. Its admin side is a socket where nobody listens.
+/// The sandbox's configuration with these keys changed. Its admin address is a socket where nobody listens.
 fn config(folder: &TempDir, changed: &[(&str, &str)]) -> Config {
     let socket = admin(folder);
     let overrides = std::iter::once(("admin.listen", socket.as_str())).chain(changed.iter().copied());
@@ -67,7 +67,7 @@ fn doctor(folder: &TempDir) -> Doctor {
     doctor_of(&folder.path().join("status.json"))
 }
 
-/// With patience beyond what a machine under load needs; only what hangs takes it.
+/// The timeouts are longer than a loaded machine needs; only what hangs reaches them.
 fn doctor_of(status_file: &Path) -> Doctor {
     Doctor { status_file: status_file.to_owned(), patience: Duration::from_secs(60), clock: Clock::system() }
 }
@@ -84,14 +84,14 @@ impl Report {
         self.0.iter().find(|finding| finding.check == check).unwrap_or_else(|| panic!("no {check} in {self:#?}"))
     }
 
-    /// The verdict, and a part of what was found or of the cure.
+    /// Expects this verdict, and this part of the finding or of the cure.
     #[track_caller]
     fn expect(&self, check: &str, verdict: Verdict, part: &str) {
         let finding = self.of(check);
-        let said = format!("{} {}", finding.found, finding.cure.as_deref().unwrap_or_default());
+        let text = format!("{} {}", finding.found, finding.cure.as_deref().unwrap_or_default());
         assert_eq!(finding.verdict, verdict, "{finding:?}");
-        assert!(said.contains(part), "{part:?} is not in {finding:?}");
+        assert!(text.contains(part), "{part:?} is not in {finding:?}");
         let needs_cure = matches!(verdict, Verdict::Warn | Verdict::Fail);
-        assert_eq!(finding.cure.is_some(), needs_cure, "a cure is what a warning or a failure has: {finding:?}");
+        assert_eq!(finding.cure.is_some(), needs_cure, "exactly warnings and failures have a cure: {finding:?}");
     }
 }

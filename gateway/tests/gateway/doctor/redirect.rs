@@ -1,4 +1,4 @@
-//! The file that the redirect's watcher writes. A fixed roster is no cluster, so these configurations are of one.
+//! The status file of the redirect's watcher. A fixed roster is no cluster, so these configurations name one.
 
 use std::{fs, time::SystemTime};
 

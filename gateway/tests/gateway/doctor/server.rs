@@ -21,7 +21,7 @@ pub(crate) struct Ask {
 
 pub(crate) enum Reply {
     Answer(u16, String),
-    /// With a `Date`.
+    /// An answer with a `Date`.
     Dated(SystemTime, String),
     /// Takes the request and never answers.
     Silence,
@@ -56,7 +56,7 @@ impl Server {
         Self { endpoint, task }
     }
 
-    /// On a Unix socket, as an admin side may be.
+    /// Listens on a Unix socket, as an admin listener may.
     pub(crate) fn on_socket(path: &std::path::Path, answer: impl Fn(&Ask) -> Reply + Send + Sync + 'static) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let answer: Arc<Answer> = Arc::new(answer);
@@ -70,7 +70,7 @@ impl Server {
     }
 }
 
-/// Where nobody listens any more.
+/// An address where nobody listens any more.
 pub(crate) async fn dead_endpoint() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -81,7 +81,7 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, answer: Arc<Answer>)
         let answer = Arc::clone(&answer);
         async move { Ok::<_, Infallible>(respond(request, &*answer).await) }
     });
-    // A client that hangs up is its own affair.
+    // A client that hangs up is not a failure here.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), serve).await;
 }
 

@@ -1,4 +1,4 @@
-//! What hangs costs the other checks nothing.
+//! A check that hangs costs the other checks nothing.
 
 use std::fs;
 
@@ -37,7 +37,7 @@ async fn a_node_where_everything_hangs_is_reported_whole_and_soon() {
     );
     let doctor = Doctor { patience: Duration::from_secs(1), ..doctor(&folder) };
     let report = tokio::time::timeout(Duration::from_secs(60), doctor.examine(Ok(config))).await;
-    let report = Report(report.expect("the whole has an end when its parts have"));
+    let report = Report(report.expect("the report ends when its checks end"));
     report.expect("gateway", Fail, "gives no answer within 500ms");
     report.expect("api-server", Fail, "gives no answer within 500ms");
     for group in ["node-imds", "sts"] {
@@ -47,7 +47,7 @@ async fn a_node_where_everything_hangs_is_reported_whole_and_soon() {
 }
 
 #[tokio::test]
-async fn reviews_that_hang_are_told_of_each_right() {
+async fn reviews_that_hang_are_reported_for_each_right() {
     let server = Server::start(|ask| match ask.path.as_str() {
         "/version" => Reply::Answer(200, super::cluster::version()),
         _ => Reply::Silence,

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Every flag that either peer's documentation and code know, with a value; `-` for switches. Written down here from the
-/// peers, not from the gateway's own table.
+/// Every flag in either peer's documentation and code, with a value; `-` for switches. The list comes from the peers,
+/// not from the gateway's own table.
 const KUBE2IAM: &str = "app-port=8282 metrics-port=9543 log-format=text log-level=debug verbose=- version=-
     kubeconfig=/k api-server=https://a api-token=hunter2 insecure=- node=n cache-resync-period=10m
     base-role-arn=arn:aws:iam::123456789012:role/ auto-discover-base-arn=- default-role=guest
@@ -34,15 +34,15 @@ fn known(peer: Peer) -> Vec<(&'static str, Option<&'static str>)> {
     flags.map(|(name, value)| (name, Some(value).filter(|value| *value != "-"))).collect()
 }
 
-/// By its name, whole: in a comment of the configuration or at the head of a note.
-fn is_told(name: &str, Migration { config, notes }: &Migration) -> bool {
+/// Whether the whole name stands in a comment of the configuration or at the head of a note.
+fn is_mentioned(name: &str, Migration { config, notes }: &Migration) -> bool {
     let flag = format!("--{name}");
     let words = |text: &str| text.split(|c: char| !c.is_alphanumeric() && c != '-').any(|word| word == flag);
     config.lines().filter(|line| line.starts_with('#')).any(words) || notes.iter().any(|note| words(&note.about))
 }
 
 #[test]
-fn no_flag_of_either_peer_is_unknown_or_passed_over_whatever_its_value() {
+fn no_flag_of_either_peer_is_unknown_or_ignored_whatever_its_value() {
     for peer in PEERS {
         for (name, value) in known(peer) {
             let forms: Vec<Vec<String>> = match value {
@@ -55,8 +55,8 @@ fn no_flag_of_either_peer_is_unknown_or_passed_over_whatever_its_value() {
             for form in forms {
                 let migration = of_flags(peer, &form);
                 loaded(&migration.config);
-                assert!(is_told(name, &migration), "{form:?}\n{}{}", migration.config, migration.notes);
-                let unknown = migration.notes.iter().any(|note| note.text.contains("is no flag"));
+                assert!(is_mentioned(name, &migration), "{form:?}\n{}{}", migration.config, migration.notes);
+                let unknown = migration.notes.iter().any(|note| note.text.contains("is not a flag"));
                 assert!(!unknown, "{form:?}");
             }
         }
@@ -102,12 +102,12 @@ fn what_was_asked_for_is_in_force() {
 }
 
 #[test]
-fn a_nearby_flag_is_suggested_and_no_value_of_an_unknown_one_is_told() {
+fn a_similar_flag_is_suggested_and_the_value_of_an_unknown_flag_is_not_printed() {
     let Migration { config, notes } =
         of_flags(Peer::Kube2iam, &["--ap-port=hunter2", "--passwrod", "hunter2", "hunter2", "-phunter2", "--ap-port"]);
-    let told = notes.to_string();
-    assert!(told.contains("did you mean --app-port?"), "{told}");
-    assert!(!told.contains("hunter2") && !config.contains("hunter2"), "{told}");
+    let text = notes.to_string();
+    assert!(text.contains("did you mean --app-port?"), "{text}");
+    assert!(!text.contains("hunter2") && !config.contains("hunter2"), "{text}");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn only_kiam_has_negated_switches_and_parts() {
     assert_eq!(lost(Peer::Kube2iam, &["agent"]), 1);
 }
 
-/// Command lines that are nearly right.
+/// Command lines that are almost valid.
 fn a_command_line(peer: Peer) -> impl Strategy<Value = Vec<String>> {
     let known = known(peer);
     let values: Vec<&str> = known.iter().filter_map(|(_, value)| *value).chain(["", "true", "0s", "$(A)"]).collect();
@@ -160,10 +160,10 @@ proptest! {
             loaded(&migration.config);
             for name in known(peer).iter().map(|(name, _)| *name) {
                 let given = flags.iter().any(|flag| flag.strip_prefix("--").is_some_and(|flag| flag.split('=').next() == Some(name)));
-                // One that stands where a value is expected is that value.
+                // A flag in the place of a value is that value.
                 let is_value = flags.windows(2).any(|pair| pair[1].split('=').next() == Some(&format!("--{name}"))
                     && pair[0].starts_with("--") && !pair[0].contains('='));
-                prop_assert!(!given || is_value || is_told(name, &migration), "{} {:?}", name, flags);
+                prop_assert!(!given || is_value || is_mentioned(name, &migration), "{} {:?}", name, flags);
             }
         }
     }
@@ -172,15 +172,15 @@ proptest! {
     fn a_manifest_says_what_its_flags_say(
         flags in a_command_line(Peer::Kube2iam), at in any::<prop::sample::Index>(), literal in any::<bool>()
     ) {
-        // What comes first must be a flag, or it could be taken for the program.
+        // The first argument must be a flag, or it could be taken for the program.
         let flags = [vec!["--verbose".to_owned()], flags].concat();
-        // In a manifest that is one dollar; on a command line it is two.
+        // `$$` is one dollar in a manifest, and two on a command line.
         prop_assume!(!flags.iter().any(|flag| flag.contains("$$")));
         let at = at.index(flags.len() + 1);
         let mut command = vec!["/bin/kube2iam".to_owned()];
         command.extend_from_slice(&flags[..at]);
         let (value, args): (&str, Vec<String>) = if literal {
-            // What a variable says is what would stand there.
+            // A variable stands for its value.
             ("--verbose", std::iter::once("$(FLAG)".to_owned()).chain(flags[at..].to_vec()).collect())
         } else {
             ("", flags[at..].to_vec())

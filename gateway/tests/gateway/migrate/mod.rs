@@ -1,6 +1,6 @@
-//! From kube2iam and kiam: what comes of their manifests and flags, and that nothing is passed over in silence.
+//! Migration from kube2iam and kiam: what their manifests and flags become, and that nothing is ignored silently.
 
-// clippy.toml's exemptions for tests reach only what is marked as one.
+// clippy.toml's exemptions for tests apply only to code that is marked as a test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::{
@@ -31,7 +31,7 @@ fn loaded(config: &str) -> Config {
     load(&sources).unwrap_or_else(|faults| panic!("{faults}\n{config}")).config
 }
 
-/// As `metagate check` does: each plugin reads its configuration.
+/// Checks as `metagate check` does: each plugin reads its configuration.
 async fn check(config: &str) -> Config {
     let config = loaded(config);
     app::build_policy(&config, &Telemetry::unexported().unwrap(), Clock::system()).await.unwrap();
@@ -42,7 +42,7 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/migrate").join(name)
 }
 
-/// Manifests, and flags one a line.
+/// Manifests, and files with one flag per line.
 fn cases(name: &str) -> Vec<(PathBuf, String)> {
     let paths = fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path());
     let mut cases: Vec<PathBuf> =
@@ -59,7 +59,7 @@ fn converted(peer: Peer, path: &Path, text: &str) -> Migration {
     }
 }
 
-/// The difference, unless it was asked to be written down.
+/// Returns the difference, or updates the file if that was requested.
 fn golden(path: &Path, text: &str) -> Option<String> {
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(path, text).unwrap();
@@ -82,7 +82,7 @@ async fn manifests_and_flags_become_these_configurations_which_check_takes() {
             assert!(!config.contains("hunter2") && !notes.to_string().contains("hunter2"), "{}", path.display());
         }
     }
-    assert!(different.is_empty(), "not as in the file beside it:\n{}", different.join("\n"));
+    assert!(different.is_empty(), "different from the file beside it:\n{}", different.join("\n"));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn manifests_that_cannot_be_read_are_refused_in_these_words() {
         assert!(!error.contains("hunter2"), "{error}");
         different.extend(golden(&path.with_extension("stderr"), &format!("{error}\n")));
     }
-    assert!(different.is_empty(), "not as in the file beside it:\n{}", different.join("\n"));
+    assert!(different.is_empty(), "different from the file beside it:\n{}", different.join("\n"));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn run(arguments: &[&str], input: &str) -> Ran {
     command.arg("migrate").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A program that does not read what it is given closes its end.
+    // A program that does not read its input closes the pipe.
     let _ = stdin.write_all(input.as_bytes());
     drop(stdin);
     let output = child.wait_with_output().unwrap();
@@ -198,7 +198,7 @@ fn nothing_to_read_is_wrong_usage_and_nothing_readable_a_failure() {
     }
     let cut = run(&["kube2iam", "--manifest", "-"], "kind: [hunter2");
     assert_eq!((cut.code, cut.out.as_str()), (1, ""));
-    assert!(cut.err.starts_with("metagate: the manifest is no YAML") && !cut.err.contains("hunter2"), "{}", cut.err);
+    assert!(cut.err.starts_with("metagate: the manifest is not YAML") && !cut.err.contains("hunter2"), "{}", cut.err);
     let missing = run(&["kube2iam", "--manifest", "no-such-file.yaml"], "");
     assert_eq!(missing.code, 1);
     assert!(missing.err.contains("cannot read no-such-file.yaml"), "{}", missing.err);

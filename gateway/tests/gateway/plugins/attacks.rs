@@ -1,4 +1,4 @@
-//! What a guest may try in a decision: it fails, alone, and nothing stays behind.
+//! What a guest may try in a decision: only that decision fails, and nothing stays behind.
 
 use std::{
     sync::{
@@ -24,15 +24,15 @@ use super::{
 
 const PHASES: [&str; 3] = ["resolve", "authorize", "authorize-path"];
 
-/// How the second of three guests fails a pod, and that it fails nothing else: the third has not been asked after it, and
-/// the next pod that the same guest is asked about is served.
-async fn failure(deed: Value) -> PluginError {
+/// How the second of three guests fails a pod. It must fail nothing else: the third is not asked after it, and the next
+/// pod that the same guest is asked about is served.
+async fn failure(action: Value) -> PluginError {
     let bench = Bench::new(three().await);
-    let attacked = Entry::from(match deed["on"].as_str() {
-        Some("resolve") => pod(&[("second", deed.clone()), ("third", allow())]),
-        _ => pod(&[("first", role("web")), ("second", deed.clone()), ("third", allow())]),
+    let attacked = Entry::from(match action["on"].as_str() {
+        Some("resolve") => pod(&[("second", action.clone()), ("third", allow())]),
+        _ => pod(&[("first", role("web")), ("second", action.clone()), ("third", allow())]),
     });
-    let path = (deed["on"] == "authorize-path").then_some("meta-data/instance-id");
+    let path = (action["on"] == "authorize-path").then_some("meta-data/instance-id");
     let rejection = match path {
         None => bench.policy.grant(attacked.principal()).await.map(drop).unwrap_err().rejection,
         Some(path) => bench.policy.admit(attacked.principal(), path).await.unwrap_err().rejection,
@@ -48,10 +48,10 @@ async fn failure(deed: Value) -> PluginError {
     fault
 }
 
-async fn fails_in_every_phase(deed: &str, kind: PluginErrorKind) {
+async fn fails_in_every_phase(action: &str, kind: PluginErrorKind) {
     for phase in PHASES {
-        let fault = failure(does(phase, deed)).await;
-        assert_eq!(fault.kind, kind, "{deed} in {phase}: {}", fault.detail);
+        let fault = failure(does(phase, action)).await;
+        assert_eq!(fault.kind, kind, "{action} in {phase}: {}", fault.detail);
     }
 }
 
@@ -76,24 +76,24 @@ async fn endless_recursion_ends_on_the_guests_own_stack() {
 async fn memory_ends_where_the_configuration_says() {
     fails_in_every_phase("grow", PluginErrorKind::Trap).await;
     assert_eq!(failure(much("resolve", "grow", MEMORY)).await.kind, PluginErrorKind::Trap);
-    // Less than that there is, so it is the bound that ended it.
+    // A guest can have somewhat less, so it was the bound that ended it.
     let within = [("first", role("web")), ("second", allow()), ("third", much("authorize", "grow", MEMORY / 4 * 3))];
     Bench::new(three().await).granted(pod(&within)).await;
 }
 
 #[tokio::test]
-async fn an_error_is_told_in_the_guests_own_words_within_bounds() {
+async fn a_guests_error_text_is_passed_on_within_bounds() {
     fails_in_every_phase("err", PluginErrorKind::Error).await;
     assert_eq!(failure(does("resolve", "err")).await.detail, "hostile: asked to fail");
     let long = failure(much("authorize", "huge-err", 100 << 10)).await;
     assert_eq!((long.kind, long.detail.len()), (PluginErrorKind::Error, 2048));
 }
 
-/// Over the bound on what is copied at all the call itself fails; under it the answer is looked at.
+/// If the answer exceeds the bound on copied bytes, the call itself fails; a smaller one is checked.
 #[tokio::test]
-async fn an_answer_that_is_too_much_is_a_failure_and_no_denial() {
-    for deed in ["huge-answer", "huge-deny", "huge-err"] {
-        fails_in_every_phase(deed, PluginErrorKind::Trap).await;
+async fn an_answer_that_is_too_large_is_a_failure_and_no_denial() {
+    for action in ["huge-answer", "huge-deny", "huge-err"] {
+        fails_in_every_phase(action, PluginErrorKind::Trap).await;
     }
     for phase in PHASES {
         let long = failure(much(phase, "huge-deny", 1025)).await;
@@ -128,12 +128,12 @@ async fn a_text_that_is_no_utf8_is_a_failure() {
     fails_in_every_phase("bad-utf8", PluginErrorKind::Trap).await;
 }
 
-/// Two threads serve everybody, and four guests would spin on them for a minute each: that others are decided about
-/// before the first of them is cut off shows that they give their threads back.
+/// Two threads serve everybody, and each of four guests would loop on them for a minute. Other decisions are made
+/// before the first of the four is cut off, so the guests give their threads back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guests_that_loop_keep_no_other_decision_from_being_made() {
-    let patient = |guest| config::Plugin { timeout: Duration::from_secs(60), ..guest };
-    let looping = scripted("first", patient).await;
+    let with_long_timeout = |guest| config::Plugin { timeout: Duration::from_secs(60), ..guest };
+    let looping = scripted("first", with_long_timeout).await;
     let (began, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let mut loopers = JoinSet::new();
     for _ in 0..4 {
@@ -151,12 +151,12 @@ async fn guests_that_loop_keep_no_other_decision_from_being_made() {
     let plugins = three().await;
     let good = tokio::spawn(async move {
         for _ in 0..20 {
-            // A new bench has nothing to remember, so the guests are asked each time.
+            // A new bench has an empty cache, so the guests are asked each time.
             Bench::new(plugins.clone()).granted(harmless()).await;
         }
     });
     good.await.unwrap();
     assert_eq!(ended.load(Ordering::Relaxed), 0);
-    // Nor does anybody have to wait for a guest that nobody waits for any more.
+    // A guest for which nobody waits any more delays nobody.
     loopers.shutdown().await;
 }

@@ -1,4 +1,4 @@
-//! A policy on the bench: its plugins, and what it worked out.
+//! A policy to test: its plugins, and the decisions that it made.
 
 use std::sync::{Arc, Mutex};
 
@@ -51,7 +51,7 @@ impl Bench {
         Self { policy: Arc::new(Policy::new(host.clone(), rules, clock, observe)), worked_out }
     }
 
-    /// The outcomes of the decisions that were not remembered ones, in order.
+    /// The outcomes of the decisions that came from no cache, in order.
     pub(crate) fn worked_out(&self) -> Vec<&'static str> {
         self.worked_out.lock().unwrap().clone()
     }
@@ -69,7 +69,7 @@ impl Bench {
         }
     }
 
-    /// By whom and why the pod is denied its role, for all that it says so with 403.
+    /// Who denies the pod its role, and why. The refusal must be a 403 with the denial's code.
     pub(crate) async fn denied(&self, pod: Workload) -> Denial {
         denial(self.grant(pod).await.unwrap_err())
     }
@@ -79,7 +79,7 @@ impl Bench {
         fault(self.grant(pod).await.unwrap_err())
     }
 
-    /// Each step as `plugin phase answer`, `(audited)` behind it where that is so.
+    /// Each step as `plugin phase answer`, followed by `(audited)` if it is.
     pub(crate) async fn steps(&self, pod: Workload) -> Vec<String> {
         let decision = self.policy.explain(Entry::from(pod).principal(), None).await;
         let steps = decision.steps.iter().map(|step| {

@@ -1,5 +1,5 @@
-//! The one host of this process, and plugins in it. Compiling a guest takes a development build about a second, so those
-//! that do as a pod's annotation says are shared by all tests.
+//! The process's only host, and plugins in it. Compiling a guest takes a development build about a second, so all tests
+//! share the guests that do what a pod's annotation says.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -11,7 +11,7 @@ use metagate_plugin_artifacts::testing::HOSTILE;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-/// What an instance of a shared plugin may grow to.
+/// The memory limit of a shared plugin's instance.
 pub(crate) const MEMORY: usize = 16 << 20;
 
 pub(crate) fn host() -> &'static Host {
@@ -24,7 +24,8 @@ pub(crate) fn settings(name: &str, code: PluginCode, config: Value) -> config::P
         name: name.to_owned(),
         code,
         mode: Mode::Enforce,
-        // Four times the default: what is to run out of memory must not run out of time on a busy machine.
+        // Four times the default: a guest that is to run out of memory must not run out of time first on a busy
+        // machine.
         timeout: Duration::from_millis(200),
         memory: MEMORY,
         clock: false,
@@ -37,7 +38,7 @@ pub(crate) fn builtin(name: &str, config: Value) -> config::Plugin {
     settings(name, PluginCode::Builtin(name.to_owned()), config)
 }
 
-/// Loads a component from a file that is gone again afterwards.
+/// Loads a component from a file that is removed afterwards.
 pub(crate) async fn load(
     wasm: &[u8],
     change: impl FnOnce(config::Plugin) -> config::Plugin,
@@ -48,15 +49,15 @@ pub(crate) async fn load(
     Plugin::load(host(), change(settings("guest", code, json!({})))).await
 }
 
-/// A hostile guest that does what the pod's annotation of the guest's own name says; see `pods`.
+/// A hostile guest that does what the pod's annotation with the guest's name says; see `pods`.
 pub(crate) async fn scripted(name: &str, change: impl FnOnce(config::Plugin) -> config::Plugin) -> Plugin {
     let config = json!({ "script": name, "interest": { "labels": ["tier"] } });
     load(HOSTILE, |guest| change(config::Plugin { name: name.to_owned(), config, ..guest })).await.unwrap()
 }
 
-/// One that reads the clock, and denies every pod in `resolve` with a list of what it was shown: of each kind of
-/// metadata one key, of one container its image, and of the pod's annotations those that begin alike. A pod may have a
-/// script for it too.
+/// A guest that reads the clock, and denies every pod in `resolve` with a list of what it was shown: one key of each
+/// kind of metadata, the image of one container, and the pod's annotations with one prefix. A pod may have a script for
+/// it too.
 pub(crate) async fn echo() -> Plugin {
     static ECHO: OnceCell<Plugin> = OnceCell::const_new();
     let config = json!({ "do": "echo", "script": "echo", "interest": {
@@ -71,7 +72,7 @@ pub(crate) async fn echo() -> Plugin {
     ECHO.get_or_init(async || load(HOSTILE, clocked).await.unwrap()).await.clone()
 }
 
-/// Three that are asked in this order.
+/// Three guests that are asked in this order.
 pub(crate) async fn three() -> [Plugin; 3] {
     static THREE: OnceCell<[Plugin; 3]> = OnceCell::const_new();
     let load = async || {

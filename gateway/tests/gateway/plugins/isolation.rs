@@ -57,16 +57,16 @@ async fn a_plugin_is_shown_what_it_asked_for_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn only_a_plugin_with_the_clock_is_told_the_time() {
-    let shown = Bench::new(three().await).denied(pod(&[("first", does("resolve", "echo"))])).await.reason;
-    assert!(shown.contains(" attributes[] "), "{shown}");
+async fn only_a_plugin_with_the_clock_gets_the_time() {
+    let text = Bench::new(three().await).denied(pod(&[("first", does("resolve", "echo"))])).await.reason;
+    assert!(text.contains(" attributes[] "), "{text}");
 }
 
 #[tokio::test]
-async fn a_plugin_that_does_not_ask_for_the_time_is_not_told_it_even_where_it_is_granted() {
+async fn a_plugin_that_does_not_ask_for_the_time_does_not_get_it_even_if_it_is_granted() {
     let granted = scripted("granted", |guest| config::Plugin { clock: true, ..guest }).await;
-    let shown = Bench::new([granted]).denied(pod(&[("granted", does("resolve", "echo"))])).await.reason;
-    assert!(shown.contains(" attributes[] "), "{shown}");
+    let text = Bench::new([granted]).denied(pod(&[("granted", does("resolve", "echo"))])).await.reason;
+    assert!(text.contains(" attributes[] "), "{text}");
 }
 
 #[tokio::test]
@@ -75,14 +75,14 @@ async fn images_are_shown_only_to_a_plugin_that_asks() {
         let asking = annotated(pod(&[(name, does("resolve", "echo"))]), "example.com/a", "x");
         running(running(asking, "app", "shop:1"), "proxy", "mesh:2")
     };
-    let shown = Bench::new(three().await).denied(with_images("first")).await.reason;
-    assert!(shown.contains(" attributes[] "), "{shown}");
-    let shown = Bench::new([load(HOSTILE, all_images).await.unwrap()]).denied(with_images("images")).await.reason;
-    assert!(shown.contains(" attributes[image/app,image/proxy] "), "{shown}");
+    let text = Bench::new(three().await).denied(with_images("first")).await.reason;
+    assert!(text.contains(" attributes[] "), "{text}");
+    let text = Bench::new([load(HOSTILE, all_images).await.unwrap()]).denied(with_images("images")).await.reason;
+    assert!(text.contains(" attributes[image/app,image/proxy] "), "{text}");
 }
 
 #[tokio::test]
-async fn a_pod_with_more_containers_than_a_plugin_can_be_shown_is_denied() {
+async fn a_pod_with_more_containers_than_a_plugin_can_see_is_denied() {
     let bench = Bench::new([load(HOSTILE, all_images).await.unwrap()]);
     let with = |count| Workload { images: numbered("c", count), ..pod(&[]) };
     assert!(matches!(bench.grant(with(256)).await, Err(Rejection::NoRole)));
@@ -91,24 +91,24 @@ async fn a_pod_with_more_containers_than_a_plugin_can_be_shown_is_denied() {
     assert!(denial.reason.contains("256 attributes"), "{}", denial.reason);
 }
 
-/// Also of what another plugin was shown: the third asked for no more because the echoing one did.
+/// The first plugin sees no more because the echoing one reads more.
 #[tokio::test]
 async fn one_plugins_interest_shows_nothing_to_another() {
     let [first, ..] = three().await;
     let scripted = annotated(with_all_kinds(), "first", &does("resolve", "echo").to_string());
-    let shown = Bench::new([first, echo().await]).denied(scripted).await.reason;
-    assert!(shown.starts_with("labels[tier] annotations[first] namespace-labels[] "), "{shown}");
+    let text = Bench::new([first, echo().await]).denied(scripted).await.reason;
+    assert!(text.starts_with("labels[tier] annotations[first] namespace-labels[] "), "{text}");
 }
 
 #[tokio::test]
-async fn authorize_is_told_how_the_role_was_written() {
+async fn authorize_gets_the_role_as_it_was_written() {
     let pod = pod(&[("first", role("web")), ("second", does("authorize", "echo"))]);
-    let shown = Bench::new(three().await).denied(pod).await.reason;
-    assert!(shown.contains("role-attributes[as-written,base-arn] "), "{shown}");
+    let text = Bench::new(three().await).denied(pod).await.reason;
+    assert!(text.contains("role-attributes[as-written,base-arn] "), "{text}");
 }
 
 #[tokio::test]
-async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
+async fn a_pod_with_more_metadata_than_a_plugin_can_read_is_denied() {
     let bench = Bench::new([echo().await]);
     let with = |count: usize| {
         let mut pod = pod(&[("echo", does("resolve", "abstain"))]);
@@ -127,14 +127,14 @@ async fn a_pod_with_more_of_what_plugins_read_than_fits_is_denied() {
     );
 }
 
-/// One that asks for `example.com/…` annotations that begin with this letter.
+/// A plugin that reads `example.com/…` annotations that begin with this letter.
 async fn reader(letter: &str, mode: Mode) -> Plugin {
     let config = json!({ "script": letter, "interest": { "annotations": [format!("example.com/{letter}*")] } });
     load(HOSTILE, |guest| config::Plugin { name: letter.into(), mode, config, ..guest }).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_plugin_that_is_only_tried_refuses_nobody_for_having_too_much() {
+async fn an_audited_plugin_refuses_no_pod_for_too_much_metadata() {
     let [first, second, _] = three().await;
     let bench = Bench::new([first, second, reader("a", Mode::Audit).await]);
     let mut crowded = harmless();
@@ -143,13 +143,13 @@ async fn a_plugin_that_is_only_tried_refuses_nobody_for_having_too_much() {
     assert!(
         bench.policy.grant(crowded.principal()).await.is_ok() && bench.policy.grant(crowded.principal()).await.is_ok()
     );
-    assert_eq!(bench.worked_out(), ["granted"], "it was remembered, though it is no question that is kept");
+    assert_eq!(bench.worked_out(), ["granted"], "the second grant came from the memo");
     let steps = bench.policy.explain(crowded.principal(), None).await.steps;
     assert!(steps.iter().any(|step| &*step.plugin == "a" && step.audited && step.answer.text().contains("256")));
 }
 
 #[tokio::test]
-async fn what_each_plugin_can_be_shown_is_not_too_much_for_all_of_them() {
+async fn the_bound_on_metadata_counts_for_each_plugin_by_itself() {
     let [first, second, _] = three().await;
     let bench = Bench::new([first, second, reader("a", Mode::Enforce).await, reader("b", Mode::Enforce).await]);
     let mut pod = harmless();
@@ -159,7 +159,7 @@ async fn what_each_plugin_can_be_shown_is_not_too_much_for_all_of_them() {
 }
 
 #[tokio::test]
-async fn what_no_plugin_reads_may_be_as_much_as_it_likes() {
+async fn metadata_that_no_plugin_reads_has_no_bound() {
     let mut crowded = harmless();
     crowded.annotations = crowded.annotations.with(numbered("other.example.com/", 5000).to_vec());
     crowded.labels = crowded.labels.with(numbered("l", 5000).to_vec());
@@ -167,20 +167,20 @@ async fn what_no_plugin_reads_may_be_as_much_as_it_likes() {
     Bench::new(three().await).granted(crowded).await;
 }
 
-/// The guest counts its decisions in a global: asked about many pods, it always counts from nought.
+/// The guest counts its decisions in a global: for each of many pods, the count starts at zero.
 #[tokio::test]
-async fn nothing_of_one_decision_is_there_in_the_next() {
+async fn nothing_of_one_decision_remains_in_the_next() {
     let bench = Bench::new(three().await);
     for tier in ["a", "b", "c"] {
         let of_tier = |phase| labelled(pod(&[("first", role("web")), ("second", does(phase, "echo"))]), "tier", tier);
         let resolving = labelled(pod(&[("second", does("resolve", "echo"))]), "tier", tier);
         assert!(bench.denied(resolving).await.reason.ends_with(" decisions-before=0"));
-        // The first one resolves, so this is the first question that the second hears.
+        // The first guest resolves, so this is the first question that the second gets.
         assert!(bench.denied(of_tier("authorize")).await.reason.ends_with(" decisions-before=0"));
     }
 }
 
-/// Of that it shares an instance between the phases of one decision the guest makes two.
+/// The guest counts two questions, because it has one instance for both phases of a decision.
 #[tokio::test]
 async fn both_questions_of_one_decision_go_to_one_instance() {
     let bench = Bench::new(three().await);
@@ -198,7 +198,7 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
     }
 }
 
-/// The threads that guests wrote their lines on.
+/// The threads on which guests wrote their log lines.
 struct Threads(Arc<Mutex<BTreeSet<String>>>);
 
 impl<S: tracing::Subscriber> Layer<S> for Threads {
@@ -210,7 +210,7 @@ impl<S: tracing::Subscriber> Layer<S> for Threads {
 }
 
 #[tokio::test]
-async fn a_plugin_that_is_a_file_is_asked_on_the_plugins_threads_only() {
+async fn a_plugin_from_a_file_runs_only_on_the_plugin_threads() {
     let threads = Arc::default();
     let bench = Bench::new(three().await);
     let subscriber = tracing_subscriber::registry().with(Threads(Arc::clone(&threads)));
@@ -232,7 +232,7 @@ async fn a_flood_of_log_lines_is_cut_short() {
     assert_eq!(lines.load(Ordering::Relaxed), 64);
 }
 
-/// In a host of its own, since every instance that it has is taken here.
+/// The host is the test's own, because every instance of it is taken here.
 #[tokio::test]
 async fn when_every_instance_is_taken_decisions_are_refused_until_one_is_free() {
     let host = Host::new().unwrap();
@@ -254,16 +254,16 @@ async fn when_every_instance_is_taken_decisions_are_refused_until_one_is_free() 
     assert_eq!(refused.kind, PluginErrorKind::Exhausted, "{refused}");
     assert_eq!(bench.failed(asking()).await.kind, PluginErrorKind::Exhausted);
     taken.pop();
-    assert_eq!(bench.failed(asking()).await.plugin, "namespace-regex", "with one instance only one plugin is heard");
+    assert_eq!(bench.failed(asking()).await.plugin, "namespace-regex", "with one instance only the first plugin runs");
     taken.pop();
     assert_eq!(bench.granted(asking()).await, "arn:aws:iam::123456789012:role/web");
     assert_eq!(bench.worked_out(), ["failed", "failed", "granted"]);
 }
 
-/// By the least that it takes, which no busy machine makes shorter: two loops of 200 ms (less a tick), and a second's rest between
-/// them. Side by side they would take one loop's time.
+/// Checked by the shortest time that this can take, which no busy machine reduces: two loops of 200 ms (less a tick),
+/// and a backoff of a second between them. Side by side they would take one loop's time.
 #[tokio::test]
-async fn a_pod_on_which_a_plugin_loops_has_one_decision_at_a_time_and_rests_after_it() {
+async fn a_pod_on_which_a_plugin_loops_has_one_decision_at_a_time_and_a_backoff_after_it() {
     let bench = Arc::new(Bench::new(three().await));
     let looping = Arc::new(Entry::from(pod(&[("first", role("web")), ("second", does("authorize-path", "loop"))])));
     let (began, mut asking) = (std::time::Instant::now(), tokio::task::JoinSet::new());

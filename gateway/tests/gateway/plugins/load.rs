@@ -1,4 +1,4 @@
-//! What is let in, and how the rest is told what is wrong with it.
+//! Which plugins load, and what the errors of the others say.
 
 use metagate::{
     config::{self, PluginCode},
@@ -17,13 +17,13 @@ use super::{
     pods::{does, much, pod},
 };
 
-/// The message that refuses a component, which every part of must be in.
+/// Refuses the component with a message that contains every part.
 async fn refused(wasm: &[u8], config: Value, parts: &[&str]) {
     let refusal = load(wasm, |guest| config::Plugin { config, ..guest }).await.map(|_| "loaded").unwrap_err();
-    tells(&refusal, parts);
+    assert_says(&refusal, parts);
 }
 
-fn tells(refusal: &LoadError, parts: &[&str]) {
+fn assert_says(refusal: &LoadError, parts: &[&str]) {
     let message = refusal.to_string();
     assert!(message.starts_with("plugin guest"), "{message}");
     for part in parts {
@@ -33,7 +33,7 @@ fn tells(refusal: &LoadError, parts: &[&str]) {
 
 async fn refused_code(code: PluginCode, parts: &[&str]) {
     let refusal = Plugin::load(host(), settings("guest", code, json!({}))).await.map(|_| "loaded").unwrap_err();
-    tells(&refusal, parts);
+    assert_says(&refusal, parts);
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ async fn an_unknown_builtin_is_refused_with_the_known_ones() {
 async fn a_plugin_that_refuses_its_configuration_is_refused_in_its_own_words() {
     let code = PluginCode::Builtin("annotations".into());
     let refusal = Plugin::load(host(), settings("guest", code, json!({ "colour": 1 }))).await.map(|_| ()).unwrap_err();
-    tells(&refusal, &["failed", "unknown field `colour`", "its config may be at fault"]);
+    assert_says(&refusal, &["failed", "unknown field `colour`", "its config may be at fault"]);
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn every_builtin_loads_from_its_native_code_under_the_digest_of_its_compon
 }
 
 #[tokio::test]
-async fn the_pinned_file_loads_and_its_digest_is_told() {
+async fn the_pinned_file_loads_and_reports_its_digest() {
     let pinned: [u8; 32] = Sha256::digest(WANTS_WASI).into();
     let pin = |guest: config::Plugin| {
         let PluginCode::File { path, .. } = guest.code else { panic!("not from a file") };

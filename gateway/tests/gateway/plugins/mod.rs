@@ -1,5 +1,5 @@
-//! Plugins in their host and in the pipeline of policy: what a guest may do to the gateway (nothing), and what its words
-//! come to.
+//! Plugins in their host and in the policy pipeline: what a guest can do to the gateway (nothing), and what its answers
+//! lead to.
 
 #![expect(
     clippy::unwrap_used,

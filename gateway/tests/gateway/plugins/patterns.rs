@@ -1,4 +1,5 @@
-//! Annotations through the real components and the whole pipeline, beside matchers that are slow and plainly right.
+//! Annotations through the real components and the whole pipeline, compared with matchers that are slow and obviously
+//! right.
 
 use std::sync::OnceLock;
 
@@ -13,7 +14,7 @@ use super::{
     pods::{annotated, pod},
 };
 
-/// Proptest's cases are no futures.
+/// Proptest's cases are not async.
 fn runtime() -> &'static Runtime {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME.get_or_init(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap())
@@ -48,7 +49,7 @@ fn asking(role: &str, namespace: (&str, &str)) -> Workload {
     Workload { namespace_annotations, ..annotated(pod(&[]), "iam.amazonaws.com/role", role) }
 }
 
-/// What the README says of a role annotation.
+/// What the README says about a role annotation.
 fn plainly_resolved(text: &str) -> Came {
     let bad = || Came::Denied("bad-annotation".into());
     let text = text.trim();
@@ -64,14 +65,14 @@ fn plainly_resolved(text: &str) -> Came {
     let parts: Vec<&str> = path_and_name.split('/').collect();
     let name = parts.last().unwrap();
     let sound = parts.iter().all(|part| !part.is_empty() && *part != "." && *part != "..")
-        // A colon is an ARN whose beginning was lost.
+        // A colon comes from an ARN that has lost its beginning.
         && path_and_name.chars().all(|c| c.is_ascii_graphic() && c != ':')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c))
         && name.len() <= 64;
     if sound { Came::Granted(arn) } else { bad() }
 }
 
-/// Every split of the text at a `*`.
+/// Tries every split of the text at a `*`.
 fn plainly_globbed(glob: &[char], text: &[char]) -> bool {
     match (glob, text) {
         ([], []) => true,
@@ -81,7 +82,7 @@ fn plainly_globbed(glob: &[char], text: &[char]) -> bool {
     }
 }
 
-/// All texts of an expression of letters, `.`, `|` and `?`, over the letters that names have here.
+/// All texts that an expression of letters, `.`, `|` and `?` has, with the letters that names have here.
 fn every_text_of(expression: &str) -> Vec<String> {
     let of_one = |alternative: &str| {
         let mut texts = vec![String::new()];
@@ -102,7 +103,7 @@ fn every_text_of(expression: &str) -> Vec<String> {
     expression.split('|').flat_map(of_one).collect()
 }
 
-/// Pieces that roles are made of, rightly and wrongly put together.
+/// Pieces of roles, put together in valid and invalid ways.
 fn written_role() -> impl Strategy<Value = String> {
     let pieces = [
         "a",
@@ -169,7 +170,7 @@ proptest! {
         prop_assert_eq!(came(bench, pod), permits(allowed, format!("{BASE}{name}")));
     }
 
-    /// `arn:…|b` must not be `^arn:…` or `b$`.
+    /// `arn:…|b` must not match like `^arn:…` or `b$`.
     #[test]
     fn no_alternative_permits_by_a_part_of_the_role(left in "[ab]{1,2}", right in "[ab]{1,2}", name in "[ab]{1,4}") {
         static BENCH: OnceLock<Bench> = OnceLock::new();

@@ -1,4 +1,4 @@
-//! What the plugins' answers come to.
+//! What the plugins' answers lead to.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ use super::{
 
 const PATH: &str = "meta-data/instance-id";
 
-/// Of the same name as the second of three, in audit mode.
+/// A guest with the name of the second of three, in audit mode.
 async fn audited() -> Plugin {
     static AUDITED: OnceCell<Plugin> = OnceCell::const_new();
     let audited = |guest| config::Plugin { mode: Mode::Audit, ..guest };
@@ -79,13 +79,13 @@ async fn one_denial_outweighs_every_allow_wherever_it_stands() {
 }
 
 #[tokio::test]
-async fn silence_of_all_is_no_permission() {
+async fn abstention_by_all_is_no_permission() {
     let denial = Bench::new(three().await).denied(pod(&[("first", role("web"))])).await;
     assert_eq!((denial.by.as_str(), denial.code.as_str()), ("policy", "nobody-allowed"));
 }
 
 #[tokio::test]
-async fn a_pod_for_which_nobody_names_a_role_has_none() {
+async fn a_pod_for_which_no_plugin_names_a_role_has_none() {
     let bench = Bench::new(three().await);
     let rejection = bench.grant(pod(&[("second", allow())])).await.unwrap_err();
     assert!(matches!(rejection, Rejection::NoRole), "{rejection:?}");
@@ -108,18 +108,18 @@ async fn the_default_role_obeys_authorization_like_any_other() {
     assert_eq!(bench.denied(pod(&[])).await.code, "nobody-allowed");
     assert_eq!(bench.denied(pod(&[("first", allow()), ("third", deny("authorize", "never"))])).await.code, "never");
     assert_eq!(bench.granted(pod(&[("first", allow())])).await, format!("{}fallback", bench::BASE));
-    // It is for those that have none.
+    // The default role is for pods that have no other.
     assert_eq!(bench.granted(pod(&[("first", allow()), ("second", role("own"))])).await, format!("{}own", bench::BASE));
 }
 
 #[tokio::test]
-async fn a_default_role_that_is_none_is_the_configurations_fault() {
+async fn an_invalid_default_role_is_the_configurations_fault() {
     let denial = with_default("not a role").await.denied(pod(&[("first", allow())])).await;
     assert_eq!((denial.by.as_str(), denial.code.as_str()), ("policy", "invalid-role"));
 }
 
 #[tokio::test]
-async fn after_a_failure_nobody_else_is_asked_and_nothing_is_remembered() {
+async fn after_a_failure_no_other_plugin_is_asked_and_nothing_is_cached() {
     let bench = Bench::new(three().await);
     let failing = || pod(&[("first", role("web")), ("second", does("authorize", "err")), ("third", allow())]);
     let steps = bench.steps(failing()).await;
@@ -140,7 +140,7 @@ async fn a_failure_in_resolve_is_not_passed_over_for_the_next_plugins_role() {
 }
 
 #[tokio::test]
-async fn an_audited_plugins_no_is_only_noted() {
+async fn an_audited_denial_or_failure_is_only_recorded() {
     let bench = with_audited().await;
     for (no, noted) in [(deny("authorize", "never"), "deny"), (does("authorize", "err"), "failed")] {
         let pod = || pod(&[("first", role("web")), ("second", no.clone()), ("third", allow())]);
@@ -151,16 +151,16 @@ async fn an_audited_plugins_no_is_only_noted() {
 }
 
 #[tokio::test]
-async fn an_audited_plugins_no_to_any_role_leaves_it_to_the_next_to_name_one() {
+async fn after_an_audited_denial_in_resolve_the_next_plugin_names_a_role() {
     let bench = with_audited().await;
     let pod = || pod(&[("second", deny("resolve", "never")), ("third", role("web"))]);
-    assert_eq!(bench.denied(pod()).await.code, "nobody-allowed", "nor does it allow anything");
+    assert_eq!(bench.denied(pod()).await.code, "nobody-allowed", "an audited denial does not allow anything");
     let steps = bench.steps(pod()).await;
     assert_eq!(&steps[..3], ["first resolve abstain", "second resolve deny (audited)", "third resolve role"]);
 }
 
 #[tokio::test]
-async fn an_audited_plugin_keeps_nobody_from_a_path() {
+async fn an_audited_plugin_denies_nobody_a_path() {
     let bench = with_audited().await;
     for no in [deny("authorize-path", "never"), does("authorize-path", "trap")] {
         admitted(&bench, pod(&[("second", no)])).await.unwrap();
@@ -171,7 +171,7 @@ async fn an_audited_plugin_keeps_nobody_from_a_path() {
 }
 
 #[tokio::test]
-async fn an_audited_plugins_no_widens_nothing() {
+async fn an_audited_denial_widens_nothing() {
     let bench = with_audited().await;
     let unallowed = |no| pod(&[("first", role("web")), ("second", no)]);
     for no in [deny("authorize", "never"), does("authorize", "trap")] {
@@ -183,15 +183,15 @@ async fn an_audited_plugins_no_widens_nothing() {
 }
 
 #[tokio::test]
-async fn an_audited_plugin_that_fails_to_name_a_role_leaves_it_to_nobody_else() {
+async fn if_an_audited_plugin_fails_in_resolve_no_other_plugin_names_a_role() {
     let bench = with_audited().await;
     let pod = pod(&[("second", does("resolve", "trap")), ("third", role("wider"))]);
     assert_eq!(bench.failed(pod).await.plugin, "second");
 }
 
-/// So that a pod on which a plugin that is only tried loops is not made to wait for each request.
+/// Otherwise a pod on which an audited plugin loops would wait at each request.
 #[tokio::test(start_paused = true)]
-async fn a_grant_in_which_an_audited_plugin_failed_stands_for_seconds() {
+async fn a_grant_in_which_an_audited_plugin_failed_is_cached_for_seconds() {
     let [first, _, third] = three().await;
     let rules = Rules::new(vec![first, audited().await, third], defaults());
     let bench = Bench::built(host(), rules, Clock::following_tokio(SystemTime::UNIX_EPOCH));
@@ -204,7 +204,7 @@ async fn a_grant_in_which_an_audited_plugin_failed_stands_for_seconds() {
 }
 
 #[tokio::test]
-async fn a_refusal_in_which_an_audited_plugin_failed_is_remembered_by_nobody() {
+async fn a_refusal_in_which_an_audited_plugin_failed_is_not_cached() {
     let bench = with_audited().await;
     let pod = Entry::from(pod(&[("first", role("web")), ("second", does("authorize", "trap"))]));
     for _ in 0..2 {
@@ -217,7 +217,7 @@ async fn a_refusal_in_which_an_audited_plugin_failed_is_remembered_by_nobody() {
 }
 
 #[tokio::test]
-async fn no_allowance_at_all_is_counted_while_policy_is_audited() {
+async fn while_policy_is_audited_a_role_that_no_plugin_allows_is_counted() {
     let noted = auditing().await.steps(pod(&[("first", role("web"))])).await;
     assert_eq!(noted.last().unwrap(), "policy authorize deny (audited)");
 }
@@ -268,7 +268,7 @@ async fn a_plugin_may_deny_a_path_that_others_allow() {
 }
 
 #[tokio::test]
-async fn what_is_denied_its_role_may_still_read_paths() {
+async fn a_pod_that_is_denied_its_role_may_still_read_paths() {
     let bench = Bench::new(three().await);
     let denied = || pod(&[("first", deny("resolve", "never"))]);
     assert_eq!(bench.denied(denied()).await.code, "never");

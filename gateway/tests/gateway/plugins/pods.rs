@@ -14,12 +14,12 @@ pub(crate) fn pod(scripts: &[(&str, Value)]) -> Workload {
         pod: "checkout-0".into(),
         uid: Uid::derived("payments", "checkout-0"),
         service_account: "checkout".into(),
-        annotations: scripts.iter().map(|(guest, deed)| ((*guest).to_owned(), deed.to_string())).collect(),
+        annotations: scripts.iter().map(|(guest, action)| ((*guest).to_owned(), action.to_string())).collect(),
         ..Workload::default()
     }
 }
 
-/// One that the first guest gives a role and the second allows it.
+/// A pod that gets a role from the first guest and permission from the second.
 pub(crate) fn harmless() -> Workload {
     pod(&[("first", role("web")), ("second", allow())])
 }
@@ -43,7 +43,7 @@ pub(crate) fn numbered(prefix: &str, count: usize) -> Pairs {
     (0..count).map(|number| (format!("{prefix}{number:05}"), "x".into())).collect()
 }
 
-/// The same words in another value: a roster that reads the same again makes one.
+/// The same content in another value, which a roster makes when it reads the same again.
 pub(crate) fn again(pod: &Workload) -> Entry {
     Entry::from(Workload {
         namespace: pod.namespace.clone(),
@@ -73,10 +73,10 @@ pub(crate) fn deny(phase: &str, code: &str) -> Value {
     json!({ "on": phase, "do": "deny", "code": code, "reason": "because of a rule" })
 }
 
-pub(crate) fn does(phase: &str, deed: &str) -> Value {
-    json!({ "on": phase, "do": deed })
+pub(crate) fn does(phase: &str, action: &str) -> Value {
+    json!({ "on": phase, "do": action })
 }
 
-pub(crate) fn much(phase: &str, deed: &str, size: usize) -> Value {
-    json!({ "on": phase, "do": deed, "size": size })
+pub(crate) fn much(phase: &str, action: &str, size: usize) -> Value {
+    json!({ "on": phase, "do": action, "size": size })
 }

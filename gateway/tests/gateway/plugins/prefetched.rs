@@ -1,4 +1,4 @@
-//! Prefetch before plugins that fail.
+//! Prefetch with plugins that fail.
 
 use std::{
     sync::Arc,
@@ -22,7 +22,7 @@ use super::{
     pods::{allow, does, pod, role},
 };
 
-/// Longer than a failed decision and the rest after it (1.2 s), shorter than prefetch's own pace (10 s).
+/// Longer than a failed decision and its backoff (1.2 s), shorter than prefetch's interval (10 s).
 const LONG_ENOUGH: Duration = Duration::from_secs(4);
 
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
@@ -35,13 +35,13 @@ async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     panic!("not within ten seconds: {what}");
 }
 
-/// The pod had a role, and has its last one until policy has spoken: that is no news when a plugin fails once more.
+/// The pod had a role, and keeps the last one until policy has decided: one more failure of a plugin changes nothing.
 #[tokio::test]
-async fn a_failure_that_comes_late_is_not_asked_about_again_at_once() {
+async fn a_late_failure_is_not_retried_at_once() {
     let [first, second, third] = three().await;
     let bench = Bench::new([first.clone(), second.clone()]);
     let (feed, stop) = (Arc::new(Feed::default()), CancellationToken::new());
-    // The third loops to its timeout, 200 ms, which is later than prefetch waits.
+    // The third loops until its timeout, 200 ms, which is longer than prefetch waits.
     let scripts = [("first", role("web")), ("second", allow()), ("third", does("authorize", "loop"))];
     feed.publish(vec![pod(&scripts)], Knowledge::Complete, SystemTime::now());
     let settings = KeeperSettings {
@@ -55,13 +55,13 @@ async fn a_failure_that_comes_late_is_not_asked_about_again_at_once() {
     let keeper = Arc::new(keeper);
     let prefetching = prefetch::run(feed, Arc::clone(&bench.policy), keeper, EventSender::default(), stop.clone());
     let prefetching = tokio::spawn(prefetching);
-    eventually("its credential is held", async || credentials.held() == 1).await;
+    eventually("its credential is cached", async || credentials.held() == 1).await;
 
     bench.policy.replace(|_| Rules::new(vec![first.clone(), second.clone(), third.clone()], defaults()));
     eventually("the third fails", async || bench.worked_out().contains(&"failed")).await;
     tokio::time::sleep(LONG_ENOUGH).await;
     assert_eq!(bench.worked_out(), ["granted", "failed"]);
-    assert_eq!(credentials.held(), 1, "what was held stays");
+    assert_eq!(credentials.held(), 1, "the cached credential stays");
     stop.cancel();
     prefetching.await.unwrap();
 }

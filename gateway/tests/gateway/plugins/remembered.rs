@@ -1,4 +1,4 @@
-//! When plugins are asked again, and when not.
+//! When plugins are asked again, and when a decision is cached.
 
 use std::{
     sync::Arc,
@@ -20,7 +20,7 @@ use super::{
     pods::{again, allow, annotated, deny, does, harmless, labelled, pod, role, running},
 };
 
-/// The outcomes that were worked out while the pods asked, one after the other.
+/// The outcomes of the decisions that were made while the pods asked, one after the other.
 async fn asked(bench: &Bench, pods: &[&Entry]) -> Vec<&'static str> {
     for pod in pods {
         let _ = bench.policy.grant(pod.principal()).await;
@@ -29,16 +29,16 @@ async fn asked(bench: &Bench, pods: &[&Entry]) -> Vec<&'static str> {
 }
 
 #[tokio::test]
-async fn the_same_pod_is_decided_about_once() {
+async fn a_pod_is_decided_once() {
     let bench = Bench::new(three().await);
     let pod = Entry::from(harmless());
     assert_eq!(asked(&bench, &[&pod, &pod, &pod]).await, ["granted"]);
-    // By the cell beside the pod, not by a look-up of the decision's inputs.
+    // The grant comes from the workload's memo, not from a look-up of the decision's inputs.
     assert!(pod.decision.last_final().is_some());
 }
 
 #[tokio::test]
-async fn a_no_is_remembered_like_a_yes() {
+async fn a_denial_is_cached_like_a_grant() {
     let bench = Bench::new(three().await);
     let denied = Entry::from(pod(&[("first", deny("resolve", "never"))]));
     let without_role = Entry::from(pod(&[]));
@@ -47,14 +47,14 @@ async fn a_no_is_remembered_like_a_yes() {
 }
 
 #[tokio::test]
-async fn a_pod_that_is_read_again_is_not_decided_about_again() {
+async fn a_pod_that_is_read_again_is_not_decided_again() {
     let bench = Bench::new(three().await);
     let pod = Entry::from(harmless());
     assert_eq!(asked(&bench, &[&pod, &again(&pod.workload), &again(&pod.workload)]).await, ["granted"]);
 }
 
 #[tokio::test]
-async fn what_no_plugin_reads_decides_nothing_anew() {
+async fn a_change_that_no_plugin_reads_causes_no_decision() {
     let bench = Bench::new(three().await);
     let pods = [
         Entry::from(harmless()),
@@ -65,7 +65,7 @@ async fn what_no_plugin_reads_decides_nothing_anew() {
 }
 
 #[tokio::test]
-async fn a_change_to_what_a_plugin_reads_is_decided_about_at_once() {
+async fn a_change_to_what_a_plugin_reads_causes_a_decision_at_once() {
     let bench = Bench::new(three().await);
     bench.granted(harmless()).await;
     bench.granted(labelled(harmless(), "tier", "trusted")).await;
@@ -77,11 +77,11 @@ async fn a_change_to_what_a_plugin_reads_is_decided_about_at_once() {
 }
 
 #[tokio::test]
-async fn a_changed_image_is_decided_about_anew_where_a_plugin_reads_it() {
+async fn a_changed_image_causes_a_decision_if_a_plugin_reads_it() {
     let bench = Bench::new([echo().await]);
     let of = |app: &str, proxy: &str| Entry::from(running(running(pod(&[]), "app", app), "proxy", proxy));
     let before = of("shop:1", "mesh:1");
-    assert_eq!(asked(&bench, &[&before, &of("shop:1", "mesh:2")]).await.len(), 1, "nobody reads the proxy's");
+    assert_eq!(asked(&bench, &[&before, &of("shop:1", "mesh:2")]).await.len(), 1, "no plugin reads the proxy's image");
     assert!(!before.workload.is_same_as(&of("shop:2", "mesh:1").workload), "the roster would keep the old value");
     assert_eq!(asked(&bench, &[&of("shop:2", "mesh:1")]).await.len(), 2);
 }
@@ -107,27 +107,27 @@ async fn new_rules_make_every_old_decision_void() {
     assert!(changes.has_changed().unwrap());
     assert_eq!(asked(&bench, &[&pod, &again(&pod.workload)]).await, ["granted", "granted"]);
 
-    // Whoever allowed it is gone.
+    // The plugin that allowed it is gone.
     let [first, ..] = three().await;
     bench.policy.replace(|_| Rules::new(vec![first.clone()], defaults()));
     assert!(matches!(bench.policy.grant(pod.principal()).await.unwrap_err().rejection, Rejection::Denied(_)));
 }
 
 #[tokio::test]
-async fn a_path_is_decided_about_by_itself_and_once() {
+async fn each_path_is_decided_separately_and_once() {
     let bench = Bench::new(three().await);
     let pod = Entry::from(pod(&[("first", deny("authorize-path", "never"))]));
     for path in ["meta-data/instance-id", "meta-data/instance-id", "meta-data/placement/region"] {
         assert!(bench.policy.admit(pod.principal(), path).await.is_err());
     }
     assert_eq!(bench.worked_out(), ["denied", "denied"]);
-    // And is no word on the role.
+    // Such a denial says nothing about the role.
     assert!(matches!(bench.policy.grant(pod.principal()).await.unwrap_err().rejection, Rejection::NoRole));
     assert!(bench.policy.admit(pod.principal(), "meta-data/instance-id").await.is_err());
 }
 
 #[tokio::test]
-async fn many_who_ask_at_once_are_one_decision() {
+async fn concurrent_requests_share_one_decision() {
     let bench = Arc::new(Bench::new(three().await));
     let mut asking = JoinSet::new();
     for _ in 0..64 {
@@ -140,7 +140,7 @@ async fn many_who_ask_at_once_are_one_decision() {
 
 /// The guest's `cache` is 60 s.
 #[tokio::test(start_paused = true)]
-async fn a_decision_made_with_the_clock_stands_for_its_time_only() {
+async fn a_decision_made_with_the_clock_expires() {
     let clock = Clock::following_tokio(SystemTime::UNIX_EPOCH);
     let bench = Bench::built(host(), Rules::new(vec![echo().await], defaults()), clock);
     let pod = Entry::from(pod(&[("echo", does("resolve", "abstain"))]));
@@ -157,7 +157,7 @@ async fn a_decision_made_with_the_clock_stands_for_its_time_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_made_without_the_clock_stands() {
+async fn a_decision_made_without_the_clock_does_not_expire() {
     let clock = Clock::following_tokio(SystemTime::UNIX_EPOCH);
     let bench = Bench::built(host(), Rules::new(three().await.into(), defaults()), clock);
     let pod = Entry::from(harmless());
@@ -167,7 +167,7 @@ async fn a_decision_made_without_the_clock_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_decision_stands_for_ever_where_the_clock_is_granted_to_a_plugin_that_does_not_ask_for_it() {
+async fn a_decision_does_not_expire_if_the_clock_is_granted_to_a_plugin_that_does_not_ask_for_it() {
     let clock = Clock::following_tokio(SystemTime::UNIX_EPOCH);
     let granted = scripted("first", |guest| config::Plugin { clock: true, ..guest }).await;
     let bench = Bench::built(host(), Rules::new(vec![granted], defaults()), clock);

@@ -1,4 +1,4 @@
-//! What becomes of a role that a plugin names: the gateway asks AWS for it, or refuses it with the reason.
+//! What happens to a role that a plugin names: the gateway asks AWS for it, or refuses it with the reason.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ fn numbered(count: usize) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn all_that_a_plugin_says_of_a_role_is_asked_for() {
-    let said = json!({
+async fn every_field_of_a_plugins_role_is_requested() {
+    let written = json!({
         "arn": "arn:aws-cn:iam::210987654321:role/team/web",
         "session_name": "web@eu",
         "external_id": "partner:42",
@@ -36,7 +36,7 @@ async fn all_that_a_plugin_says_of_a_role_is_asked_for() {
         "session_policy": "{}",
         "policy_arns": ["arn:aws-cn:iam::aws:policy/ReadOnlyAccess"],
     });
-    let grant = Bench::new(three().await).grant(asking(said)).await.unwrap();
+    let grant = Bench::new(three().await).grant(asking(written)).await.unwrap();
     let role = grant.role();
     assert_eq!(role.arn.as_str(), "arn:aws-cn:iam::210987654321:role/team/web");
     assert_eq!((role.session_name.as_str(), role.external_id.as_deref()), ("web@eu", Some("partner:42")));
@@ -47,7 +47,7 @@ async fn all_that_a_plugin_says_of_a_role_is_asked_for() {
 }
 
 #[tokio::test]
-async fn what_a_plugin_leaves_open_the_configuration_says() {
+async fn the_configuration_fills_in_what_a_plugin_leaves_open() {
     let grant = Bench::new(three().await).grant(asking(json!({ "arn": "team/web" }))).await.unwrap();
     let role = grant.role();
     assert_eq!(role.arn.as_str(), format!("{BASE}team/web"));
@@ -82,9 +82,9 @@ async fn a_role_that_aws_would_refuse_is_denied_with_the_reason() {
         ("policy_arns", json!(["ReadOnlyAccess"]), "policy ARN `ReadOnlyAccess` is not 20 to 2048"),
         ("policy_arns", json!(vec!["arn:aws:iam::aws:policy/A"; 11]), "more than 10 session policy ARNs"),
     ] {
-        let mut said = json!({ "arn": "web" });
-        said[field] = value;
-        let denial = bench.denied(asking(said)).await;
+        let mut written = json!({ "arn": "web" });
+        written[field] = value;
+        let denial = bench.denied(asking(written)).await;
         assert_eq!((denial.by.as_str(), denial.code.as_str()), ("first", "invalid-role"), "{field}");
         assert!(denial.reason.contains(reason), "{reason:?} is not in: {}", denial.reason);
         assert!(denial.reason.len() < 200, "{}", denial.reason);
@@ -92,7 +92,7 @@ async fn a_role_that_aws_would_refuse_is_denied_with_the_reason() {
 }
 
 #[tokio::test]
-async fn the_bounds_themselves_are_within_them() {
+async fn values_at_the_bounds_are_accepted() {
     let bench = Bench::new(three().await);
     for (field, value) in [
         ("session_name", json!("n".repeat(64))),
@@ -103,9 +103,9 @@ async fn the_bounds_themselves_are_within_them() {
         ("session_policy", json!("p".repeat(2048))),
         ("policy_arns", json!(vec!["arn:aws:iam::aws:policy/A"; 10])),
     ] {
-        let mut said = json!({ "arn": "web" });
-        said[field] = value;
-        bench.granted(asking(said)).await;
+        let mut written = json!({ "arn": "web" });
+        written[field] = value;
+        bench.granted(asking(written)).await;
     }
 }
 
@@ -124,7 +124,7 @@ async fn a_web_identity_session_carries_no_tags() {
     assert!(tagging.grant(untagged).await.unwrap().role().tags.is_empty());
 }
 
-/// Nothing that could be mended at the pod: the plugin asks for what this gateway does not have.
+/// The pod's owner cannot fix this: the plugin asks for a source that this gateway does not have.
 #[tokio::test]
 async fn pod_identity_is_a_failure_of_the_plugin() {
     let fault = Bench::new(three().await).failed(asking(json!({ "arn": "web", "pod_identity": true }))).await;

@@ -1,4 +1,4 @@
-//! Where a plugin's file comes from: whose signature it has, and what is kept of it once it is compiled.
+//! Plugin files: their signatures, and the compiled copies that are stored.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ fn signing(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
 }
 
-/// Whose files are taken, as a configuration has them.
+/// The public keys whose files are accepted, as a configuration has them.
 fn keys(seeds: &[u8]) -> PluginFiles {
     use base64::prelude::*;
     let spki = |seed: &u8| {
@@ -46,32 +46,32 @@ async fn refusal(host: &Host, path: &Path) -> LoadError {
 }
 
 #[tokio::test]
-async fn with_keys_a_file_loads_exactly_where_one_of_them_signed_it() {
+async fn with_public_keys_a_file_loads_only_if_one_of_them_signed_it() {
     let folder = tempfile::tempdir().unwrap();
     let (path, signature) = (folder.path().join("guest.wasm"), folder.path().join("guest.wasm.sig"));
     fs::write(&path, HOSTILE).unwrap();
     let host = host().with_files(&keys(&[1, 2])).unwrap();
-    let told = refusal(&host, &path).await.to_string();
-    assert!(told.starts_with("plugin guest: ") && told.contains("guest.wasm.sig is missing"), "{told}");
+    let error = refusal(&host, &path).await.to_string();
+    assert!(error.starts_with("plugin guest: ") && error.contains("guest.wasm.sig is missing"), "{error}");
     for wrong in [signing(3).sign(HOSTILE), signing(1).sign(WRONG_WORLD)] {
         fs::write(&signature, wrong.to_bytes()).unwrap();
-        let told = refusal(&host, &path).await;
-        assert!(matches!(told, LoadError::Signature { .. }), "{told}");
+        let error = refusal(&host, &path).await;
+        assert!(matches!(error, LoadError::Signature { .. }), "{error}");
     }
     fs::write(&signature, signing(2).sign(HOSTILE).to_bytes()).unwrap();
     Plugin::load(&host, of_file(&path)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_signature_does_not_stand_in_for_the_pin() {
+async fn a_signature_does_not_replace_the_pin() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("guest.wasm");
     fs::write(&path, HOSTILE).unwrap();
     fs::write(folder.path().join("guest.wasm.sig"), signing(1).sign(HOSTILE).to_bytes()).unwrap();
     let code = PluginCode::File { path, sha256: Some([7; 32]) };
     let host = host().with_files(&keys(&[1])).unwrap();
-    let told = Plugin::load(&host, settings("guest", code, json!({}))).await.map(|_| "loaded").unwrap_err();
-    assert!(matches!(told, LoadError::Pin { .. }), "{told}");
+    let error = Plugin::load(&host, settings("guest", code, json!({}))).await.map(|_| "loaded").unwrap_err();
+    assert!(matches!(error, LoadError::Pin { .. }), "{error}");
 }
 
 #[tokio::test]
@@ -80,25 +80,25 @@ async fn a_builtin_needs_no_signature() {
     Plugin::load(&host, builtin("annotations", json!({}))).await.unwrap();
 }
 
-/// A plugin's file, and a place for what is compiled of it.
+/// A plugin's file, and a folder for its compiled copies.
 struct Place {
     root: TempDir,
     from: Arc<Mutex<Vec<String>>>,
 }
 
-/// Collects where each component came from, and what was said of what was not loaded.
+/// Collects where each component came from, and why a stored copy was not loaded.
 struct Collector(Arc<Mutex<Vec<String>>>);
 
 impl<S: tracing::Subscriber> Layer<S> for Collector {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        let mut said = LogLine(Vec::new());
-        event.record(&mut said);
-        self.0.lock().unwrap().append(&mut said.0);
+        let mut line = LogLine(Vec::new());
+        event.record(&mut line);
+        self.0.lock().unwrap().append(&mut line.0);
     }
 }
 
-/// tracing asks all dispatchers about an event only where there are several of them; else it asks the thread that comes by
-/// first, and that is another test's.
+/// With one dispatcher, tracing asks only the thread that comes by first whether an event is wanted, and that may be
+/// another test's. With several dispatchers it asks all of them.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
 
 struct LogLine(Vec<String>);
@@ -132,7 +132,7 @@ impl Place {
         PluginFiles { compiled: Some(compiled), ..PluginFiles::default() }
     }
 
-    /// As a gateway that starts: in an engine of its own.
+    /// Loads the plugin as a starting gateway does: in an engine of its own.
     async fn start(&self) -> Plugin {
         let host = Host::new().unwrap().with_files(&self.files()).unwrap();
         LazyLock::force(&SECOND);
@@ -153,7 +153,7 @@ impl Place {
 }
 
 #[tokio::test]
-async fn a_second_start_compiles_nothing_unless_what_was_kept_is_changed() {
+async fn a_second_start_compiles_nothing_unless_the_stored_copy_was_changed() {
     let place = Place::new();
     let first = place.start().await;
     assert_eq!(place.from(), ["file"]);
@@ -170,14 +170,14 @@ async fn a_second_start_compiles_nothing_unless_what_was_kept_is_changed() {
     place.start().await;
     assert_eq!(place.from(), ["kept"]);
 
-    // Another file under the same path has an entry of its own.
+    // Another file at the same path gets its own entry.
     fs::write(place.file(), [HOSTILE, &[0, 2, 1, b'x']].concat()).unwrap();
     place.start().await;
     assert_eq!((place.from(), place.entries().len()), (vec!["file".to_owned()], 2));
 }
 
 #[tokio::test]
-async fn a_plugin_loads_all_the_same_where_nothing_can_be_kept() {
+async fn a_plugin_loads_even_if_nothing_can_be_stored() {
     let place = Place::new();
     fs::remove_dir(place.folder()).unwrap();
     let host = host().with_files(&place.files()).unwrap();

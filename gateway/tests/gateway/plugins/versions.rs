@@ -1,4 +1,4 @@
-//! Plugins of this version of the interface, of others, and of this one as it once was.
+//! Plugins for this version of the interface, for other versions, and for this one as it was frozen.
 
 use std::{
     collections::BTreeMap,
@@ -29,22 +29,22 @@ use super::{
 const TODAY: &str = include_str!("../../../../plugin-sdk/wit/policy.wit");
 const ONCE: &str = include_str!("../../../../plugins/testing/frozen/wit/policy.wit");
 
-/// The plugin that was built from the interface as it was frozen.
+/// The plugin that was built for the frozen interface.
 async fn frozen() -> Plugin {
     static FROZEN_GUEST: OnceCell<Plugin> = OnceCell::const_new();
     let clocked = |guest| config::Plugin { clock: true, ..guest };
     FROZEN_GUEST.get_or_init(async || load(FROZEN, clocked).await.unwrap()).await.clone()
 }
 
-/// A pod that has something in each list that plugins may be shown, and tells the frozen guest what to do.
-fn asking(deed: &str) -> Workload {
+/// A pod with an entry in each list that plugins may see. It tells the frozen guest what to do.
+fn asking(action: &str) -> Workload {
     let pair = |key: &str, value: &str| Pairs::from([(key.to_owned(), value.to_owned())]);
     Workload {
         uid: Uid::new("u-1"),
         node: "node-a".into(),
         ips: ["10.0.0.1", "fd00::1"].map(|ip| ip.parse().unwrap()).into(),
         labels: pair("label", "1"),
-        annotations: pair("do", deed),
+        annotations: pair("do", action),
         namespace_labels: pair("namespace-label", "2"),
         namespace_annotations: pair("namespace-annotation", "3"),
         service_account_annotations: pair("service-account-annotation", "4"),
@@ -59,19 +59,19 @@ async fn refusal(wasm: &[u8]) -> LoadError {
 
 #[tokio::test]
 async fn a_plugin_of_the_frozen_interface_is_shown_every_field_of_a_workload() {
-    let shown = Bench::new([frozen().await]).denied(asking("resolve-deny")).await;
-    let (before, after) = shown.reason.split_once(r#"("now", ""#).unwrap();
+    let denied = Bench::new([frozen().await]).denied(asking("resolve-deny")).await;
+    let (before, after) = denied.reason.split_once(r#"("now", ""#).unwrap();
     assert_eq!(
         before,
         r#"Workload { namespace: "payments", pod: "checkout-0", uid: "u-1", service-account: "checkout", node: "node-a", ips: ["10.0.0.1", "fd00::1"], labels: [("label", "1")], annotations: [("do", "resolve-deny")], namespace-labels: [("namespace-label", "2")], namespace-annotations: [("namespace-annotation", "3")], service-account-annotations: [("service-account-annotation", "4")], attributes: [("image/app", "shop:5"), "#
     );
     let (now, end) = after.split_at("2026-11-25T09:00:00Z".len());
     assert!(humantime::parse_rfc3339(now).is_ok(), "{now}");
-    assert_eq!((end, shown.code.as_str()), (r#"")] }"#, "frozen"));
+    assert_eq!((end, denied.code.as_str()), (r#"")] }"#, "frozen"));
 }
 
 #[tokio::test]
-async fn every_field_of_its_role_counts_and_comes_back_to_it() {
+async fn every_field_of_its_role_is_used_and_comes_back_to_it() {
     let bench = Bench::new([frozen().await]);
     let grant = bench.grant(asking("all")).await.unwrap();
     let role = grant.role();
@@ -82,9 +82,9 @@ async fn every_field_of_its_role_counts_and_comes_back_to_it() {
     assert_eq!(role.policy_arns, ["arn:aws:iam::aws:policy/ReadOnlyAccess"]);
     assert_eq!(role.source, CredentialSource::AssumeRole);
 
-    let shown = bench.denied(asking("authorize-deny")).await.reason;
+    let reason = bench.denied(asking("authorize-deny")).await.reason;
     assert_eq!(
-        shown,
+        reason,
         r#"Role { arn: "arn:aws:iam::123456789012:role/frozen/web", source: CredentialSource::AssumeRole, session-name: Some("frozen-session"), external-id: Some("frozen-id"), duration-seconds: Some(900), tags: [("tag", "x")], session-policy: Some("{}"), policy-arns: ["arn:aws:iam::aws:policy/ReadOnlyAccess"], attributes: [("as-written", "frozen/web"), ("base-arn", "arn:aws:iam::123456789012:role/")] }"#
     );
 
@@ -94,19 +94,19 @@ async fn every_field_of_its_role_counts_and_comes_back_to_it() {
 }
 
 #[tokio::test]
-async fn every_answer_of_it_is_heard() {
+async fn every_answer_of_it_is_understood() {
     let bench = Bench::new([frozen().await]);
     assert!(matches!(bench.grant(asking("resolve-abstain")).await, Err(Rejection::NoRole)));
     assert_eq!(bench.denied(asking("authorize-abstain")).await.code, "nobody-allowed");
-    for deed in ["resolve-err", "authorize-err"] {
-        let fault = bench.failed(asking(deed)).await;
+    for action in ["resolve-err", "authorize-err"] {
+        let fault = bench.failed(asking(action)).await;
         assert_eq!((fault.kind, fault.detail.as_str()), (PluginErrorKind::Error, "frozen: asked to fail"));
     }
     let fault = bench.failed(asking("pod-identity")).await;
     assert_eq!(fault.kind, PluginErrorKind::Answer, "there is no source for it yet: {fault}");
 
-    let admit = async |deed: &str| {
-        let admitted = bench.policy.admit(Entry::from(asking(deed)).principal(), "meta-data/hostname").await;
+    let admit = async |action: &str| {
+        let admitted = bench.policy.admit(Entry::from(asking(action)).principal(), "meta-data/hostname").await;
         admitted.map_err(|rejected| rejected.rejection)
     };
     assert!(admit("path-allow").await.is_ok() && admit("path-abstain").await.is_ok());
@@ -174,9 +174,9 @@ fn the_interface_differs_from_the_frozen_one_only_as_its_version_allows() {
     assert_eq!(allowed(ONCE, TODAY), Ok(()));
 }
 
-/// Of the check itself: an edit of each kind, with and without the version that it takes.
+/// Tests the check itself: an edit of each kind, with and without the version that it requires.
 #[test]
-fn a_change_that_an_old_plugin_does_not_survive_takes_another_line_of_versions() {
+fn a_change_that_breaks_old_plugins_requires_another_line_of_versions() {
     let now = |version: &str| ONCE.replace("policy@0.1.0", &format!("policy@{version}"));
     let more = |text: String, after: &str, line: &str| text.replace(after, &format!("{after}\n  {line}"));
     let comment = |text| more(text, "interface plugin {", "// Another word.");
@@ -204,7 +204,7 @@ fn numbers(version: &str) -> Vec<u64> {
     version.split('.').map(|number| number.parse().unwrap()).collect()
 }
 
-/// The numbers up to the first that is not zero: what versions that are compatible have in common.
+/// The numbers up to the first that is not zero: compatible versions have them in common.
 fn line(version: &str) -> Vec<u64> {
     let numbers = numbers(version);
     let zeros = numbers.iter().take_while(|number| **number == 0).count();
@@ -226,7 +226,7 @@ fn parts(wit: &str) -> BTreeMap<&str, Vec<&str>> {
     parts
 }
 
-/// `plugin-sdk/VERSIONS.md` as a check.
+/// The rules of `plugin-sdk/VERSIONS.md`.
 fn allowed(once: &str, today: &str) -> Result<(), String> {
     const HOST: &str = "interface host {";
     let (old, new) = (version_of(once), version_of(today));
@@ -245,5 +245,5 @@ fn allowed(once: &str, today: &str) -> Result<(), String> {
         return Err(format!("{new} differs from the frozen {old} outside of `host`: old plugins will not load"));
     }
     let gone = before_host.unwrap_or_default().into_iter().find(|line| !after_host.iter().flatten().any(|l| l == line));
-    gone.map_or(Ok(()), |line| Err(format!("{new} has not what `host` of the frozen {old} has: {line}")))
+    gone.map_or(Ok(()), |line| Err(format!("{new} lacks what `host` of the frozen {old} has: {line}")))
 }

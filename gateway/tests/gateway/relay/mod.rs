@@ -1,4 +1,4 @@
-//! The relay against a fake metadata service on loopback: what is sent, and what becomes of its faults.
+//! The relay against a fake metadata service on loopback: what it sends, and what happens at faults.
 
 #![expect(clippy::unwrap_used, reason = "a test states what it expects by unwrapping")]
 
@@ -43,7 +43,7 @@ fn is_unavailable(outcome: &Result<Document, RelayError>, with: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_read_is_one_token_and_one_get_with_nothing_of_anybody_elses() {
+async fn a_read_is_one_token_request_and_one_get_with_no_other_headers() {
     let imds = FakeImds::start().await.unwrap();
     let document = read(&upstream(&imds), "meta-data/placement/region").await.unwrap();
     assert_eq!(document, Document::text("eu-west-1"));
@@ -83,7 +83,7 @@ async fn every_fault_is_unavailable_within_the_deadline_and_heals() {
         (Fault::Hang, "2s"),
         (Fault::Slow(Duration::from_secs(20)), "2s"),
     ] {
-        // A token is held already, so that the fault meets the GET.
+        // A token is cached already, so that the fault hits the GET.
         read(&upstream, "meta-data/instance-id").await.unwrap();
         imds.set_fault(fault.clone());
         let asked = Instant::now();
@@ -155,7 +155,7 @@ async fn the_gateway_learns_its_own_profile_and_region_from_the_node() {
     assert_eq!(relay.instance_profile_arn().await.unwrap_err().label(), "not-found");
 }
 
-/// As requests do: what the catalogue does not have, the relay is not asked for.
+/// Lists as requests do: the relay is not asked for what the catalogue does not have.
 async fn list(relay: &Relay, segments: &[&str], allow: &AllowList) -> Result<Vec<String>, RelayError> {
     let not_found = || RelayError::NotFound { path: segments.join("/") };
     relay.list(&Catalogue::listing(segments, allow).ok_or_else(not_found)?, allow).await
@@ -178,7 +178,7 @@ async fn listings_need_the_node_only_where_only_the_node_knows() {
     assert_eq!(list(&relay, &["meta-data", "iam"], &allow).await.unwrap_err().label(), "not-found");
 }
 
-/// Everything that a pod could say, against a node that would answer it.
+/// Everything that a pod could send, against a node that would answer it.
 #[tokio::test]
 async fn no_path_leads_to_the_nodes_credentials() {
     let imds = FakeImds::start().await.unwrap();

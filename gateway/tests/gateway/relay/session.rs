@@ -1,4 +1,4 @@
-//! The gateway's own session with the node: one token, renewed, replaced, or done without.
+//! The gateway's own session with the node: one token, renewed, replaced, or omitted.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ async fn a_forgotten_token_is_replaced_once_and_nobody_notices() {
     assert_eq!(methods(&imds), ["GET", "PUT", "GET"]);
 }
 
-/// Time passes between two requests, not during one: a paused clock would run ahead while a socket is waited for.
+/// Time passes between two requests, not during one: a paused clock would run ahead while the test waits for a socket.
 async fn pass_seconds(seconds: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(seconds)).await;
@@ -110,7 +110,7 @@ async fn an_upstream_without_tokens_is_read_without_and_asked_for_them_once() {
         assert_eq!(requests.iter().filter(|request| request.method == "PUT").count(), 1);
         assert!(requests.iter().filter(|r| r.method == "GET").all(|get| names(get) == ["host"]));
 
-        // Then it is switched to IMDSv2: the next read finds out.
+        // Then the node is switched to IMDSv2, and the next read finds out.
         imds.set_fault(None);
         read(&upstream, "meta-data/instance-id").await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! Kubernetes Events: what a refused pod's owner finds.
+//! Kubernetes Events: what the owner of a refused pod finds.
 
 use metagate::credential::FetchErrorKind;
 
@@ -14,9 +14,9 @@ async fn a_denied_pod_gets_one_event_however_often_it_asks() {
     for _ in 0..50 {
         assert_eq!(lab.role("127.0.0.2").await, Err(403));
     }
-    // A second pod's Event: those of the first have had their turn by then.
+    // Once the second pod has an Event, those of the first have been sent.
     lab.api.put(Kind::Pods, pod("b", "127.0.0.3", "others-b"));
-    lab.until_api("both are told", |api| !about(&api.events(), "b").is_empty()).await;
+    lab.until_api("both have an Event", |api| !about(&api.events(), "b").is_empty()).await;
     let events = lab.api.events();
     let [event] = about(&events, "a")[..] else { panic!("{events:?}") };
     assert_eq!((&event["type"], &event["reason"]), (&json!("Warning"), &json!("RoleDenied")));
@@ -25,23 +25,23 @@ async fn a_denied_pod_gets_one_event_however_often_it_asks() {
     let note = event["note"].as_str().unwrap();
     assert!(note.contains("role-not-permitted") && note.contains("metagate explain"), "{note}");
     let patched = lab.api.asked().iter().filter(|asked| asked.method == "PATCH").count();
-    assert_eq!(patched, 0, "it was counted anew although nothing new was said");
+    assert_eq!(patched, 0, "the Event was patched although nothing had changed");
 }
 
 #[tokio::test]
 async fn another_reason_is_another_event_with_its_own_note() {
     let lab = Lab::start(api(&[pod("a", "127.0.0.2", "others-a")]).await).await;
-    lab.until_api("the first denial is told", |api| api.events().len() == 1).await;
+    lab.until_api("the first denial has an Event", |api| api.events().len() == 1).await;
     lab.api.edit(Kind::Pods, "payments", "a", |pod| {
         pod["metadata"]["annotations"]["iam.amazonaws.com/role"] = json!("others-b");
     });
-    lab.until_api("the second is told", |api| api.events().len() == 2).await;
+    lab.until_api("the second has an Event", |api| api.events().len() == 2).await;
     let notes: Vec<_> = lab.api.events().iter().map(|event| event["note"].to_string()).collect();
     assert!(["others-a", "others-b"].iter().all(|role| notes.iter().any(|note| note.contains(role))), "{notes:?}");
 }
 
 #[tokio::test]
-async fn a_role_that_aws_refuses_is_told_with_its_cure_and_without_aws_s_own_words() {
+async fn an_event_for_a_role_that_aws_refuses_has_its_cure_and_not_awss_own_text() {
     let api = api(&[]).await;
     let lab = Lab::start(api).await;
     lab.source.fail(
@@ -52,7 +52,7 @@ async fn a_role_that_aws_refuses_is_told_with_its_cure_and_without_aws_s_own_wor
     lab.api.put(Kind::Pods, pod("a", "127.0.0.2", "payments-a"));
     lab.until_at("127.0.0.2", Some("a")).await;
     assert_eq!(lab.get("127.0.0.2", &format!("{ROLE}payments-a")).await.status, 403);
-    lab.until_api("it is told", |api| api.events().len() == 1).await;
+    lab.until_api("it has an Event", |api| api.events().len() == 1).await;
     let events = lab.api.events();
     let note = events[0]["note"].as_str().unwrap();
     assert_eq!(events[0]["reason"], "CredentialsRefused");
@@ -63,7 +63,7 @@ async fn a_role_that_aws_refuses_is_told_with_its_cure_and_without_aws_s_own_wor
 }
 
 #[tokio::test]
-async fn a_role_of_irsa_that_aws_refuses_is_told_with_the_cure_of_irsa() {
+async fn an_event_for_a_role_of_irsa_that_aws_refuses_has_the_cure_of_irsa() {
     let api = api(&[]).await;
     let arn = json!({ "eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/ledger" });
     api.put(Kind::ServiceAccounts, account("payments", "default", arn));
@@ -78,29 +78,30 @@ async fn a_role_of_irsa_that_aws_refuses_is_told_with_the_cure_of_irsa() {
         ),
         (FetchErrorKind::Token, None, "could not get a token"),
     ] {
-        lab.source.fail(class, code, "whatever it said");
+        lab.source.fail(class, code, "any detail");
         lab.api.delete(Kind::Pods, "payments", "a");
         lab.until_at("127.0.0.2", None).await;
         without_a_role["metadata"]["uid"] = json!(format!("uid {class}"));
         lab.api.put(Kind::Pods, without_a_role.clone());
         lab.until_at("127.0.0.2", Some("a")).await;
         assert_ne!(lab.get("127.0.0.2", &format!("{ROLE}ledger")).await.status, 200);
-        let told = |api: &ApiServer| api.events().iter().any(|event| event["note"].as_str().unwrap().contains(cure));
-        lab.until_api(cure, told).await;
+        let has_event =
+            |api: &ApiServer| api.events().iter().any(|event| event["note"].as_str().unwrap().contains(cure));
+        lab.until_api(cure, has_event).await;
     }
 }
 
 #[tokio::test]
-async fn a_pod_on_the_address_of_one_that_lacks_its_service_account_is_told_so() {
+async fn a_pod_that_shares_the_address_of_one_without_its_service_account_has_an_event() {
     let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a")]).await).await;
     let mut incomplete = pod("b", "127.0.0.2", "payments-b");
     incomplete["spec"]["serviceAccountName"] = json!("absent");
     lab.api.put(Kind::Pods, incomplete);
-    let told = |pod: &'static str, reason: &'static str| {
+    let has_event = |pod: &'static str, reason: &'static str| {
         move |api: &ApiServer| about(&api.events(), pod).iter().any(|event| event["reason"] == reason)
     };
-    lab.until_api("whose address it is too", told("a", "AddressShared")).await;
-    lab.until_api("what it lacks", told("b", "PodIncomplete")).await;
+    lab.until_api("an Event about the shared address", has_event("a", "AddressShared")).await;
+    lab.until_api("an Event about the missing service account", has_event("b", "PodIncomplete")).await;
     assert_eq!(lab.role("127.0.0.2").await, Err(503));
 }
 

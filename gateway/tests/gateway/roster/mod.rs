@@ -1,4 +1,4 @@
-//! The Kubernetes roster on an API server's good and bad days: a fake one with behaviour, a whole gateway, real sockets.
+//! The Kubernetes roster with an API server that works or fails: a fake with behaviour, a whole gateway, real sockets.
 
 #![expect(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 
 const NODE: &str = "node-a";
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/";
-/// Only so that a test ends which waits for what never comes.
+/// Ends a test that waits for something that never comes.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A gateway and the API server that it watches.
@@ -55,7 +55,7 @@ impl Lab {
             .set("roster.source", "kubernetes")
             .set("roster.node", NODE)
             .set("kubernetes.kubeconfig", kubeconfig.to_str().unwrap())
-            // The longest that may be set: a machine under load answers late, and no test here is about that.
+            // The longest that may be set: a loaded machine answers late, and no test here is about that.
             .set("credentials.wait", "10s")
             .source(Arc::clone(&source) as _);
         let gateway = change(setup).start_unsynced().await.unwrap();
@@ -66,7 +66,7 @@ impl Lab {
         &self.gateway.gateway().feed
     }
 
-    /// Waits, on the roster's own changes, until it is so.
+    /// Waits until it is so, and looks at each change of the roster.
     async fn until(&self, what: &str, is_so: impl Fn(&Feed) -> bool) {
         let mut changes = self.feed().changes();
         let look = async {
@@ -77,7 +77,7 @@ impl Lab {
         assert!(tokio::time::timeout(DEADLINE, look).await.is_ok(), "not within {DEADLINE:?}: {what}");
     }
 
-    /// Waits, on the API server's own changes, until it is so.
+    /// Waits until it is so, and looks at each change of the API server.
     async fn until_api(&self, what: &str, is_so: impl Fn(&ApiServer) -> bool) {
         let mut changes = self.api.changes();
         let look = async {
@@ -107,7 +107,7 @@ impl Lab {
         ask(&self.gateway, from, path).await
     }
 
-    /// The role's name, or the status that it is refused with.
+    /// The role's name, or the status of the refusal.
     async fn role(&self, from: &str) -> Result<String, u16> {
         let reply = self.get(from, ROLE).await;
         if reply.status == 200 { Ok(reply.text()) } else { Err(reply.status) }
@@ -118,7 +118,7 @@ impl Lab {
         self.gateway.admin().await.unwrap().ask(request).await.unwrap()
     }
 
-    /// The roster's age as the metrics have it.
+    /// The roster's age in the metrics.
     async fn age(&self) -> f64 {
         let metrics = self.admin("/metrics").await.text();
         let age = metrics.lines().find_map(|line| line.strip_prefix("metagate_roster_age_seconds "));

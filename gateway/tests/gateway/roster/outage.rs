@@ -1,4 +1,4 @@
-//! An API server that is gone, slow, full, or silent, and back.
+//! An API server that is gone, slow, overloaded or silent, and then works again.
 
 use metagate_testkit::api_server::Fault;
 
@@ -11,7 +11,7 @@ async fn watched(lab: &Lab) {
     .await;
 }
 
-/// Looks until it is so: what is looked at wakes nobody.
+/// Polls until it is so, because no notification exists.
 async fn until_outdated(lab: &Lab, outdated: bool) {
     let look = async {
         while lab.feed().outdated_since().is_some() != outdated {
@@ -22,7 +22,7 @@ async fn until_outdated(lab: &Lab, outdated: bool) {
 }
 
 #[tokio::test]
-async fn while_the_api_server_is_away_the_last_snapshot_is_served_and_its_age_is_told() {
+async fn while_the_api_server_is_away_the_last_snapshot_is_served_and_its_age_is_reported() {
     let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a")]).await).await;
     watched(&lab).await;
     assert_eq!(lab.age().await, 0.0);
@@ -33,7 +33,7 @@ async fn while_the_api_server_is_away_the_last_snapshot_is_served_and_its_age_is
     let (first, second) = (lab.age().await, lab.age().await);
     assert!(second > first && first > 0.0, "{first} {second}");
 
-    // Nobody hears of it until the API server is back.
+    // The gateway learns of it only when the API server is back.
     lab.api.put(Kind::Pods, pod("b", "127.0.0.3", "payments-b"));
     lab.api.delete(Kind::Pods, "payments", "a");
     lab.api.revive().await.unwrap();
@@ -73,7 +73,7 @@ async fn an_api_server_that_is_slow_or_full_is_waited_for_and_asked_again() {
 }
 
 #[tokio::test]
-async fn an_api_server_that_says_nothing_delays_nobody_who_is_served() {
+async fn a_silent_api_server_delays_nobody_who_is_served() {
     let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a")]).await).await;
     watched(&lab).await;
     for kind in [Kind::Pods, Kind::Namespaces, Kind::ServiceAccounts] {

@@ -1,9 +1,9 @@
-//! Objects that make no sense, and pods that share an address.
+//! Malformed objects, and pods that share an address.
 
 use super::*;
 
 /// Whether the API server has an Event of that reason about that pod.
-fn told(api: &ApiServer, pod: &str, reason: &str) -> bool {
+fn has_event(api: &ApiServer, pod: &str, reason: &str) -> bool {
     api.events().iter().any(|event| event["regarding"]["name"] == pod && event["reason"] == reason)
 }
 
@@ -24,10 +24,10 @@ async fn a_pod_that_cannot_be_read_gets_nothing_and_one_event_and_harms_nobody()
         assert_eq!(lab.role(nobody).await, Err(503), "{nobody}");
     }
     let broken = ["wrong-type", "bad-address", "no-uid", "no-uid-either"];
-    lab.until_api("an Event each", |api| broken.iter().all(|pod| told(api, pod, "PodMalformed"))).await;
+    lab.until_api("an Event each", |api| broken.iter().all(|pod| has_event(api, pod, "PodMalformed"))).await;
     assert_eq!(lab.api.events().len(), broken.len());
 
-    // One that stops making sense loses what it had; one that begins to, gets it.
+    // A pod that becomes malformed loses its role; one that becomes valid gets it.
     lab.api.edit(Kind::Pods, "payments", "a", |pod| pod["metadata"]["labels"] = json!({ "tier": "x" }));
     lab.api.edit(Kind::Pods, "payments", "a", |pod| pod["spec"]["hostNetwork"] = json!("no"));
     lab.api.put(Kind::Pods, pod("wrong-type", "127.0.0.3", "payments-b"));
@@ -37,11 +37,12 @@ async fn a_pod_that_cannot_be_read_gets_nothing_and_one_event_and_harms_nobody()
 }
 
 #[tokio::test]
-async fn two_live_pods_on_one_address_are_nobody_and_both_are_told() {
+async fn two_live_pods_on_one_address_get_nothing_and_both_have_an_event() {
     let pods = [pod("old", "127.0.0.2", "payments-a"), pod("new", "127.0.0.2", "payments-a")];
     let lab = Lab::with(api(&pods).await, |setup| setup.set("roster.wait", "10ms")).await;
     assert_eq!(lab.role("127.0.0.2").await, Err(503));
-    lab.until_api("both are told", |api| ["old", "new"].iter().all(|pod| told(api, pod, "AddressShared"))).await;
+    lab.until_api("both have an Event", |api| ["old", "new"].iter().all(|pod| has_event(api, pod, "AddressShared")))
+        .await;
     for event in lab.api.events() {
         let note = event["note"].as_str().unwrap();
         assert!(note.contains("127.0.0.2") && !note.contains("old") && !note.contains("new"), "{note}");
@@ -52,7 +53,7 @@ async fn two_live_pods_on_one_address_are_nobody_and_both_are_told() {
 }
 
 #[tokio::test]
-async fn a_pod_whose_namespace_is_not_known_yet_leaves_its_address_to_nobody_else() {
+async fn a_pod_whose_namespace_is_not_known_yet_still_claims_its_address() {
     let lab =
         Lab::with(api(&[pod("old", "127.0.0.2", "payments-a")]).await, |setup| setup.set("roster.wait", "10ms")).await;
     let mut newcomer = pod("new", "127.0.0.2", "guests-a");

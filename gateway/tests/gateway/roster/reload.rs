@@ -1,4 +1,4 @@
-//! Policy that begins to read what was not kept of objects.
+//! Policy that begins to read fields that the roster has not stored.
 
 use metagate::{
     config::{Mode, Plugin as Settings, PluginCode},
@@ -14,7 +14,7 @@ async fn reads_labels(lab: &Lab) -> Plugin {
     reads(lab, json!({ "labels": ["tier"] })).await
 }
 
-/// Denies with a list of the keys that it was shown.
+/// Denies with a list of the keys that it sees.
 async fn reads(lab: &Lab, interest: Value) -> Plugin {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hostile.wasm");
@@ -31,7 +31,7 @@ async fn reads(lab: &Lab, interest: Value) -> Plugin {
 }
 
 #[tokio::test]
-async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew() {
+async fn a_plugin_that_reads_more_is_asked_only_after_a_relist() {
     let mut labelled = pod("a", "127.0.0.2", "payments-a");
     labelled["metadata"]["labels"] = json!({ "tier": "trusted" });
     let lab = Lab::start(api(&[labelled]).await).await;
@@ -44,12 +44,12 @@ async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew(
         let plugins = rules.plugins.iter().cloned().chain([reader.clone()]).collect();
         Rules::new(plugins, rules.defaults.clone())
     });
-    lab.until_api("pods are listed anew", |api| api.asked_for(Kind::Pods, false).len() > listed).await;
+    lab.until_api("pods are listed again", |api| api.asked_for(Kind::Pods, false).len() > listed).await;
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert_eq!((reply.status, reply.header("Retry-After")), (503, Some("1")), "{}", reply.text());
 
     lab.api.set_fault(Kind::Pods, Fault::None);
-    lab.until("labels are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.workload.labels.contains_key("tier")))
+    lab.until("labels are stored", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.workload.labels.contains_key("tier")))
         .await;
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert_eq!(reply.status, 403);
@@ -57,7 +57,7 @@ async fn a_plugin_that_reads_more_is_asked_only_once_the_roster_was_listed_anew(
 }
 
 #[tokio::test]
-async fn a_plugin_that_reads_images_has_them_kept_and_a_changed_one_is_another_workload() {
+async fn a_plugin_that_reads_images_has_them_stored_and_a_changed_one_is_another_workload() {
     let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a")]).await).await;
     let before = lab.at("127.0.0.2").unwrap();
     assert!(before.workload.images.is_empty(), "nobody reads images yet");
@@ -68,9 +68,9 @@ async fn a_plugin_that_reads_images_has_them_kept_and_a_changed_one_is_another_w
         let plugins = rules.plugins.iter().cloned().chain([reader.clone()]).collect();
         Rules::new(plugins, rules.defaults.clone())
     });
-    lab.until("images are kept", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.workload.covers(&interest))).await;
-    let kept = lab.at("127.0.0.2").unwrap();
-    assert_eq!(kept.workload.images.get("c").unwrap(), "i");
+    lab.until("images are stored", |_| lab.at("127.0.0.2").is_some_and(|pod| pod.workload.covers(&interest))).await;
+    let stored = lab.at("127.0.0.2").unwrap();
+    assert_eq!(stored.workload.images.get("c").unwrap(), "i");
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert_eq!(reply.status, 403);
     assert!(reply.text().contains("attributes[image/c]"), "{}", reply.text());
@@ -86,7 +86,7 @@ async fn a_plugin_that_reads_images_has_them_kept_and_a_changed_one_is_another_w
         (after.workload.images.get("c").unwrap().as_str(), after.workload.images.get("debugger").unwrap().as_str()),
         ("other", "busybox")
     );
-    assert!(!Arc::ptr_eq(&kept, &after) && !after.workload.is_same_as(&kept.workload));
+    assert!(!Arc::ptr_eq(&stored, &after) && !after.workload.is_same_as(&stored.workload));
     let reply = lab.get("127.0.0.2", ROLE).await;
     assert!(reply.text().contains("attributes[image/c,image/debugger]"), "{}", reply.text());
 }
@@ -103,8 +103,8 @@ async fn rules_that_were_announced_take_over_without_refusing_anybody() {
     lab.api.set_fault(Kind::Pods, Fault::Status(503));
     let listed = lab.api.asked_for(Kind::Pods, false).len();
     policy.announce(Some(&next));
-    lab.until_api("pods are listed anew", |api| api.asked_for(Kind::Pods, false).len() > listed).await;
-    assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()), "the old rules decide on");
+    lab.until_api("pods are listed again", |api| api.asked_for(Kind::Pods, false).len() > listed).await;
+    assert_eq!(lab.role("127.0.0.2").await, Ok("payments-a".into()), "the old rules still decide");
     assert!(!next.can_read(&lab.at("127.0.0.2").unwrap().workload));
 
     lab.api.set_fault(Kind::Pods, Fault::None);

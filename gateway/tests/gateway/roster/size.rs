@@ -1,12 +1,12 @@
-//! Much: annotations of 256 KiB, thousands of pods.
+//! Large annotations (256 KiB), and thousands of pods.
 
 use super::*;
 
-/// What the API server takes as the annotations of one object, all together.
+/// The API server's limit for all annotations of one object.
 const ANNOTATIONS_MAX: usize = 256 << 10;
 
 #[tokio::test]
-async fn of_huge_annotations_only_what_policy_reads_is_held() {
+async fn only_what_policy_reads_of_huge_annotations_is_stored() {
     let mut huge = pod("a", "127.0.0.2", "payments-a");
     huge["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"] =
         json!("x".repeat(ANNOTATIONS_MAX));
@@ -30,7 +30,7 @@ async fn a_role_annotation_of_256_kib_is_a_refusal_for_its_pod_alone() {
     let lab = Lab::start(api(&pods).await).await;
     assert_eq!(lab.role("127.0.0.2").await, Err(403));
     assert_eq!(lab.role("127.0.0.3").await, Ok("payments-a".into()));
-    lab.until_api("it is told", |api| !api.events().is_empty()).await;
+    lab.until_api("it has an Event", |api| !api.events().is_empty()).await;
     assert!(lab.api.events()[0]["note"].as_str().unwrap().len() <= 1024);
 }
 
@@ -42,7 +42,7 @@ async fn five_thousand_pods_are_followed() {
     let api = api(&pods).await;
     let folder = tempfile::tempdir().unwrap();
     let kubeconfig = api.kubeconfig(folder.path()).unwrap();
-    // Without a gateway around it: this is about the roster, and 5,000 decisions take their time.
+    // Without a gateway around it: this test is about the roster, and 5,000 decisions take time.
     let cluster = metagate::kubernetes::Cluster::find(Some(&kubeconfig)).await.unwrap();
     let watched = metagate::roster::kube::Watched::new(cluster, NODE).unwrap();
     let (_rules, changes) = tokio::sync::watch::channel(());

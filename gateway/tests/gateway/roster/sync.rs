@@ -1,4 +1,4 @@
-//! From start to the first sync, and what is asked of the API server.
+//! From start to the first sync, and what the roster requests from the API server.
 
 use metagate_testkit::api_server::Fault;
 
@@ -73,7 +73,7 @@ async fn a_missing_right_to_one_watch_keeps_it_unready_and_is_named_in_the_log()
     assert_eq!(lab.admin("/readyz").await.status, 503);
     let log = log.text();
     let lost: Vec<&str> = log.lines().filter(|line| line.contains("a watch was lost")).collect();
-    assert!(lost.len() == 1 && lost[0].contains("namespaces") && lost[0].contains("bad day"), "{log}");
+    assert!(lost.len() == 1 && lost[0].contains("namespaces") && lost[0].contains("refuses everything"), "{log}");
 }
 
 #[derive(Clone, Default)]

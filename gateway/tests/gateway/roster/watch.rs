@@ -1,8 +1,8 @@
-//! Watches that expire, break off, come in pieces.
+//! Watches that expire, break off, or arrive in pieces.
 
 use super::*;
 
-/// Until the pods' watch that began with this many is open and the next.
+/// Waits until the pods' watch has been opened this many times.
 async fn until_watched(lab: &Lab, times: usize) {
     lab.until_api("pods are watched", |api| api.asked_for(Kind::Pods, true).len() >= times).await;
 }
@@ -19,19 +19,19 @@ async fn an_event_takes_effect_on_the_next_request() {
 async fn what_was_deleted_while_a_watch_was_gone_is_gone_after_the_relist() {
     let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a"), pod("b", "127.0.0.3", "payments-b")]).await).await;
     until_watched(&lab, 1).await;
-    // Nothing else runs in between, so no watch hears of it.
+    // Nothing else runs in between, so no watch sees it.
     lab.api.delete(Kind::Pods, "payments", "a");
     lab.api.put(Kind::Pods, pod("c", "127.0.0.2", "payments-c"));
     lab.api.compact();
     lab.api.cut();
     lab.until_at("127.0.0.2", Some("c")).await;
     assert_eq!(lab.role("127.0.0.2").await, Ok("payments-c".into()));
-    assert_eq!(lab.role("127.0.0.3").await, Ok("payments-b".into()), "what stands still stands");
-    assert!(lab.api.asked_for(Kind::Pods, false).len() > 1, "nothing was listed anew");
+    assert_eq!(lab.role("127.0.0.3").await, Ok("payments-b".into()), "the other pod still has its role");
+    assert!(lab.api.asked_for(Kind::Pods, false).len() > 1, "there was no relist");
 }
 
 #[tokio::test]
-async fn a_watch_that_is_told_410_lists_anew_and_serves_meanwhile() {
+async fn a_watch_that_gets_410_relists_and_serves_meanwhile() {
     let lab = Lab::start(api(&[pod("a", "127.0.0.2", "payments-a")]).await).await;
     until_watched(&lab, 1).await;
     let listed = lab.api.asked_for(Kind::Pods, false).len();

@@ -26,12 +26,12 @@ async fn metrics_and_spans_reach_a_collector_by_http_and_by_grpc_and_the_last_on
         let gateway = exporting(&collector, protocol, "1.0").await;
         assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL, &[]).await.status, 200);
         assert_eq!(get(&gateway, VISITOR, CREDENTIAL, &[]).await.status, 403);
-        // At its end it exports what it has not yet.
+        // When the gateway ends, it exports what is left.
         in_time("end", gateway.stop()).await;
         let received = collector.received();
 
         let requests: Vec<_> = received.spans().into_iter().filter(|span| span.kind == 2).collect();
-        let said = |span: &opentelemetry_proto::tonic::trace::v1::Span| {
+        let summary = |span: &opentelemetry_proto::tonic::trace::v1::Span| {
             let of = |key| attribute(&span.attributes, key);
             (span.name.clone(), of("http.response.status_code"), of("k8s.pod.name"))
         };
@@ -39,7 +39,10 @@ async fn metrics_and_spans_reach_a_collector_by_http_and_by_grpc_and_the_last_on
         let wanted = [("200", "checkout-0"), ("403", "visitor-0")];
         for (status, pod) in wanted {
             let span = (name.clone(), status.to_owned(), pod.to_owned());
-            assert!(requests.iter().any(|request| said(request) == span), "{protocol}: no {span:?} in {requests:#?}");
+            assert!(
+                requests.iter().any(|request| summary(request) == span),
+                "{protocol}: no {span:?} in {requests:#?}"
+            );
         }
         let durations = received.metric("http.server.request.duration");
         assert!(!durations.is_empty() && durations.iter().all(|metric| metric.unit == "s"), "{protocol}");
@@ -69,12 +72,12 @@ async fn no_pods_trace_context_is_taken_over() {
     }
 }
 
-/// Whoever is refused without ever having been decided on is decided on by its first request.
+/// The first request of a pod without a decision waits for one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_decision_that_a_request_waits_for_is_a_part_of_its_trace_with_each_plugins_answer() {
     let collector = Collector::http().await.unwrap();
     let gateway = exporting(&collector, "http", "1.0").await;
-    // Paths are decided when they are asked for; nobody prefetches them.
+    // Paths are decided on request; they are not prefetched.
     get(&gateway, CHECKOUT, "/latest/meta-data/placement/region", &[]).await;
     in_time("end", gateway.stop()).await;
     let spans = collector.received().spans();
@@ -99,7 +102,7 @@ async fn a_collector_that_hangs_or_dies_keeps_no_pod_waiting_and_does_not_keep_t
         })
         .await;
         let collector = (!dies).then_some(collector);
-        // More spans than any queue holds: none waits for a place in it.
+        // More spans than any queue holds: no request waits for room in a queue.
         let mut client = gateway.connect(CHECKOUT).await.unwrap();
         let request = format!("GET {CREDENTIAL} HTTP/1.1\r\nHost: {}\r\n\r\n", gateway.address());
         for _ in 0..5000 {

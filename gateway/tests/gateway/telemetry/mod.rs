@@ -1,7 +1,8 @@
-//! What a gateway tells of itself: exports to real OTLP receivers, metrics whose number no pod can move, decision records.
+//! What a gateway reports about itself: exports to real OTLP receivers, metrics whose number no pod can change,
+//! decision records.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test states what it expects by it")]
-#![expect(clippy::print_stdout, reason = "how many series there are is for people")]
+#![expect(clippy::print_stdout, reason = "the number of series is for people")]
 
 mod export;
 mod program;
@@ -25,7 +26,7 @@ async fn get(gateway: &TestGateway, pod: impl Into<IpAddr>, path: &str, headers:
     client.ask(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", gateway.address())).await.unwrap()
 }
 
-/// For whatever a loaded machine may take; a test that runs into it has failed.
+/// A loaded machine may need this long; a test that reaches it has failed.
 async fn in_time<T>(what: &str, wanted: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), wanted).await.unwrap_or_else(|_| panic!("no {what} in a minute"))
 }

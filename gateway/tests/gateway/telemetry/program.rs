@@ -63,7 +63,7 @@ impl Program {
         client.ask(format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.pods)).await.unwrap()
     }
 
-    /// What it logged until its end, as SIGTERM brings it about.
+    /// Ends it by SIGTERM, and returns all that it logged.
     async fn ended(mut self) -> Vec<Value> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -74,7 +74,7 @@ impl Program {
     }
 }
 
-/// Killed when a test ends before it did.
+/// Killed if the test ends first.
 impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -94,8 +94,8 @@ async fn the_first_grant_of_a_credential_and_every_refusal_leave_a_record_that_c
     }
     let log = in_time("end", program.ended()).await;
     let decisions = decisions(&log);
-    let told: Vec<_> = decisions.iter().map(|record| (&record["decision"], &record["pod"])).collect();
-    assert_eq!(told.len(), 3, "{told:?}");
+    let named: Vec<_> = decisions.iter().map(|record| (&record["decision"], &record["pod"])).collect();
+    assert_eq!(named.len(), 3, "{named:?}");
     let granted = decisions.iter().find(|record| record["decision"] == "granted").unwrap();
     assert_eq!(granted["namespace"], "payments");
     assert_eq!(granted["role"], "arn:aws:iam::123456789012:role/payments-checkout");
@@ -112,7 +112,7 @@ async fn the_first_grant_of_a_credential_and_every_refusal_leave_a_record_that_c
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_reach_a_collector_with_the_trace_that_they_are_of() {
+async fn records_reach_a_collector_with_their_trace() {
     for protocol in ["http", "grpc"] {
         let collector = if protocol == "grpc" { Collector::grpc().await } else { Collector::http().await }.unwrap();
         let set = [
@@ -135,7 +135,7 @@ async fn records_reach_a_collector_with_the_trace_that_they_are_of() {
         let trace_id = same.trace_id.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(trace_id, record["trace_id"].as_str().unwrap(), "{protocol}");
         assert!(received.spans().iter().any(|span| span.trace_id == same.trace_id), "{protocol}");
-        // What an export logs would be exported for ever.
+        // If an export logged, that line would be exported too, without end.
         let of_an_export = |name: &str| ["hyper", "h2::", "tonic", "opentelemetry"].iter().any(|of| name.contains(of));
         let scopes = received.logs.iter().flat_map(|request| &request.resource_logs).flat_map(|of| &of.scope_logs);
         let names: Vec<_> = scopes.filter_map(|scope| scope.scope.as_ref()).map(|scope| scope.name.clone()).collect();
@@ -167,7 +167,7 @@ annotations = { "iam.amazonaws.com/role" = "payments-checkout" }
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_with_another_pods_token_is_recorded_as_nobodys() {
+async fn a_request_with_another_pods_token_is_recorded_without_a_workload() {
     let folder = tempfile::tempdir().unwrap();
     let roster = folder.path().join("roster.toml");
     std::fs::write(&roster, ONE_POD.replace("POD", "old-0")).unwrap();
@@ -178,7 +178,7 @@ async fn a_request_with_another_pods_token_is_recorded_as_nobodys() {
     let token = program.send(CHECKOUT, "PUT", "/latest/api/token", ttl).await.text();
     let with_token = format!("X-aws-ec2-metadata-token: {token}\r\n");
     assert_eq!(program.get(CHECKOUT, CREDENTIAL, &with_token).await.status, 200);
-    // The address is another pod's now, which has the same role.
+    // The address now belongs to another pod, which has the same role.
     std::fs::write(&roster, ONE_POD.replace("POD", "new-0")).unwrap();
     in_time("take over the address", async {
         while program.get(CHECKOUT, CREDENTIAL, &with_token).await.status != 401 {

@@ -1,4 +1,4 @@
-//! How many series there are, and that each is documented.
+//! The number of series, and that each is documented.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ fn series(gateway: &TestGateway) -> usize {
     text(gateway).lines().filter(|line| !line.starts_with('#')).count()
 }
 
-/// `count` pods in namespaces of their own, every second with a role that is permitted, each with another one.
+/// `count` pods in namespaces of their own, each with another role; every second role is permitted.
 fn pods(count: u32) -> String {
     let pod = |number: u32| {
         let address = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 1, 0, 0)) + number);
@@ -62,7 +62,8 @@ async fn a_thousand_pods_with_a_thousand_roles_make_no_more_series_than_ten() {
     let (few, many) = (all_ask(10).await, all_ask(1000).await);
     let (of_few, of_many) = (series(&few), series(&many));
     println!("series: {of_few} for 10 pods and roles, {of_many} for 1,000; the bound is {MOST_SERIES}");
-    // The slowest of a thousand may fall where none of ten does: a bucket is there from the first, so nothing else grows.
+    // The slowest of a thousand may fall into a bucket that ten leave empty. Every bucket exists from the start, so the
+    // number stays the same.
     assert_eq!(of_many, of_few, "{}", text(&many));
     assert!(of_many <= MOST_SERIES);
 }
@@ -79,7 +80,7 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
     rows.map(row).collect()
 }
 
-/// As Prometheus has it: the name without its unit's and its kind's ending, and its labels.
+/// As Prometheus has it: the name without the suffixes of its unit and its kind, and its labels.
 fn exposed(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut all = BTreeMap::<String, BTreeSet<String>>::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -98,7 +99,7 @@ fn exposed(text: &str) -> BTreeMap<String, BTreeSet<String>> {
     all
 }
 
-/// Names that end in `count` by themselves.
+/// Names that end in `count` without a suffix.
 fn is_count(bare: &str) -> bool {
     ["process_thread", "process_unix_file_descriptor"].contains(&bare)
 }

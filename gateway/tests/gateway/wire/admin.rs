@@ -1,4 +1,4 @@
-//! The operator's side.
+//! The admin listener.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ async fn requests_are_counted_by_what_they_asked_and_how_they_ended() {
 }
 
 #[tokio::test]
-async fn state_tells_who_has_what_and_explain_why() {
+async fn state_lists_who_has_what_and_explain_says_why() {
     let gateway = gateway().await;
     assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 200);
     assert_eq!(get(&gateway, VISITOR, CREDENTIAL).await.status, 403);
@@ -91,7 +91,7 @@ async fn state_tells_who_has_what_and_explain_why() {
 async fn a_refusal_is_counted_in_the_traffic_of_the_very_page_that_lists_it() {
     let gateway = gateway().await;
     assert_eq!(get(&gateway, VISITOR, CREDENTIAL).await.status, 403);
-    // The request's record ends with its answer, on the gateway's side.
+    // The request is counted when its record ends, which may be after the answer.
     until_metric(&gateway, "metagate_refusals_total{reason=\"denied\"} 1").await;
     let page = look(&gateway, "/").await.text();
     let (_, traffic) = page.split_once("id=\"traffic-title\"").unwrap();
@@ -102,7 +102,7 @@ async fn a_refusal_is_counted_in_the_traffic_of_the_very_page_that_lists_it() {
     }
 }
 
-/// Issues to everybody but those with an external id.
+/// Issues to everybody except to pods with an external id.
 struct NoPartners;
 
 impl Source for NoPartners {
@@ -173,8 +173,8 @@ async fn grants_of_one_role_and_session_that_differ_in_the_rest_have_their_own_s
     };
     assert!(named("plain-0")["last_error"].is_null() && named("plain-0")["expires"].is_string(), "{state}");
     assert_eq!(named("partner-0")["last_error"], "access-denied", "{state}");
-    for said in [page, state.to_string()] {
-        assert!(!said.contains("partner:42"), "an external id is between the two accounts: {said}");
+    for text in [page, state.to_string()] {
+        assert!(!text.contains("partner:42"), "an external id must not be shown: {text}");
     }
 }
 
@@ -207,7 +207,7 @@ async fn no_page_holds_a_secret() {
         assert!(!whole.contains("secret-of-") && !whole.contains("token-of-"), "{page}");
     }
     let state = look(&gateway, "/api/v1/state").await.text();
-    assert!(state.contains("payments-checkout"), "what was searched is the state of this very credential");
+    assert!(state.contains("payments-checkout"), "the searched state must have this credential");
 }
 
 #[tokio::test]

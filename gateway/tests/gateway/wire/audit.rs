@@ -1,4 +1,4 @@
-//! Audit mode: what would have been refused is given, counted, and shown.
+//! Audit mode: what policy would refuse is granted, counted, and shown.
 
 use metagate::roster::Entry;
 use metagate::workload::Workload;
@@ -35,7 +35,7 @@ fn workload<'a>(state: &'a Value, pod: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn while_policy_is_audited_what_it_would_refuse_is_given_and_told_of() {
+async fn while_policy_is_audited_what_it_would_refuse_is_granted_and_reported() {
     let gateway = setup().set("policy.mode", "audit").start().await.unwrap();
     assert_eq!(get(&gateway, VISITOR, ROLE).await.text(), "payments-checkout");
     assert_eq!(get(&gateway, VISITOR, &format!("{ROLE}payments-checkout")).await.status, 200);
@@ -64,11 +64,11 @@ async fn while_policy_is_audited_what_it_would_refuse_is_given_and_told_of() {
     assert_eq!(steps.count(), 2);
     let again = page(&gateway, "/api/v1/state").await;
     let counted = json!({ "role-not-permitted": 1 });
-    assert_eq!(plugin(&again, "namespace-regex")["audited"], counted, "to explain counts nothing");
+    assert_eq!(plugin(&again, "namespace-regex")["audited"], counted, "an explanation counts nothing");
 }
 
 #[tokio::test]
-async fn an_enforced_denial_is_told_of_as_one() {
+async fn an_enforced_denial_is_reported_as_one() {
     let gateway = gateway().await;
     assert_eq!(get(&gateway, VISITOR, ROLE).await.status, 403);
     assert_eq!(get(&gateway, CHECKOUT, ROLE).await.status, 200);
@@ -80,7 +80,7 @@ async fn an_enforced_denial_is_told_of_as_one() {
 }
 
 #[tokio::test]
-async fn an_audited_plugin_keeps_nobody_from_a_path() {
+async fn an_audited_plugin_denies_nobody_a_path() {
     let gateway = auditing_own("{ on = \"authorize-path\", do = \"deny\", code = \"never\" }").await;
     assert_eq!(get(&gateway, CHECKOUT, REGION).await.status, 200);
     assert!(get(&gateway, CHECKOUT, "/latest/meta-data/").await.text().contains("placement/"));
@@ -90,7 +90,7 @@ async fn an_audited_plugin_keeps_nobody_from_a_path() {
 }
 
 #[tokio::test]
-async fn a_failure_of_an_audited_plugin_is_told_with_its_time_and_words() {
+async fn a_failure_of_an_audited_plugin_is_reported_with_its_time_and_text() {
     let gateway = auditing_own("{ on = \"authorize\", do = \"err\" }").await;
     assert_eq!(get(&gateway, CHECKOUT, ROLE).await.status, 200);
     let state = page(&gateway, "/api/v1/state").await;

@@ -1,4 +1,4 @@
-//! Who is asking: known, not known yet, proven absent, ambiguous; and what happens when that changes.
+//! The caller: a known pod, one that is not known yet, an absent one, an ambiguous one; and changes among these.
 
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ async fn a_pod_that_is_not_known_yet_waits_for_the_roster_and_is_served_when_it_
     let gateway = over(&feed, "5s").await;
     let mut early = gateway.connect(CHECKOUT).await.unwrap();
     early.send(request(&gateway, &format!("GET {ROLE}"), &[])).await.unwrap();
-    // By the time that a later request is answered, the earlier one has been read.
-    token(&gateway, STRANGER).await;
+    // Once a later request is answered, the earlier one has been read.
+    token(&gateway, UNKNOWN).await;
     publish(&feed, "");
     publish(&feed, &one_pod("a", "payments-a"));
     let reply = early.receive().await.unwrap();
@@ -36,7 +36,7 @@ async fn a_pod_that_is_not_known_yet_waits_for_the_roster_and_is_served_when_it_
 }
 
 #[tokio::test]
-async fn a_pod_that_does_not_become_known_is_503_and_told_to_ask_again() {
+async fn a_pod_that_does_not_become_known_gets_503_with_retry_after() {
     let feed = Arc::new(Feed::default());
     let gateway = over(&feed, "50ms").await;
     for synced in [false, true] {
@@ -47,12 +47,12 @@ async fn a_pod_that_does_not_become_known_is_503_and_told_to_ask_again() {
 }
 
 #[tokio::test]
-async fn nobody_at_that_address_is_404_where_the_list_is_complete() {
+async fn an_unknown_address_gets_404_if_the_list_is_complete() {
     let gateway = gateway().await;
     for path in
         [ROLE, "/", "/latest/meta-data/instance-id", "/latest/meta-data/iam/security-credentials/payments-checkout"]
     {
-        let reply = get(&gateway, STRANGER, path).await;
+        let reply = get(&gateway, UNKNOWN, path).await;
         assert_eq!((reply.status, reply.header("Retry-After")), (404, None), "{path}");
     }
 }
@@ -62,7 +62,7 @@ async fn two_pods_on_one_address_get_nothing() {
     let gateway = setup().set("roster.wait", "50ms").start().await.unwrap();
     for path in [ROLE, "/", "/latest/meta-data/instance-id", "/latest/meta-data/iam/security-credentials/payments-twin"]
     {
-        let reply = get(&gateway, TWINS, path).await;
+        let reply = get(&gateway, SHARED, path).await;
         assert_eq!((reply.status, reply.header("Retry-After")), (503, Some("1")), "{path}");
         assert!(!reply.text().contains("twin"), "{}", reply.text());
     }
@@ -133,7 +133,7 @@ async fn an_address_that_goes_to_another_pod_leaves_nothing_behind() {
     publish(&feed, "");
     assert_eq!(kept_open.ask(&firsts).await.unwrap().status, 503, "the pod is gone and nobody has its address");
     publish(&feed, &one_pod("second", "payments-second"));
-    assert_eq!(kept_open.ask(&firsts).await.unwrap().status, 404, "a connection is as new as its request");
+    assert_eq!(kept_open.ask(&firsts).await.unwrap().status, 404, "each request identifies its caller anew");
     assert_eq!(secret(&gateway, "payments-first").await, Err(404));
     assert!(secret(&gateway, "payments-second").await.unwrap().starts_with("secret-of-payments-second-"));
 }

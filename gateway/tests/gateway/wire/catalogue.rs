@@ -1,4 +1,4 @@
-//! What pods read of the node's metadata, and that nothing else of the node's is ever asked for.
+//! What pods read of the node's metadata, and that nothing else is ever requested from the node.
 
 use metagate_testkit::{
     FakeImds,
@@ -78,7 +78,7 @@ async fn what_is_not_allowed_is_404_and_never_asked_of_the_node() {
     assert_eq!(imds.requests(), []);
 }
 
-/// Spellings of the three places where the node's own credentials stand.
+/// Spellings of the three paths of the node's own credentials.
 const NODE_CREDENTIALS: [&str; 33] = [
     "/latest/meta-data/iam/security-credentials/node",
     "/latest/meta-data/iam/security-credentials/node/",
@@ -163,7 +163,7 @@ async fn listings_name_what_this_pod_may_see() {
     assert!(versions.starts_with("1.0\n2007-01-19\n") && versions.ends_with("\nlatest"), "{versions}");
 }
 
-/// The status of a pod's own request, beside the one that `explain` tells for it.
+/// The status of a pod's own request, and the status that `explain` gives for it.
 async fn both(gateway: &TestGateway, address: Ipv4Addr, pod: &str, path: &str) -> (u16, u64) {
     let explained = look(gateway, &format!("/api/v1/explain?pod={pod}&path={path}")).await;
     let explained: serde_json::Value = serde_json::from_slice(&explained.body).unwrap();

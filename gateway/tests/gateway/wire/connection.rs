@@ -1,4 +1,4 @@
-//! Keep-alive, the shape of every answer, patience, and how many connections there may be.
+//! Keep-alive, the shape of every answer, timeouts, and connection limits.
 
 use tokio::io::AsyncWriteExt;
 
@@ -12,7 +12,7 @@ async fn a_connection_serves_request_after_request_until_it_is_told_to_close() {
     let mut client = gateway.connect(CHECKOUT).await.unwrap();
     for path in [ROLE, "/latest/user-data", "/latest/meta-data/../x", "/", ROLE] {
         let reply = client.ask(request(&gateway, &format!("GET {path}"), &[])).await.unwrap();
-        assert_eq!(reply.header("Connection"), None, "{path}: a refused path does not end it");
+        assert_eq!(reply.header("Connection"), None, "{path}: a refused path does not end the connection");
     }
     let last = client.ask(request(&gateway, &format!("GET {ROLE}"), &["Connection: close"])).await.unwrap();
     assert_eq!((last.status, last.header("Connection")), (200, Some("close")));
@@ -38,15 +38,15 @@ async fn requests_that_come_at_once_are_answered_in_order() {
 async fn http_1_0_is_served_and_closed_unless_it_asks_to_be_kept() {
     let gateway = gateway().await;
     let mut client = gateway.connect(CHECKOUT).await.unwrap();
-    let kept = client.ask(format!("GET {ROLE} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")).await.unwrap();
-    assert_eq!((kept.status, kept.header("Content-Length")), (200, Some("17")));
+    let persistent = client.ask(format!("GET {ROLE} HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")).await.unwrap();
+    assert_eq!((persistent.status, persistent.header("Content-Length")), (200, Some("17")));
     let closed = client.ask(format!("GET {ROLE} HTTP/1.0\r\n\r\n")).await.unwrap();
     assert_eq!((closed.status, closed.text().as_str()), (200, "payments-checkout"));
     assert_eq!(closed.header("Transfer-Encoding"), None);
     assert_eq!(client.rest().await.unwrap(), b"");
 }
 
-/// Every kind of answer: each status that a request can bring about here.
+/// Every kind of answer: each status that a request can cause here.
 #[tokio::test]
 async fn every_answer_is_text_of_a_stated_length_from_ec2ws() {
     let gateway = setup().set("roster.wait", "0s").start().await.unwrap();
@@ -62,10 +62,10 @@ async fn every_answer_is_text_of_a_stated_length_from_ec2ws() {
         (CHECKOUT, "GET /latest/", bad_token, 401),
         (CHECKOUT, "PUT /1.0/api/token", "X: y", 403),
         (VISITOR, "GET /latest/meta-data/iam/security-credentials/", "X: y", 403),
-        (STRANGER, "GET /latest/", "X: y", 404),
+        (UNKNOWN, "GET /latest/", "X: y", 404),
         (CHECKOUT, "GET /latest/user-data", "X: y", 404),
         (CHECKOUT, "POST /latest/", "X: y", 405),
-        (TWINS, "GET /latest/", "X: y", 503),
+        (SHARED, "GET /latest/", "X: y", 503),
     ] {
         let reply = ask(&gateway, pod, line, &[header]).await;
         assert_eq!(reply.status, status, "{pod} {line}");
@@ -107,7 +107,8 @@ async fn a_header_that_trickles_in_is_cut_off() {
     let stream = tokio::net::TcpStream::connect(gateway.address()).await.unwrap();
     let (reading, mut writing) = stream.into_split();
     let trickle = tokio::spawn(async move {
-        // Ends with the connection: each byte is in time after the one before, all of them together never are.
+        // The loop ends with the connection: each byte comes in time after the one before, but all of them together do
+        // not.
         while writing.write_all(b"a").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -120,10 +121,10 @@ async fn a_header_that_trickles_in_is_cut_off() {
 async fn a_connection_that_stays_silent_is_closed_and_one_that_is_kept_alive_too() {
     let gateway = setup().set("pods.idle_timeout", "1s").start().await.unwrap();
     let mut silent = gateway.connect(CHECKOUT).await.unwrap();
-    let mut kept = gateway.connect(CHECKOUT).await.unwrap();
-    assert_eq!(kept.ask(request(&gateway, &format!("GET {ROLE}"), &[])).await.unwrap().status, 200);
+    let mut persistent = gateway.connect(CHECKOUT).await.unwrap();
+    assert_eq!(persistent.ask(request(&gateway, &format!("GET {ROLE}"), &[])).await.unwrap().status, 200);
     assert_eq!(silent.rest().await.unwrap(), b"");
-    assert_eq!(kept.rest().await.unwrap(), b"");
+    assert_eq!(persistent.rest().await.unwrap(), b"");
 }
 
 #[tokio::test]
@@ -139,11 +140,11 @@ async fn a_pod_that_has_its_share_of_connections_is_closed_and_others_are_served
     let _ = third.send(&role).await;
     assert_eq!(third.rest().await.unwrap(), b"", "closed unanswered");
     assert_eq!(get(&gateway, LEDGER, ROLE).await.status, 200, "another pod has its own share");
-    assert_eq!(first.ask(&role).await.unwrap().status, 200, "what it holds is served on");
+    assert_eq!(first.ask(&role).await.unwrap().status, 200, "its open connections are still served");
 
     drop(first);
     let again = async {
-        // Until the gateway has seen that the first is closed.
+        // Waits until the gateway has seen that the first is closed.
         loop {
             let mut client = gateway.connect(CHECKOUT).await.unwrap();
             let _ = client.send(&role).await;
@@ -156,7 +157,7 @@ async fn a_pod_that_has_its_share_of_connections_is_closed_and_others_are_served
 }
 
 #[tokio::test]
-async fn a_pod_that_asks_too_often_waits_its_turn_and_is_not_refused_while_others_do_not_wait() {
+async fn a_pod_that_asks_too_often_is_delayed_and_not_refused_while_others_are_not_delayed() {
     let gateway = setup().set("pods.max_requests_per_second_per_pod", "1").start().await.unwrap();
     let slowed = async || {
         let text = gateway
@@ -177,11 +178,11 @@ async fn a_pod_that_asks_too_often_waits_its_turn_and_is_not_refused_while_other
     }
     assert_eq!(slowed().await, 2);
     assert_eq!(get(&gateway, LEDGER, ROLE).await.status, 200);
-    assert_eq!(slowed().await, 2, "another pod waits for nothing");
+    assert_eq!(slowed().await, 2, "another pod is not delayed");
 }
 
 #[tokio::test]
-async fn connections_past_the_most_wait_until_there_is_room() {
+async fn connections_over_the_limit_wait_until_there_is_room() {
     let gateway =
         setup().set("pods.max_connections", "2").set("pods.max_connections_per_pod", "2").start().await.unwrap();
     let role = request(&gateway, &format!("GET {ROLE}"), &[]);

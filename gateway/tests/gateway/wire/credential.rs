@@ -106,11 +106,11 @@ async fn any_other_role_is_404_whether_it_exists_or_not() {
         answers.push(reply.text().split(" (request").next().unwrap().to_owned());
     }
     answers.dedup();
-    assert_eq!(answers.len(), 1, "a role that exists is not told from one that does not: {answers:?}");
+    assert_eq!(answers.len(), 1, "an existing role and a missing one get the same answer: {answers:?}");
 }
 
 #[tokio::test]
-async fn pods_get_each_their_own() {
+async fn each_pod_gets_its_own_credential() {
     let gateway = gateway().await;
     let mut keys = Vec::new();
     for (pod, role) in [(CHECKOUT, "payments-checkout"), (LEDGER, "ledger"), (AUDITOR, "auditor")] {

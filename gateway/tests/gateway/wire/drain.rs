@@ -1,4 +1,4 @@
-//! Stopping: what is under way is finished, and nothing new is begun.
+//! Stopping: requests in flight are finished, and nothing new begins.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::*;
 const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
 
 #[tokio::test]
-async fn a_request_under_way_is_finished_and_no_new_connection_is_taken() {
+async fn a_request_in_flight_is_finished_and_no_new_connection_is_accepted() {
     let source = Arc::new(FakeSource::default());
     source.hold();
     let gateway = setup().source(Arc::clone(&source) as _).start().await.unwrap();
@@ -19,7 +19,7 @@ async fn a_request_under_way_is_finished_and_no_new_connection_is_taken() {
     until_metric(&gateway, "metagate_credential_reads_total{result=\"miss\"} 1").await;
 
     gateway.begin_to_stop();
-    assert_eq!(silent.rest().await.unwrap(), b"", "who asks nothing is let go");
+    assert_eq!(silent.rest().await.unwrap(), b"", "an idle connection is closed");
     let refused = async { while gateway.connect(CHECKOUT).await.is_ok() {} };
     tokio::time::timeout(Duration::from_secs(20), refused).await.unwrap();
 
@@ -34,9 +34,9 @@ async fn a_request_under_way_is_finished_and_no_new_connection_is_taken() {
 #[tokio::test]
 async fn a_gateway_that_serves_nobody_stops_at_once() {
     let gateway = gateway().await;
-    let mut kept = gateway.connect(CHECKOUT).await.unwrap();
-    assert_eq!(kept.ask(request(&gateway, "GET /", &[])).await.unwrap().status, 200);
-    // Less than the 10 s that requests under way get.
+    let mut idle = gateway.connect(CHECKOUT).await.unwrap();
+    assert_eq!(idle.ask(request(&gateway, "GET /", &[])).await.unwrap().status, 200);
+    // Less than the 10 s that requests in flight get.
     tokio::time::timeout(Duration::from_secs(8), gateway.stop()).await.unwrap();
-    assert_eq!(kept.rest().await.unwrap(), b"");
+    assert_eq!(idle.rest().await.unwrap(), b"");
 }

@@ -1,36 +1,36 @@
-//! Bytes that are no request, or one that two readers could read in two ways.
+//! Bytes that are no request, or that two readers could read in two ways.
 
 use super::*;
 
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/";
 
-/// Sends these bytes and nothing more, and returns all that comes back until the gateway closes. A request that follows
-/// on the same connection must not be answered either, so one follows.
+/// Sends these bytes and a second request, which must not be answered either. Returns all that comes back until the
+/// gateway closes.
 async fn answer(gateway: &TestGateway, bytes: &[u8]) -> String {
     let mut client = gateway.connect(CHECKOUT).await.unwrap();
-    // The gateway may close before it has read all.
+    // The gateway may close before it has read everything.
     let _ = client.send(bytes).await;
     let _ = client.send(request(gateway, &format!("GET {ROLE}"), &["Connection: close"])).await;
     String::from_utf8_lossy(&client.rest().await.unwrap()).into_owned()
 }
 
-/// Refused with a status, or closed without one; then the next client is served.
+/// The request is refused with a status, or closed without one; then the next client is served.
 async fn assert_refused(gateway: &TestGateway, bytes: &[u8]) {
     let answer = answer(gateway, bytes).await;
-    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
+    let sent = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
     let refused = answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.0 4");
-    assert!(refused && !answer.contains("payments-checkout"), "{shown:?}: {answer}");
-    assert!(!answer.contains(" 200 OK"), "{shown:?}: {answer}");
-    assert_eq!(get(gateway, CHECKOUT, ROLE).await.status, 200, "the next client is served after {shown:?}");
+    assert!(refused && !answer.contains("payments-checkout"), "{sent:?}: {answer}");
+    assert!(!answer.contains(" 200 OK"), "{sent:?}: {answer}");
+    assert_eq!(get(gateway, CHECKOUT, ROLE).await.status, 200, "the next client is served after {sent:?}");
 }
 
-/// A whole request but for `headers`, which stand before `Host`.
+/// A whole request, in which `headers` stand before `Host`.
 fn with(gateway: &TestGateway, headers: &str) -> Vec<u8> {
     format!("GET {ROLE} HTTP/1.1\r\n{headers}Host: {}\r\n\r\n", gateway.address()).into_bytes()
 }
 
-async fn short_tempered() -> TestGateway {
-    // Where the bytes are not a whole head, the gateway's patience ends the connection.
+async fn with_short_timeout() -> TestGateway {
+    // If the bytes are not a whole head, the header timeout ends the connection.
     setup().set("pods.header_timeout", "100ms").start().await.unwrap()
 }
 
@@ -43,7 +43,7 @@ async fn a_request_that_is_well_formed_is_served_so_that_the_others_fail_for_the
 
 #[tokio::test]
 async fn header_lines_that_can_be_read_in_two_ways_are_refused() {
-    let gateway = short_tempered().await;
+    let gateway = with_short_timeout().await;
     for headers in [
         "X-A : b\r\n",
         "X-A\t: b\r\n",
@@ -74,7 +74,7 @@ async fn header_lines_that_can_be_read_in_two_ways_are_refused() {
 
 #[tokio::test]
 async fn a_bare_line_feed_ends_no_line() {
-    let gateway = short_tempered().await;
+    let gateway = with_short_timeout().await;
     let host = gateway.address();
     for head in [
         format!("GET {ROLE} HTTP/1.1\nHost: {host}\n\n"),
@@ -90,7 +90,7 @@ async fn a_bare_line_feed_ends_no_line() {
 
 #[tokio::test]
 async fn a_request_line_that_is_none_is_refused() {
-    let gateway = short_tempered().await;
+    let gateway = with_short_timeout().await;
     let host = gateway.address();
     for line in [
         format!("GET {ROLE}"),
@@ -114,7 +114,7 @@ async fn a_request_line_that_is_none_is_refused() {
 
 #[tokio::test]
 async fn bytes_that_are_no_http_are_refused() {
-    let gateway = short_tempered().await;
+    let gateway = with_short_timeout().await;
     let client_hello = b"\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03";
     let all_bytes: Vec<u8> = (0..=255).collect();
     for garbage in [

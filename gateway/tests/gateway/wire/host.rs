@@ -4,7 +4,7 @@ use super::*;
 
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/";
 
-/// The status of a GET whose head is this, `ADDRESS` being the gateway's own; and what it says.
+/// The status of a GET with this head, in which `ADDRESS` stands for the gateway's own.
 async fn status(gateway: &TestGateway, head: &str) -> u16 {
     let mut client = gateway.connect(CHECKOUT).await.unwrap();
     let head = head.replace("ADDRESS", &gateway.address().to_string());
@@ -53,7 +53,7 @@ async fn a_foreign_host_is_403() {
         assert_eq!(status(&gateway, &format!("GET {ROLE} HTTP/1.1\r\nHost: {host}")).await, 403, "{host}");
     }
     let put = "PUT /latest/api/token HTTP/1.1\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\nHost: evil.example";
-    assert_eq!(status(&gateway, put).await, 403, "a token too");
+    assert_eq!(status(&gateway, put).await, 403, "nor does it get a token");
 }
 
 #[tokio::test]

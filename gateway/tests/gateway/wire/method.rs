@@ -47,7 +47,7 @@ async fn an_upgrade_is_not_taken_up() {
     }
 }
 
-/// A body may be the next request of somebody who disagrees with us on where this one ends.
+/// A body may be the next request for a reader who disagrees with us on where this one ends.
 #[tokio::test]
 async fn a_body_is_400_and_what_follows_is_not_read() {
     let gateway = gateway().await;
@@ -77,7 +77,7 @@ async fn a_body_is_400_and_what_follows_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_body_of_no_length_is_none() {
+async fn a_body_of_length_zero_is_no_body() {
     let gateway = gateway().await;
     let reply = ask(&gateway, CHECKOUT, &format!("GET {ROLE}"), &["Content-Length: 0"]).await;
     assert_eq!((reply.status, reply.text().as_str()), (200, "payments-checkout"));

@@ -41,12 +41,12 @@ const VISITOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 4);
 const AUDITOR: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 5);
 /// Has no role.
 const IDLE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 7);
-/// Two pods claim it.
-const TWINS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 8);
-/// Nobody's.
-const STRANGER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 99);
+/// Two pods claim this address.
+const SHARED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 8);
+/// No pod has this address.
+const UNKNOWN: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 99);
 
-/// The sandbox's pods and those that it has no need of.
+/// The sandbox's pods, and those that only these tests need.
 fn roster() -> String {
     let more = r#"
         [[workload]]
@@ -68,7 +68,7 @@ fn roster() -> String {
 }
 
 fn setup() -> Setup {
-    // The longest that may be set: a machine under load answers late, and no test here is about that.
+    // The longest that may be set: a loaded machine answers late, and no test here is about that.
     Setup::default().set("credentials.wait", "10s").roster(&roster()).unwrap()
 }
 
@@ -122,7 +122,7 @@ fn one_pod(name: &str, role: &str) -> String {
     )
 }
 
-/// Looks until the metrics have this line's beginning.
+/// Waits until a line of the metrics begins like this.
 async fn until_metric(gateway: &TestGateway, wanted: &str) {
     let metrics = Arc::clone(gateway.gateway().telemetry.metrics());
     let look = async {
@@ -134,7 +134,7 @@ async fn until_metric(gateway: &TestGateway, wanted: &str) {
     assert!(seen.is_ok(), "no {wanted} in\n{}", String::from_utf8_lossy(&metrics.text().unwrap()));
 }
 
-/// Time passes between two requests, not during one: a paused clock would run ahead while a socket is waited for.
+/// Time passes between two requests, not during one: a paused clock would run ahead while the test waits for a socket.
 async fn pass_seconds(seconds: u64) {
     tokio::time::pause();
     tokio::time::advance(Duration::from_secs(seconds)).await;

@@ -1,12 +1,12 @@
-//! Spellings of paths: what is one resource, and what is refused.
+//! Spellings of paths: which name the same resource, and which are refused.
 
 use metagate_testkit::FakeImds;
 
 use super::*;
 
-/// A spelling, and the status that it gets where `placement/region` is allowed and nothing like it is.
+/// A spelling, and its status if `placement/region` is allowed and no similar path is.
 const CORPUS: [(&str, u16); 57] = [
-    // One resource however it is spelt; a query says nothing here.
+    // One resource however it is spelt; a query has no effect.
     ("/latest/meta-data/placement/region", 200),
     ("/latest/meta-data/placement/region/", 200),
     ("//latest//meta-data///placement//region//", 200),
@@ -15,7 +15,7 @@ const CORPUS: [(&str, u16); 57] = [
     ("/%6C%61test/meta-data/placement/region", 200),
     ("/latest/meta-data/placement/region?", 200),
     ("/latest/meta-data/placement/region?a=/../b", 200),
-    // Case counts, and so does the version.
+    // Case matters, and so does the version.
     ("/latest/meta-data/placement/Region", 404),
     ("/LATEST/meta-data/placement/region", 404),
     ("/latest2/meta-data/placement/region", 404),
@@ -93,7 +93,7 @@ async fn a_path_longer_than_any_resource_is_400() {
     assert_eq!(get(&gateway, CHECKOUT, &deep).await.status, 404);
 }
 
-/// What a client sends that is neither a path nor an absolute target.
+/// Targets that are neither a path nor an absolute URL.
 #[tokio::test]
 async fn a_target_that_is_no_path_is_refused() {
     let gateway = gateway().await;

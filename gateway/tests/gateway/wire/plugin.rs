@@ -1,4 +1,4 @@
-//! A plugin of one's own beside the built-ins, as pods and operators meet it.
+//! A custom plugin beside the built-ins, as pods and operators see it.
 
 use metagate::{
     config::{Mode, Plugin as Settings, PluginCode},
@@ -12,8 +12,8 @@ use super::{admin::look, *};
 
 const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
 
-/// A gateway whose last plugin does `deed` whenever it is asked about a path.
-async fn on_paths(deed: &str) -> TestGateway {
+/// A gateway whose last plugin does `action` whenever it is asked about a path.
+async fn on_paths(action: &str) -> TestGateway {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hostile.wasm");
     std::fs::write(&path, HOSTILE).unwrap();
@@ -21,7 +21,7 @@ async fn on_paths(deed: &str) -> TestGateway {
     let mut plugins: Vec<String> =
         builtins.iter().map(|name| format!("{{ name = \"{name}\", builtin = \"{name}\" }}")).collect();
     plugins.push(format!(
-        "{{ name = \"own\", path = {path:?}, config = {{ on = \"authorize-path\", do = \"{deed}\", code = \"never\" }} }}"
+        "{{ name = \"own\", path = {path:?}, config = {{ on = \"authorize-path\", do = \"{action}\", code = \"never\" }} }}"
     ));
     setup().set("plugin", &format!("[{}]", plugins.join(", "))).start().await.unwrap()
 }
@@ -54,7 +54,7 @@ async fn a_plugin_that_fails_on_paths_fails_listings_too_and_nothing_else() {
 
 #[tokio::test]
 async fn explain_tells_the_status_of_a_listing_that_plugins_deny_or_fail_on() {
-    for (deed, pod, address, path, status) in [
+    for (action, pod, address, path, status) in [
         ("deny", "payments/checkout-0", CHECKOUT, "/latest/meta-data/", 200),
         ("deny", "payments/idle-0", IDLE, "/latest/meta-data/", 404),
         ("deny", "payments/checkout-0", CHECKOUT, "/latest/meta-data/placement/", 404),
@@ -62,16 +62,16 @@ async fn explain_tells_the_status_of_a_listing_that_plugins_deny_or_fail_on() {
         ("trap", "payments/checkout-0", CHECKOUT, "/latest/meta-data/", 503),
         ("trap", "payments/checkout-0", CHECKOUT, "/latest/meta-data/iam/", 200),
     ] {
-        let gateway = on_paths(deed).await;
-        assert_eq!(get(&gateway, address, path).await.status, status, "{deed} {pod} {path}");
+        let gateway = on_paths(action).await;
+        assert_eq!(get(&gateway, address, path).await.status, status, "{action} {pod} {path}");
         let explained = look(&gateway, &format!("/api/v1/explain?pod={pod}&path={path}")).await;
         let explained: serde_json::Value = serde_json::from_slice(&explained.body).unwrap();
-        assert_eq!(explained["status"], status, "{deed} {pod} {path}");
+        assert_eq!(explained["status"], status, "{action} {pod} {path}");
     }
 }
 
 #[tokio::test]
-async fn credentials_are_held_while_a_plugin_fails_and_served_again_once_it_does_not() {
+async fn credentials_stay_cached_while_a_plugin_fails_and_are_served_again_once_it_does_not() {
     let source = Arc::new(FakeSource::default());
     let gateway = setup().source(Arc::clone(&source) as _).start().await.unwrap();
     assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 200);
@@ -92,15 +92,15 @@ async fn credentials_are_held_while_a_plugin_fails_and_served_again_once_it_does
     let failing = Plugin::load(policy.host(), failing).await.unwrap();
     policy.replace(|rules| Rules::new(vec![failing.clone()], rules.defaults.clone()));
     assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 503);
-    // What is wanted is made from every pod's decision.
+    // The wanted set comes from every pod's decision.
     while failed_decisions(&gateway) < pods {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    // Goes through the keeper, after what is wanted.
+    // This request goes through the keeper, after the wanted set.
     gateway.admin().await.unwrap().ask("GET /api/v1/state HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
 
     policy.replace(|_| Rules::clone(&sound));
     assert_eq!(get(&gateway, CHECKOUT, CREDENTIAL).await.status, 200);
     let asked = source.asked().iter().filter(|role| role.ends_with("/payments-checkout")).count();
-    assert_eq!(asked, 1, "what was held is served");
+    assert_eq!(asked, 1, "the cached credential is served");
 }

@@ -1,4 +1,4 @@
-//! What policy says no to, as the pod reads it.
+//! Policy's denials, as the pod reads them.
 
 use super::*;
 
@@ -50,7 +50,7 @@ async fn a_denied_pod_still_reads_what_every_pod_may() {
 }
 
 #[tokio::test]
-async fn where_no_plugin_allows_everybody_is_denied() {
+async fn if_no_plugin_allows_everybody_is_denied() {
     let only = r#"[{ name = "annotations", builtin = "annotations" }]"#;
     let gateway = setup().set("plugin", only).start().await.unwrap();
     let reply = get(&gateway, CHECKOUT, ROLE).await;

@@ -1,4 +1,4 @@
-//! Plugins' files and a configuration that change under a running gateway, as pods and operators meet it.
+//! Plugin files and a configuration that change under a running gateway, as pods and operators see it.
 
 use std::{
     fs,
@@ -25,10 +25,10 @@ fn allowing() -> &'static [u8] {
     builtin("namespace-regex").unwrap().wasm
 }
 
-/// Abstains from everything, so that nobody allows anything.
+/// Abstains from everything, so that no plugin allows anything.
 const SILENT: &[u8] = HOSTILE;
 
-/// The same component in other bytes: a custom section without contents is behind it.
+/// The same component in other bytes: an empty custom section is appended.
 fn again(wasm: &[u8], name: u8) -> Vec<u8> {
     [wasm, &[0, 2, 1, name]].concat()
 }
@@ -41,7 +41,7 @@ struct Lab {
 }
 
 impl Lab {
-    /// Whose last plugin is `own.wasm`.
+    /// A lab whose last plugin is `own.wasm`.
     async fn with(own: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         replace(&folder.path().join("own.wasm"), own);
@@ -95,7 +95,7 @@ fn config_with(plugins: &str) -> String {
     )
 }
 
-/// As editors and package managers do it: another file takes the name.
+/// Replaces a file as editors and package managers do: another file takes the name.
 fn replace(path: &Path, bytes: &[u8]) {
     let next = path.with_extension("next");
     fs::write(&next, bytes).unwrap();
@@ -140,7 +140,7 @@ async fn a_plugin_in_a_mounted_volume_follows_the_swap_of_its_links() {
 }
 
 #[tokio::test]
-async fn a_bad_file_keeps_the_old_plugin_and_everybody_is_told_until_it_is_put_back() {
+async fn a_bad_file_keeps_the_old_plugin_and_is_reported_until_it_is_put_back() {
     let lab = Lab::with(allowing()).await;
     let half = &allowing()[..allowing().len() / 2];
     let bad: [(&[u8], &str); 5] = [
@@ -150,13 +150,13 @@ async fn a_bad_file_keeps_the_old_plugin_and_everybody_is_told_until_it_is_put_b
         (WRONG_WORLD, "not of the world"),
         (b"", "not a component"),
     ];
-    for (times, (bad, told)) in bad.into_iter().enumerate() {
+    for (times, (bad, reason)) in bad.into_iter().enumerate() {
         fs::write(lab.path("own.wasm"), bad).unwrap();
         lab.reloads("refused", "plugin", times + 1).await;
         assert_eq!(lab.status().await, 200);
         let refused = &lab.state().await["configuration"]["refused"];
         let error = refused["error"].as_str().unwrap();
-        assert!(error.starts_with("plugin own: ") && error.contains(told) && refused["at"].is_string(), "{error}");
+        assert!(error.starts_with("plugin own: ") && error.contains(reason) && refused["at"].is_string(), "{error}");
     }
     fs::remove_file(lab.path("own.wasm")).unwrap();
     lab.reloads("refused", "plugin", 6).await;
@@ -181,7 +181,7 @@ async fn a_bad_file_keeps_the_old_plugin_and_everybody_is_told_until_it_is_put_b
 async fn a_bad_configuration_is_refused_whole_and_its_plugins_files_are_followed_all_the_same() {
     let lab = Lab::with(allowing()).await;
     let another = "[[plugin]]\nname = 'another'\npath = 'another.wasm'\ntimeout = '2s'\n";
-    for (times, (plugins, told)) in [
+    for (times, (plugins, reason)) in [
         (own("timeout = 'long'"), "metagate.toml:"),
         (own("config = { colour = 1 }"), "unknown field `colour`"),
         (format!("{}{another}", own("")), "another.wasm: No such file"),
@@ -192,7 +192,7 @@ async fn a_bad_configuration_is_refused_whole_and_its_plugins_files_are_followed
         lab.configure(&plugins);
         lab.reloads("refused", "config", times + 1).await;
         let error = lab.state().await["configuration"]["refused"]["error"].as_str().unwrap().to_owned();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(reason), "{error}");
         assert_eq!((lab.status().await, lab.plugins().len()), (200, 2));
     }
     replace(&lab.path("another.wasm"), SILENT);
@@ -202,7 +202,7 @@ async fn a_bad_configuration_is_refused_whole_and_its_plugins_files_are_followed
     lab.reloads("refused", "plugin", 1).await;
     lab.configure(&own(""));
     lab.reloads("accepted", "config", 1).await;
-    assert_eq!(look(&lab.gateway, "/readyz").await.text(), "ok\n", "what is not configured cannot be wrong");
+    assert_eq!(look(&lab.gateway, "/readyz").await.text(), "ok\n", "a plugin that is not configured cannot be wrong");
 }
 
 #[tokio::test]
@@ -227,7 +227,7 @@ async fn a_pinned_plugin_and_its_pin_may_change_in_either_order() {
 }
 
 #[tokio::test]
-async fn what_did_not_change_is_not_made_again() {
+async fn an_unchanged_plugin_is_not_loaded_again() {
     let lab = Lab::with(allowing()).await;
     let before = lab.plugins();
     lab.configure(&own("mode = 'audit'"));
@@ -235,7 +235,7 @@ async fn what_did_not_change_is_not_made_again() {
     let after = lab.plugins();
     assert!(after[0].is(&before[0]) && !after[1].is(&before[1]), "the second has another mode");
     assert_eq!(lab.status().await, 200);
-    // Of a file that was only touched there is nothing to tell: what is told next is of the garbage.
+    // A file that was only touched causes no report: the next report is about the garbage.
     fs::write(lab.path("own.wasm"), allowing()).unwrap();
     lab.configure(&format!("{}[policy]\nmode = 'audit'\n", own("mode = 'audit'")));
     lab.reloads("accepted", "config", 2).await;
@@ -255,21 +255,21 @@ async fn a_swap_whose_answers_are_the_same_interrupts_nobody() {
     let next = again(allowing(), b'a');
     replace(&lab.path("own.wasm"), &next);
     let mut asked = 0;
-    // Decisions before, while it compiles, and after.
+    // Decisions before the swap, during the compilation, and after.
     while lab.plugins()[1].is(&before[1]) || asked < 3 {
         assert_eq!(lab.status().await, 200);
         asked += 1;
-        // A client that never rests leaves the compiler, which has a lower priority, little of a small machine.
+        // A client that never pauses leaves the compiler, which has a lower priority, little of a small machine.
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(lab.status().await, 200);
     assert_eq!(lab.state().await["plugins"][1]["sha256"], digest(&next));
     let fetched = lab.source.asked().iter().filter(|role| role.ends_with("/payments-checkout")).count();
-    assert_eq!(fetched, 1, "what was held is served");
+    assert_eq!(fetched, 1, "the cached credential is served");
 }
 
 #[tokio::test]
-async fn of_changes_in_quick_succession_the_newest_counts_in_the_end() {
+async fn after_changes_in_quick_succession_the_newest_applies() {
     let lab = Lab::with(allowing()).await;
     let newest = again(allowing(), b'z');
     for wasm in [SILENT, b"garbage", &again(SILENT, b'y'), &newest] {
@@ -311,9 +311,9 @@ async fn a_signature_that_comes_after_its_file_is_seen() {
     assert!(error.starts_with("plugin own: ") && error.contains("own.wasm.sig"), "{error}");
 }
 
-/// The key's mode is in no file that is followed.
+/// No watched file holds the key's mode.
 #[tokio::test]
-async fn what_was_refused_is_tried_again_without_a_change_of_any_file() {
+async fn a_refused_reload_is_retried_without_a_change_of_any_file() {
     let lab = Lab::with(allowing()).await;
     let key = lab.path("key");
     fs::write(&key, format!("{}=\n", "A".repeat(43))).unwrap();
@@ -324,7 +324,7 @@ async fn what_was_refused_is_tried_again_without_a_change_of_any_file() {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
     for _ in 0..3 {
         pass_seconds(70).await;
-        // For the try that is under way.
+        // Waits for the attempt in flight.
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     lab.reloads("accepted", "config", 1).await;
@@ -333,7 +333,7 @@ async fn what_was_refused_is_tried_again_without_a_change_of_any_file() {
 }
 
 #[tokio::test]
-async fn an_account_that_was_written_and_taken_back_is_the_nodes_again() {
+async fn after_a_configured_account_is_removed_the_nodes_account_applies_again() {
     let folder = tempfile::tempdir().unwrap();
     replace(&folder.path().join("own.wasm"), allowing());
     let with_base = |base: &str| {
@@ -346,11 +346,11 @@ async fn an_account_that_was_written_and_taken_back_is_the_nodes_again() {
     let gateway = setup().file(&config).source(Arc::clone(&source) as _).start().await.unwrap();
     let lab = Lab { folder, gateway, source };
     let account = async || {
-        let told: serde_json::Value =
+        let explained: serde_json::Value =
             serde_json::from_slice(&look(&lab.gateway, "/api/v1/explain?pod=payments/checkout-0").await.body).unwrap();
-        told["role_arn"].as_str().unwrap_or_default().split(':').nth(4).unwrap_or_default().to_owned()
+        explained["role_arn"].as_str().unwrap_or_default().split(':').nth(4).unwrap_or_default().to_owned()
     };
-    // The sandbox's instance says so, a moment after the start.
+    // The sandbox's instance reports this account, a moment after the start.
     while account().await != "123456789012" {
         tokio::task::yield_now().await;
     }

@@ -1,4 +1,4 @@
-//! The role's name, `…/iam/security-credentials`, and `…/iam/info`, which is made up from it.
+//! The role's name, `…/iam/security-credentials`, and `…/iam/info`, which is derived from it.
 
 use metagate_testkit::FakeImds;
 

@@ -6,7 +6,7 @@ use super::*;
 
 const ROLE: &str = "/latest/meta-data/iam/security-credentials/";
 
-/// As editors and Kubernetes do it: another file takes the name.
+/// Replaces a file as editors and Kubernetes do: another file takes the name.
 fn replace(path: &Path, text: &str) {
     let next = path.with_extension("next");
     std::fs::write(&next, text).unwrap();

@@ -1,4 +1,4 @@
-//! `X-aws-ec2-metadata-token` on a GET: who may show which token.
+//! `X-aws-ec2-metadata-token` on a GET: who may use which token.
 
 use std::sync::Arc;
 
@@ -66,16 +66,16 @@ async fn another_pods_token_is_401() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_minted_for_nobody_known_is_of_its_address_all_the_same() {
+async fn a_token_minted_for_an_unknown_pod_is_bound_to_its_address() {
     let feed = Arc::new(Feed::default());
     let gateway = Setup::default().feed(&feed).start().await.unwrap();
-    let strangers = token(&gateway, STRANGER).await;
+    let unbound = token(&gateway, UNKNOWN).await;
     publish(&feed, &one_pod("a", "payments-a"));
-    assert_refused(&gateway, CHECKOUT, &strangers).await;
+    assert_refused(&gateway, CHECKOUT, &unbound).await;
 }
 
 #[tokio::test]
-async fn a_token_of_the_addresss_last_pod_is_401_for_the_next() {
+async fn a_token_of_an_addresss_previous_pod_is_401_for_the_next() {
     let feed = Arc::new(Feed::default());
     publish(&feed, &one_pod("first", "payments-first"));
     let gateway = Setup::default().feed(&feed).start().await.unwrap();
@@ -120,7 +120,7 @@ async fn two_tokens_in_one_request_are_400() {
 }
 
 #[tokio::test]
-async fn a_token_outlives_the_gateway_exactly_where_its_key_is_kept() {
+async fn a_token_outlives_the_gateway_only_if_its_key_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     for (file, after) in [(key.to_str().unwrap(), 200), ("", 401)] {

@@ -1,4 +1,4 @@
-//! What a pod reads while credentials cannot be had.
+//! What a pod reads while no credentials can be had.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use metagate_testkit::FakeSource;
 use super::*;
 
 const CREDENTIAL: &str = "/latest/meta-data/iam/security-credentials/payments-checkout";
-/// What only an operator may read.
+/// A detail that only an operator may read.
 const DETAIL: &str = "arn:aws:sts::123456789012:assumed-role/node/i-0 is not authorized";
 
 async fn with(source: &Arc<FakeSource>) -> TestGateway {
@@ -50,7 +50,7 @@ async fn a_source_that_does_not_answer_is_503_after_credentials_wait() {
 
 #[tokio::test]
 async fn a_refused_role_is_403_with_awss_code_in_a_json_body() {
-    for (code, shown) in
+    for (code, expected) in
         [(Some("AccessDenied"), "AccessDenied"), (Some("IDPRejectedClaim"), "IDPRejectedClaim"), (None, "AccessDenied")]
     {
         let source = Arc::new(FakeSource::default());
@@ -59,7 +59,7 @@ async fn a_refused_role_is_403_with_awss_code_in_a_json_body() {
         let reply = get(&gateway, CHECKOUT, CREDENTIAL).await;
         assert_eq!((reply.status, reply.header("Content-Type")), (403, Some("text/plain")));
         let body: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
-        assert_eq!(body["Code"], shown);
+        assert_eq!(body["Code"], expected);
         assert_eq!(body["RequestId"].as_str().unwrap().len(), 16);
         assert!(!body["Message"].as_str().unwrap().is_empty());
         assert!(!reply.text().contains(DETAIL), "{}", reply.text());
@@ -67,7 +67,7 @@ async fn a_refused_role_is_403_with_awss_code_in_a_json_body() {
 }
 
 #[tokio::test]
-async fn a_refused_role_is_remembered_and_the_source_is_not_asked_by_every_request() {
+async fn a_refused_role_is_cached_and_the_source_is_not_asked_by_every_request() {
     let source = Arc::new(FakeSource::default());
     source.fail(FetchErrorKind::AccessDenied, None, DETAIL);
     let gateway = with(&source).await;

@@ -68,7 +68,7 @@ async fn a_forwarded_request_gets_no_token_however_the_header_is_written() {
 }
 
 #[tokio::test]
-async fn another_method_is_405_and_told_which_one_is_right() {
+async fn another_method_is_405_and_the_answer_names_the_right_one() {
     let gateway = gateway().await;
     for method in ["GET", "POST", "DELETE", "OPTIONS"] {
         let reply = ask(&gateway, CHECKOUT, &format!("{method} /latest/api/token"), &[&format!("{TTL}: 60")]).await;
@@ -88,9 +88,9 @@ async fn a_dated_version_issues_no_token() {
 }
 
 #[tokio::test]
-async fn a_token_is_had_while_nothing_is_known_of_anybody() {
+async fn a_token_is_issued_before_any_pod_is_known() {
     let feed = Arc::new(Feed::default());
-    // A token that waited for its pod would wait 5 s, and its answer would be no 200 in the end.
+    // A token request that waited for its pod would wait 5 s, and would not get 200 in the end.
     let gateway = Setup::default().feed(&feed).set("roster.wait", "5s").start().await.unwrap();
     let early = token(&gateway, CHECKOUT).await;
     assert!(feed.current().synced_at().is_none());

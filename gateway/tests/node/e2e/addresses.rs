@@ -1,4 +1,4 @@
-//! Who an address belongs to.
+//! Which pod an address belongs to.
 
 use http::StatusCode;
 
@@ -23,7 +23,7 @@ async fn a_reused_address_answers_its_new_pod_only() {
     let old_token = inside.session_token().await;
 
     checkout.delete(&lab.api()).await;
-    // Its processes may outlive it for a while.
+    // A pod's processes may outlive it for a while.
     until_equal("credentials of a deleted pod", None, async || inside.who_am_i().await).await;
     drop(inside);
 
@@ -31,7 +31,7 @@ async fn a_reused_address_answers_its_new_pod_only() {
     let inside = lab.run(&visitor, Cni::AmazonVpc).await;
     assert_eq!(inside.who_am_i().await, Some(visitor.session_of("guests-visitor")));
     let (status, _) = inside.get(ROLE_PATH, &old_token).await.unwrap();
-    assert_eq!(status, StatusCode::UNAUTHORIZED, "the session token of the address's last pod");
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "the session token of the address's previous pod");
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_pod_on_the_hosts_network_gets_no_role() {
     let _gateway = lab.guard().await;
     let agent = Pod::new("payments", "agent", node::ADDRESS).with_role("payments-agent").on_host_network();
     agent.create(&lab.api()).await;
-    // The gateway has seen the agent when it has seen the pod that was created after it.
+    // Once the gateway has seen the pod that was created after the agent, it has seen the agent.
     let checkout = Pod::new("payments", "checkout", ADDRESS).with_role("payments-checkout");
     let inside = lab.run(&checkout, Cni::AmazonVpc).await;
     let seen = Some(checkout.session_of("payments-checkout"));

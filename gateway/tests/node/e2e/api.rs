@@ -1,4 +1,4 @@
-//! The Kubernetes API as admin: what a user, a controller and a kubelet do.
+//! The Kubernetes API as admin: what users, controllers and kubelets do.
 
 use std::path::PathBuf;
 
@@ -32,12 +32,12 @@ impl Api {
         self.ask(Method::PATCH, path, Some((MERGE_PATCH, patch))).await
     }
 
-    /// At once: there is no kubelet that would end it.
+    /// Deletes at once: there is no kubelet to end the pod.
     pub(crate) async fn delete(&self, path: &str) {
         self.ask(Method::DELETE, path, Some((JSON, json!({ "gracePeriodSeconds": 0 })))).await;
     }
 
-    /// What a watch of `path` is told first that starts after `version`.
+    /// The first event of a watch of `path` that starts after `version`.
     pub(crate) async fn watch_from(&self, path: &str, version: &str) -> String {
         let path = format!("{path}?watch=1&timeoutSeconds=1&resourceVersion={version}");
         send(&self.socket, Method::GET, &path, None).await.unwrap().1
@@ -50,7 +50,7 @@ impl Api {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// With the service account that a controller gives every namespace: this cluster has no controller.
+    /// Also creates the service account that a controller gives every namespace: this cluster has no controller.
     pub(crate) async fn create_namespace(&self, name: &str, annotations: Value) {
         let metadata = json!({ "name": name, "annotations": annotations });
         self.post("/api/v1/namespaces", json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata })).await;

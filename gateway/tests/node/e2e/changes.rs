@@ -1,4 +1,4 @@
-//! Whose role a pod gets, and that an edit of an object changes it.
+//! Which role a pod gets, and that an edit of an object changes it.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ async fn each_pod_gets_its_own_role_and_the_node_keeps_its_own() {
     let of_checkout = lab.run(&checkout, Cni::AmazonVpc).await;
     let of_refunds = lab.run(&refunds, Cni::Calico).await;
     let _gateway = lab.guard().await;
-    // This one comes when the gateway is there already.
+    // This pod comes when the gateway runs already.
     let of_visitor = lab.run(&visitor, Cni::Calico).await;
     assert_eq!(of_checkout.who_am_i().await, Some(checkout.session_of("payments-checkout")));
     assert_eq!(of_refunds.who_am_i().await, Some(refunds.session_of("payments-refunds")));
@@ -97,7 +97,7 @@ async fn a_pod_without_a_role_of_its_own_gets_its_service_accounts() {
 }
 
 #[tokio::test]
-async fn the_redirect_gone_on_purpose_gives_the_node_back_to_pods() {
+async fn removing_the_redirect_gives_pods_the_nodes_role_again() {
     let Some(lab) = Lab::start().await else { return };
     let gateway = lab.guard().await;
     let inside = lab.run(&Pod::new("payments", "idle", "10.0.1.5"), Cni::AmazonVpc).await;
@@ -105,6 +105,6 @@ async fn the_redirect_gone_on_purpose_gives_the_node_back_to_pods() {
     assert_eq!(inside.who_am_i().await, None);
     assert!(gateway.intercept("uninstall").await.status.success());
     assert!(!gateway.intercept("verify").await.status.success());
-    // So it was the redirect that kept it from the node's role.
+    // So it was the redirect that kept the pod from the node's role.
     assert_eq!(inside.who_am_i().await.as_deref(), Some(NODE_ROLE));
 }

@@ -22,9 +22,9 @@ use super::{
 };
 
 const ETCD: &str = "http://127.0.0.1:2379";
-/// Where everybody's kubeconfig says that the API server is.
+/// The API server's port in every kubeconfig.
 const PORT: u16 = 6443;
-/// Where nobody looks for it.
+/// A port that no kubeconfig names.
 const ASIDE: u16 = 6444;
 const ADMIN_TOKEN: &str = "admin-token";
 
@@ -67,7 +67,7 @@ impl Cluster {
         self.server.borrow().as_ref().expect("the API server was killed").api.clone()
     }
 
-    /// At once, as a machine that fails.
+    /// Kills it at once, as when a machine fails.
     pub(crate) fn kill_server(&self) {
         self.server.replace(None);
     }
@@ -76,14 +76,14 @@ impl Cluster {
         self.server.replace(Some(self.server_on(node, PORT).await));
     }
 
-    /// On a port that no kubeconfig of this cluster names: things change, and nobody who watches is told.
+    /// On a port that no kubeconfig of this cluster names: objects change, and no watch sees it.
     pub(crate) async fn start_server_aside(&self, node: &Namespace) {
         self.server.replace(Some(self.server_on(node, ASIDE).await));
     }
 
     async fn server_on(&self, node: &Namespace, port: u16) -> Server {
         let kube_apiserver = self.start_kube_apiserver(node, port);
-        // It makes its own certificate when it starts for the first time, and keeps it.
+        // The server makes its own certificate when it starts for the first time, and stores it.
         until_some("the API server's certificate", async || fs::read(self.certificate()).ok()).await;
         let (proxy, path) = self.start_proxy(node, port);
         let ready = async || socket::send(&path, Method::GET, "/readyz", None).await.map(|(status, _)| status);
@@ -109,7 +109,7 @@ impl Cluster {
                 format!("--service-account-signing-key-file={}", file("service-account.key")),
                 "--service-cluster-ip-range=10.96.0.0/16".into(),
                 "--endpoint-reconciler-type=none".into(),
-                // It wants secrets that a controller makes, which this cluster has none of.
+                // It needs secrets that a controller makes, and this cluster has no controller.
                 "--disable-admission-plugins=ServiceAccount".into(),
             ]);
         })
@@ -136,7 +136,7 @@ impl Cluster {
             "kind": "Config",
             "clusters": [{ "name": "e2e", "cluster": {
                 "server": format!("https://127.0.0.1:{port}"),
-                // Not a path: the gateway may not read it as another user.
+                // Not a path: the gateway, as another user, may not be able to read it.
                 "certificate-authority-data": base64(&fs::read(self.certificate()).unwrap()),
             } }],
             "users": [{ "name": "e2e", "user": { "token": token } }],
@@ -175,7 +175,7 @@ impl Cluster {
         Process::start("kubectl", Path::new("ip"), configure).ends().await
     }
 
-    /// Forgets every revision but the newest: who asks for what came after an older one is told 410.
+    /// Deletes every revision but the newest: a watch from an older one gets 410.
     pub(crate) async fn compact_etcd(&self, node: &Namespace) {
         let status = etcd(node, "/v3/maintenance/status", json!({})).await;
         let revision = status["header"]["revision"].clone();

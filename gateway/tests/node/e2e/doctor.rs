@@ -1,4 +1,4 @@
-//! What `metagate doctor` says of this node, with the gateway's own rights.
+//! `metagate doctor` on this node, with the gateway's own rights.
 
 use serde_json::Value;
 

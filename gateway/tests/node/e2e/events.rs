@@ -1,4 +1,4 @@
-//! Events: where a person looks who wonders why a pod has no credentials.
+//! Events: where a person looks to learn why a pod has no credentials.
 
 use serde_json::Value;
 

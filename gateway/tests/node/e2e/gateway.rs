@@ -20,13 +20,13 @@ use super::{
 
 pub(crate) const PORT: u16 = 8181;
 pub(crate) const STARTUP_TAINT: &str = "metagate.io/agent-not-ready";
-/// As in the image.
+/// The user of the image.
 pub(crate) const USER: u32 = 65532;
 
 pub(crate) struct Gateway<'a> {
     node: &'a Namespace,
     process: Option<Process>,
-    /// Its configuration, its kubeconfig, its key file, its socket: all that it may read.
+    /// Everything that it may read: its configuration, its kubeconfig, its key file, its socket.
     folder: TempDir,
 }
 
@@ -35,8 +35,8 @@ impl<'a> Gateway<'a> {
     pub(crate) fn new(node: &'a Namespace, kubeconfig: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        // The build's folder may be out of that user's reach.
-        // Another build, to measure it: METAGATE=target/release/metagate.
+        // That user may not be able to read the build's folder. METAGATE=target/release/metagate measures another
+        // build.
         let built = std::env::var_os("METAGATE").unwrap_or_else(|| env!("CARGO_BIN_EXE_metagate").into());
         let binary = path.join("metagate");
         if fs::hard_link(&built, &binary).is_err() {
@@ -65,7 +65,7 @@ impl<'a> Gateway<'a> {
         }));
     }
 
-    /// Writes its configuration anew, as an editor does, and returns what it was.
+    /// Changes its configuration, as an editor does, and returns the old text.
     pub(crate) fn configure(&self, change: impl FnOnce(&str) -> String) -> String {
         let before = fs::read_to_string(self.configuration()).unwrap();
         let next = self.folder.path().join("metagate.next");
@@ -83,12 +83,12 @@ impl<'a> Gateway<'a> {
         })
     }
 
-    /// All that it may read.
+    /// The folder with everything that it may read.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// At once, as the kernel kills what takes too much memory. The redirect stays.
+    /// Kills it at once, as the kernel kills what takes too much memory. The redirect stays.
     pub(crate) fn kill(&mut self) {
         self.process = None;
     }
@@ -98,7 +98,7 @@ impl<'a> Gateway<'a> {
         self.node
             .run("intercept", &self.binary(), |line| {
                 line.args(["intercept", command]);
-                // What is to be removed does not depend on what is configured.
+                // What is removed does not depend on the configuration.
                 if command != "uninstall" {
                     line.arg("--config").arg(self.configuration());
                 }
@@ -106,7 +106,7 @@ impl<'a> Gateway<'a> {
             .await
     }
 
-    /// `metagate doctor`, where the gateway runs and as who it runs.
+    /// `metagate doctor`, where the gateway runs and as its user.
     pub(crate) async fn doctor(&self) -> Ended {
         let user = USER.to_string();
         self.node
@@ -117,7 +117,7 @@ impl<'a> Gateway<'a> {
             .await
     }
 
-    /// What it says of its workloads.
+    /// The workloads that it reports.
     pub(crate) async fn workloads(&self) -> Vec<serde_json::Value> {
         let state = send(&self.socket(), Method::GET, "/api/v1/state", None).await;
         let state: serde_json::Value =
@@ -150,7 +150,7 @@ impl<'a> Gateway<'a> {
     }
 }
 
-/// What a node needs beside the defaults: the rest, its account and its region too, the gateway finds out.
+/// What a node needs beside the defaults; the gateway finds out the rest, its account and region too.
 fn configuration(folder: &Path) -> String {
     let (folder, sts, address, address_6) = (folder.display(), node::STS, node::ADDRESS, node::ADDRESS_6);
     format!(

@@ -23,8 +23,8 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// None, and said so, where its programs are not installed. With the namespaces `payments` and `guests`, which permit
-    /// the roles that begin with their names.
+    /// None, with a message, if its programs are not installed. It has the namespaces `payments` and `guests`, which
+    /// permit the roles that begin with their names.
     pub(crate) async fn start() -> Option<Self> {
         let programs = Programs::installed()?;
         let node = Node::start(&programs).await;
@@ -40,7 +40,7 @@ impl Lab {
         self.cluster.api()
     }
 
-    /// At once, as a machine that fails.
+    /// Kills it at once, as when a machine fails.
     pub(crate) fn kill_api_server(&self) {
         self.cluster.kill_server();
     }
@@ -49,7 +49,7 @@ impl Lab {
         self.cluster.start_server(&self.node.namespace).await;
     }
 
-    /// As if the node were cut off from it meanwhile: `change` happens, and etcd forgets how it came to be.
+    /// As if the node were cut off meanwhile: `change` happens, and etcd forgets the revisions in between.
     pub(crate) async fn miss_and_compact(&self, change: impl AsyncFnOnce()) {
         self.kill_api_server();
         self.cluster.start_server_aside(&self.node.namespace).await;
@@ -59,7 +59,7 @@ impl Lab {
         self.start_api_server().await;
     }
 
-    /// As kubelet registers it where it was told of the startup taint.
+    /// Creates the node as a kubelet registers it that was configured with the startup taint.
     pub(crate) async fn create_node_named(&self, name: &str) {
         let taints = json!([{ "key": STARTUP_TAINT, "effect": "NoSchedule" }]);
         let node = json!({
@@ -71,26 +71,26 @@ impl Lab {
         self.api().post("/api/v1/nodes", node).await;
     }
 
-    /// A pod that runs: its object, and its network.
+    /// A running pod: its object, and its network.
     pub(crate) async fn run(&self, pod: &Pod, cni: Cni) -> Inside<'_> {
         let inside = self.connect(pod, cni);
         pod.create(&self.api()).await;
         inside
     }
 
-    /// Its network only.
+    /// Only its network.
     pub(crate) fn connect(&self, pod: &Pod, cni: Cni) -> Inside<'_> {
         Inside::new(pod, cni, &self.node.namespace, &self.programs)
     }
 
-    /// The gateway, ready, with the rights of deploy/ and no other; and the redirect.
+    /// A ready gateway with exactly the rights of deploy/, and the redirect.
     pub(crate) async fn guard(&self) -> Gateway<'_> {
         let mut gateway = self.guard_unready().await;
         gateway.start().await;
         gateway
     }
 
-    /// The redirect, and a gateway that does not run yet.
+    /// The redirect, and a gateway that is not started yet.
     pub(crate) async fn guard_unready(&self) -> Gateway<'_> {
         manifests::apply_rights(&self.cluster).await;
         let kubeconfig = self.cluster.kubeconfig_of(manifests::NAMESPACE, manifests::SERVICE_ACCOUNT).await;

@@ -1,4 +1,4 @@
-//! What deploy/ installs, as this API server sees it.
+//! What deploy/ installs, on this API server.
 
 use std::{
     ffi::OsStr,
@@ -10,17 +10,17 @@ use serde_json::Value;
 
 use super::{cluster::Cluster, lab::Lab};
 
-/// As deploy/ names both.
+/// The name that deploy/ gives both.
 pub(crate) const NAMESPACE: &str = "metagate";
 pub(crate) const SERVICE_ACCOUNT: &str = "metagate";
 const BASE: &str = "base";
-/// What is asked for beside the base: each with the rights that it takes.
+/// The overlays that are applied to the base, each with the rights that it needs.
 const OVERLAYS: [&str; 2] = ["irsa", "startup-taint"];
 const RIGHTS: [&str; 4] = ["namespace.yaml", "service-account.yaml", "cluster-role.yaml", "cluster-role-binding.yaml"];
-/// Kinds that are younger than Kubernetes 1.20, which the tests run.
+/// Kinds that Kubernetes 1.20, which the tests run, does not have.
 const YOUNGER: [&str; 2] = ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"];
 
-/// The gateway's service account, with the rights that the base and both overlays give it, and no other.
+/// The gateway's service account, with exactly the rights that the base and both overlays give it.
 pub(crate) async fn apply_rights(cluster: &Cluster) {
     let files: Vec<PathBuf> = files().into_iter().filter(|file| gives_rights(file)).collect();
     let files: Vec<String> = files.iter().map(|file| format!("--filename={}", file.display())).collect();
@@ -48,10 +48,10 @@ async fn the_api_server_takes_every_manifest_whose_kind_it_knows() {
     assert!(["DaemonSet", "ConfigMap", "ClusterRole"].iter().all(|kind| taken.iter().any(|taken| taken == kind)));
 }
 
-/// The kind that the file's object has, or None where the API server does not know it and is not expected to.
+/// The kind of the file's object, or None if the API server does not know it and is not expected to.
 async fn try_out(cluster: &Cluster, file: &Path) -> Option<String> {
     let name = file.display().to_string();
-    // What the API server is too old for it leaves out; kubectl, which would refuse it, is not asked.
+    // The API server ignores fields that are too new for it; kubectl, which would refuse them, does not validate.
     let options = ["apply", "--dry-run=server", "--validate=false", "--output=json", "--filename", &name];
     let tried = cluster.kubectl(options).await;
     if YOUNGER.iter().any(|kind| tried.stderr.contains(&format!("no matches for kind \"{kind}\""))) {
@@ -62,7 +62,7 @@ async fn try_out(cluster: &Cluster, file: &Path) -> Option<String> {
     Some(object["kind"].as_str().unwrap().to_owned())
 }
 
-/// One object each.
+/// The files, with one object each.
 fn files() -> Vec<PathBuf> {
     let kustomize = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kustomize");
     let folders = [BASE].into_iter().chain(OVERLAYS).map(|folder| kustomize.join(folder));

@@ -3,7 +3,7 @@
 //! `make e2e` installs what this needs and runs it, as root. Every test has a node of its own, with everything on it, so
 //! they share no address, port, name or file. Nothing leaves the namespaces that a test makes.
 
-// clippy.toml's exemptions for tests reach only what is marked as one.
+// clippy.toml's exemptions for tests apply only to code that is marked as a test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::print_stdout)]
 
 mod addresses;

@@ -13,11 +13,11 @@ pub(crate) const ADDRESS: &str = "10.0.0.1";
 pub(crate) const ADDRESS_6: &str = "fd00:10::1";
 pub(crate) const IMDS: &str = "http://169.254.169.254";
 pub(crate) const STS: &str = "http://10.0.0.1:5000";
-/// Who a pod is to STS where it got the node's credentials.
+/// Who a pod is to STS if it got the node's credentials.
 pub(crate) const NODE_ROLE: &str = "arn:aws:sts::123456789012:assumed-role/node-role/i-0123456789abcdef0";
 
 pub(crate) struct Node {
-    // Before the namespaces that they are in.
+    // Declared before the namespaces that they run in.
     _imds: Process,
     _sts: Process,
     _vpc: Namespace,
@@ -34,9 +34,9 @@ impl Node {
     }
 }
 
-/// The metadata service is not on the node but where its default route leads, so that a pod's request for it is routed
-/// by the node. Pods have addresses of the VPC: it answers them by way of the node. For the rest of the world it says at
-/// once that there is none, or every program that looks a name up waits for 10 s.
+/// The metadata service is not on the node but behind its default route, so that the node routes a pod's request for
+/// it. Pods have addresses of the VPC: the service answers them by way of the node. The VPC rejects the rest of the
+/// world at once, or every program that looks a name up would wait for 10 s.
 fn connect(node: &Namespace, vpc: &Namespace) {
     for router in [node, vpc] {
         router.set(&[("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1")]);
@@ -71,7 +71,8 @@ async fn start_sts(namespace: &Namespace, moto_server: &Path) -> Process {
     sts
 }
 
-/// It hands out the node's role to everybody, as IMDS does: a pod that reaches it past the gateway is seen by its name.
+/// The service gives the node's role to everybody, as IMDS does: a pod that gets past the gateway shows the node's
+/// name.
 async fn start_imds(vpc: &Namespace, python: &Path) -> Process {
     let mut imds = vpc.start("imds", python, |command| {
         command.arg(source("imds.py")).arg(STS);

@@ -1,4 +1,4 @@
-//! What pods have while something is down, and afterwards.
+//! What pods get during an outage, and afterwards.
 
 use http::StatusCode;
 
@@ -33,8 +33,8 @@ async fn without_the_api_server_pods_are_served_and_afterwards_changes_are_seen(
     until_equal("the edit after the outage", edited, async || inside.who_am_i().await).await;
 }
 
-/// `410 Gone`: what was missed cannot be told any more, only what is. That the API server answers so here is proven in
-/// `smoke`.
+/// `410 Gone`: missed events cannot be had any more, only the present state. `smoke` proves that the API server answers
+/// so here.
 #[tokio::test]
 async fn what_was_missed_and_compacted_away_is_found_by_listing_again() {
     let Some(lab) = Lab::start().await else { return };
@@ -78,7 +78,7 @@ async fn without_the_gateway_pods_get_nothing_and_their_tokens_outlive_it() {
 }
 
 #[tokio::test]
-async fn before_the_first_sync_pods_are_asked_to_come_again() {
+async fn before_the_first_sync_pods_are_told_to_retry() {
     let Some(lab) = Lab::start().await else { return };
     let pod = checkout();
     let inside = lab.run(&pod, Cni::AmazonVpc).await;

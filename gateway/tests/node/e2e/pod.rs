@@ -19,7 +19,7 @@ const ROLE: &str = "iam.amazonaws.com/role";
 /// The host's side of a pod's interface; the pod's neighbour entries name it.
 const HOST_MAC: &str = "ee:ee:ee:ee:ee:ee";
 
-/// What its object says.
+/// The content of its object.
 #[derive(Clone, Debug)]
 pub(crate) struct Pod {
     pub(crate) namespace: &'static str,
@@ -60,12 +60,12 @@ impl Pod {
         Self { host_network: true, ..self }
     }
 
-    /// As STS names the session of this pod in that role.
+    /// The name that STS gives the session of this pod in that role.
     pub(crate) fn session_of(&self, role: &str) -> String {
         format!("arn:aws:sts::123456789012:assumed-role/{role}/{}.{}", self.namespace, self.name)
     }
 
-    /// The object, as the scheduler and the kubelet leave it.
+    /// Creates the object, as the scheduler and the kubelet leave it.
     pub(crate) async fn create(&self, api: &Api) -> Value {
         let object = json!({
             "apiVersion": "v1",
@@ -103,12 +103,12 @@ impl Pod {
     }
 }
 
-/// Whose way of connecting pods. Neither gives the host's side of a pod's interface an address.
+/// The CNI, which decides how pods are connected. Neither gives the host's side of a pod's interface an address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Cni {
-    /// `eni…`, and the pod is told the gateway's hardware address.
+    /// `eni…`; the pod gets the gateway's hardware address.
     AmazonVpc,
-    /// `cali…`, and the host answers the pod's ARP for everything.
+    /// `cali…`; the host answers the pod's ARP for everything.
     Calico,
 }
 
@@ -123,7 +123,7 @@ pub(crate) struct Inside<'a> {
 impl<'a> Inside<'a> {
     pub(crate) fn new(pod: &Pod, cni: Cni, node: &'a Namespace, programs: &'a Programs) -> Self {
         let namespace = Namespace::new("pod");
-        // An interface's name has 15 characters at most: of the address, which no two pods have at once, the digits.
+        // An interface's name has at most 15 characters: the digits of the address, which no two pods have at once.
         let digits: String = pod.addresses[0].chars().filter(char::is_ascii_digit).collect();
         let interface = match cni {
             Cni::AmazonVpc => format!("eni{digits}"),
@@ -137,7 +137,7 @@ impl<'a> Inside<'a> {
         if matches!(cni, Cni::Calico) {
             node.set(&[
                 (&format!("ipv4/conf/{interface}/proxy_arp"), "1"),
-                // It waits for a random time otherwise, below 800 ms.
+                // Otherwise it waits for a random time below 800 ms.
                 (&format!("ipv4/neigh/{interface}/proxy_delay"), "0"),
             ]);
         }
@@ -165,8 +165,8 @@ impl<'a> Inside<'a> {
         self.namespace.ip(&format!("route add {all} via {next_hop} dev eth0"));
     }
 
-    /// Who STS says that this pod is, asked by the AWS CLI without a word about the metadata service. None where the CLI
-    /// says that it found no credentials.
+    /// Who this pod is to STS, asked by the AWS CLI without an endpoint for the metadata service. None if the CLI says
+    /// that it found no credentials.
     pub(crate) async fn who_am_i(&self) -> Option<String> {
         caller_identity(self.aws(|_| {}).await)
     }
@@ -182,10 +182,10 @@ impl<'a> Inside<'a> {
             ("AWS_ENDPOINT_URL_STS", node::STS),
             ("AWS_REGION", "us-east-1"),
             ("AWS_DEFAULT_REGION", "us-east-1"),
-            // More than the 1 s and the one try that are its default, so that a busy machine decides nothing.
+            // More than the default of 1 s and one attempt, so that a busy machine decides nothing.
             ("AWS_METADATA_SERVICE_TIMEOUT", "5"),
             ("AWS_METADATA_SERVICE_NUM_ATTEMPTS", "3"),
-            // Empty files: nothing of the machine's own configuration.
+            // Empty files keep the machine's own configuration out.
             ("AWS_CONFIG_FILE", "/dev/null"),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
         ];
@@ -204,12 +204,12 @@ impl<'a> Inside<'a> {
         token
     }
 
-    /// As IMDSv1 does it.
+    /// By IMDSv1.
     pub(crate) async fn get_without_token(&self, path: &str) -> Option<(u16, String)> {
         curl(&self.namespace, &format!("{IMDS}{path}"), &[]).await
     }
 
-    /// So many connections at once, for a moment.
+    /// Opens this many connections at once, for a moment.
     pub(crate) async fn hold_connections(&self, count: usize) {
         let script = format!(
             "import socket, time\n\
@@ -221,7 +221,7 @@ impl<'a> Inside<'a> {
         assert!(ended.status.success(), "{ended:?}");
     }
 
-    /// A GET of the metadata service: its status and text, or None where nobody answers.
+    /// A GET of the metadata service: its status and text, or None if nobody answers.
     pub(crate) async fn get(&self, path: &str, token: &str) -> Option<(u16, String)> {
         let header = format!("X-aws-ec2-metadata-token: {token}");
         curl(&self.namespace, &format!("{IMDS}{path}"), &["--header", &header]).await
@@ -230,7 +230,8 @@ impl<'a> Inside<'a> {
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        // It would go with the namespace, but later, and the next pod of this address needs the name and the route.
+        // The interface would go with the namespace, but later, and the next pod with this address needs the name and
+        // the route.
         let _ = Command::new("ip").args(["-n", &self.node.name, "link", "del", &self.interface]).status();
     }
 }
@@ -248,7 +249,7 @@ fn caller_identity(ended: Ended) -> Option<String> {
     Some(serde_json::from_str::<CallerIdentity>(&ended.stdout).unwrap().arn)
 }
 
-/// None where nobody answers.
+/// None if nobody answers.
 pub(crate) async fn curl(namespace: &Namespace, url: &str, arguments: &[&str]) -> Option<(u16, String)> {
     let ended = namespace
         .run("curl", Path::new("curl"), |command| {
@@ -256,7 +257,7 @@ pub(crate) async fn curl(namespace: &Namespace, url: &str, arguments: &[&str]) -
             command.args(arguments).arg(url);
         })
         .await;
-    // 7: not connected. 28: no answer in time. 52 and 56: hung up on.
+    // 7: not connected. 28: no answer in time. 52 and 56: the other side hung up.
     if matches!(ended.status.code(), Some(7 | 28 | 52 | 56)) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! The programs that the tests are made of, from where `make e2e` put them.
+//! The programs that the tests need, from where `make e2e` put them.
 
 use std::{
     env, fs,
@@ -14,16 +14,16 @@ pub(crate) struct Programs {
     pub(crate) prometheus: PathBuf,
     pub(crate) aws: PathBuf,
     pub(crate) moto_server: PathBuf,
-    /// The one that moto runs with: it has boto3.
+    /// The Python of moto, which has boto3.
     pub(crate) python: PathBuf,
 }
 
 impl Programs {
-    /// None where they are not installed; `make e2e` sees to it that they are.
+    /// None if they are not installed; `make e2e` installs them.
     pub(crate) fn installed() -> Option<Self> {
         let (Some(cluster), Some(clients)) = (folder("METAGATE_E2E"), folder("METAGATE_CLIENTS")) else {
-            // Not by eprintln!, which the test runner keeps to itself when a test succeeds.
-            let _ = writeln!(std::io::stderr(), "SKIPPED, as there is no cluster to be had: run `make e2e`, as root");
+            // Not by eprintln!, whose output the test runner hides when a test succeeds.
+            let _ = writeln!(std::io::stderr(), "SKIPPED, as no cluster is installed: run `make e2e` as root");
             return None;
         };
         Some(Self {

@@ -1,4 +1,5 @@
-//! Every query of the dashboards and every rule, against a Prometheus that scraped a gateway to which everything happened.
+//! Every query of the dashboards and every rule, against a Prometheus that scraped a gateway after everything had
+//! happened to it.
 
 use std::{
     fs::{self, Permissions},
@@ -23,8 +24,8 @@ const PROMETHEUS: &str = "127.0.0.1:9090";
 const FAULTY_STS: &str = "10.0.0.1:5001";
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
 
-/// Two plugins of which one fails for paths and one is only tried, few connections for each pod, a collector that is not
-/// there, and a redirect that is watched.
+/// A plugin that fails for paths, a plugin in audit mode, few connections per pod, a collector that does not exist, and
+/// a watched redirect.
 fn more(folder: &Path) -> String {
     let folder = folder.display();
     format!(
@@ -51,7 +52,7 @@ config = {{ on = "authorize", do = "deny", code = "not-now" }}
     )
 }
 
-/// As it runs on a node, but for what this test needs to see of it.
+/// Starts it as on a node, except for what this test needs to see.
 async fn start<'a>(lab: &'a Lab, redirect: &Path) -> Gateway<'a> {
     let mut gateway = lab.guard_unready().await;
     let folder = gateway.folder().to_owned();
@@ -97,7 +98,7 @@ async fn get(pod: &Inside<'_>, token: &str, path: &str) {
     pod.get(path, token).await;
 }
 
-/// Whatever a metric is about.
+/// Causes everything that a metric is about.
 async fn all_happens(lab: &Lab, gateway: &Gateway<'_>) {
     let pods = [
         Pod::new("payments", "checkout", "10.0.1.5").with_role("payments-checkout"),
@@ -107,7 +108,7 @@ async fn all_happens(lab: &Lab, gateway: &Gateway<'_>) {
         Pod::new("guests", "visitor", "10.0.1.9").with_role("payments-checkout"),
         Pod::new("guests", "idle", "10.0.1.10"),
     ];
-    // One asks before anybody has heard of it.
+    // One pod asks before the roster knows it.
     let early = lab.connect(&Pod::new("payments", "early", "10.0.1.11"), Cni::AmazonVpc);
     get(&early, &early.session_token().await, "/latest/meta-data/iam/info").await;
     let mut insides = Vec::new();
@@ -123,7 +124,7 @@ async fn all_happens(lab: &Lab, gateway: &Gateway<'_>) {
         inside.get_without_token(credentials).await;
     }
     insides[0].1.hold_connections(8).await;
-    // A configuration that makes no sense is refused, and the one before runs on.
+    // A wrong configuration is refused, and the one before stays in force.
     let right = gateway.configure(|text| format!("{text}\n[nonsense]\n"));
     let refused = format!("http://{ADMIN}/readyz");
     until_equal("the refused reload", true, async || {
@@ -139,7 +140,7 @@ async fn every_query_of_the_dashboards_and_every_rule_has_an_answer() {
     let folder = tempfile::tempdir().unwrap();
     let mut sts = start_sts(&lab);
     sts.says(|line| (line == "sts listens").then_some(())).await;
-    // The watcher's own, as it may write nowhere else, and the gateway reads it.
+    // The watcher has this folder to itself, because it may write nowhere else; the gateway reads it.
     let watched = tempfile::tempdir().unwrap();
     fs::set_permissions(watched.path(), Permissions::from_mode(0o755)).unwrap();
     let redirect = watched.path().join("redirect.json");
@@ -160,7 +161,8 @@ async fn every_query_of_the_dashboards_and_every_rule_has_an_answer() {
     take_pictures(&lab).await;
 }
 
-/// Of a status page with a plugin that fails, calls of STS that do, and a watched redirect: in target/screenshots/node.
+/// Pictures of a status page with a failing plugin, failing calls of STS, and a watched redirect, in
+/// target/screenshots/node.
 async fn take_pictures(lab: &Lab) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     let taken = lab.node.namespace.run("screenshots", Path::new("node"), |command| {

@@ -1,11 +1,11 @@
-//! What a node with many pods takes.
+//! The memory of a node with many pods.
 
 use super::{lab::Lab, pod::Pod, wait::until_equal};
 
-/// Kubernetes' default of pods on a node, and many more than any node has.
+/// Kubernetes' default maximum of pods on a node, and many more than any node has.
 const STEPS: [usize; 2] = [110, 1000];
 
-/// Pods that never ask, as the memory of their grants and credentials is what is looked at.
+/// The pods never ask, because the memory of their grants and credentials is measured.
 #[tokio::test]
 async fn a_node_may_have_110_pods_and_1000_and_each_has_its_credentials_before_it_asks() {
     let Some(lab) = Lab::start().await else { return };
@@ -15,7 +15,7 @@ async fn a_node_may_have_110_pods_and_1000_and_each_has_its_credentials_before_i
     for pods in STEPS {
         while made < pods {
             let (name, address) = (format!("pod-{made}"), format!("10.2.{}.{}", made / 250, made % 250 + 1));
-            // Roles of their own, as a shared one would be one grant's worth less.
+            // Each has its own role, because a shared role would be one grant.
             let pod = Pod::new("payments", name.leak(), &address).with_role(&format!("payments-{made}"));
             pod.create(&lab.api()).await;
             made += 1;

@@ -1,4 +1,4 @@
-//! What the other tests stand on: the cluster, the network, and the leak that there is without a gateway.
+//! What the other tests rely on: the cluster, the network, and the leak of the node's role without a gateway.
 
 use std::fs;
 
@@ -22,7 +22,7 @@ async fn a_cluster_has_pods_tokens_and_authorization() {
     fs::write(&kubeconfig, lab.cluster.kubeconfig_of("guests", "stranger").await).unwrap();
     let refused = lab.cluster.kubectl_as(&kubeconfig, ["get", "pod", "--namespace=payments"]).await;
     assert!(!refused.status.success(), "{refused:?}");
-    // By name: the token says who it is of.
+    // By name: the token says whose it is.
     assert!(refused.stderr.contains("system:serviceaccount:guests:stranger"), "{refused:?}");
     assert!(refused.stderr.contains("Forbidden"), "{refused:?}");
 }
@@ -36,8 +36,8 @@ async fn a_killed_api_server_comes_back_with_what_it_held_and_a_compacted_etcd_h
     })
     .await;
     let version = created["metadata"]["resourceVersion"].as_str().unwrap();
-    let told = lab.api().watch_from("/api/v1/pods", version).await;
-    assert!(told.contains(r#""code":410"#), "{told}");
+    let event = lab.api().watch_from("/api/v1/pods", version).await;
+    assert!(event.contains(r#""code":410"#), "{event}");
     let pods = lab.api().get("/api/v1/namespaces/payments/pods").await;
     assert_eq!(pods["items"].as_array().unwrap().len(), 2);
 }

@@ -14,7 +14,7 @@ pub(crate) struct Body {
     pub(crate) text: String,
 }
 
-/// None where nobody answers.
+/// None if nobody answers.
 pub(crate) async fn send(
     socket: &Path,
     method: Method,

@@ -1,15 +1,15 @@
-//! Waiting for what other programs do in their own time.
+//! Waits for what other programs do in their own time.
 
 use std::{
     fmt::Debug,
     time::{Duration, Instant},
 };
 
-/// Far beyond what anything here takes, also where the machine is busy with a build.
+/// Far more than anything here takes, even if the machine is busy with a build.
 const DEADLINE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Looks until what it sees is `expected`.
+/// Looks until it sees `expected`.
 pub(crate) async fn until_equal<T: Debug + PartialEq>(what: &str, expected: T, mut look: impl AsyncFnMut() -> T) {
     let began = Instant::now();
     loop {

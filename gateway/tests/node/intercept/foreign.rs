@@ -1,4 +1,4 @@
-//! Rules of others: named, and left as they are.
+//! Other programs' rules: named, and left as they are.
 
 use std::{
     io::Write,
@@ -11,7 +11,7 @@ use super::node::{Ended, NODE_V4, NODE_V6, Node, SERVICE_V4};
 const PEERS_RULE: &str =
     "-t nat -A PREROUTING -p tcp -d 169.254.169.254/32 --dport 80 -i eni+ -j DNAT --to-destination 192.168.77.1:3100";
 
-/// Tables with much that is not ours, one of them redirecting the service too.
+/// Other programs' tables; one of them redirects the service too.
 const OTHERS: &str = r#"
 table ip cluster {
     set blocked { type ipv4_addr; elements = { 10.1.2.3 } }
@@ -60,7 +60,7 @@ fn a_rule_of_kube2iam_or_kiam_is_named_and_left_and_goes_after_ours() {
         assert!(ended.err.contains("looks like kube2iam or kiam"), "{iptables}: {ended:?}");
         assert!(pod.ask(SERVICE_V4).unwrap().starts_with("gateway"), "{iptables}");
         assert_eq!(rules(saved()), before);
-        // The command that it names does remove it.
+        // The command that the message names does remove it.
         let (_, remove) = ended.err.split_once("once its owner is gone: ").unwrap();
         node.namespace.run(remove.trim());
         let verified = node.intercept(&format!("verify --node-ip {NODE_V4},{NODE_V6}"));
@@ -91,15 +91,15 @@ fn uninstalling_leaves_every_other_table_byte_for_byte() {
 }
 
 #[test]
-fn a_rule_that_goes_before_ours_is_said_to() {
+fn a_rule_that_goes_before_ours_is_reported_as_such() {
     let Some(node) = Node::start() else { return };
     apply(&node, &OTHERS.replace("priority dstnat", "priority -150"));
     let ended = node.intercept(&format!("install --node-ip {NODE_V4}"));
     assert!(ended.code == 0 && ended.err.contains("it goes before ours"), "{ended:?}");
 }
 
-/// An nft that cannot list what others have, as one that is older than their rules.
-const SHORT_SIGHTED: &str = r#"#!/bin/sh
+/// An nft that cannot list other programs' rules, as if it were older than they are.
+const OLD_NFT: &str = r#"#!/bin/sh
 case "$*" in
     *"list chains"*) echo "cannot list" >&2; exit 1 ;;
 esac
@@ -107,7 +107,7 @@ exec NFT "$@"
 "#;
 
 #[test]
-fn what_is_not_known_of_others_keeps_no_redirect_from_its_place() {
+fn unknown_rules_of_others_do_not_prevent_the_redirect() {
     let Some(node) = Node::start() else { return };
     let folder = tempfile::tempdir().unwrap();
     let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
@@ -115,14 +115,14 @@ fn what_is_not_known_of_others_keeps_no_redirect_from_its_place() {
         .find(|path| path.exists())
         .unwrap();
     let wrapper = folder.path().join("nft");
-    std::fs::write(&wrapper, SHORT_SIGHTED.replace("NFT", real.to_str().unwrap())).unwrap();
+    std::fs::write(&wrapper, OLD_NFT.replace("NFT", real.to_str().unwrap())).unwrap();
     std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     for command in ["install", "verify"] {
         let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
         let mut command = node.command(&format!("{command} --node-ip {NODE_V4},{NODE_V6}"));
         let ended = Ended::of(command.env("PATH", path).output().unwrap());
         assert_eq!(ended.code, 0, "{ended:?}");
-        let said = format!("{}{}", ended.out, ended.err);
-        assert!(said.contains("other programs' rules are not known"), "{ended:?}");
+        let printed = format!("{}{}", ended.out, ended.err);
+        assert!(printed.contains("other programs' rules are not known"), "{ended:?}");
     }
 }

@@ -1,9 +1,9 @@
-//! The node's redirect, in network namespaces of these tests' own: who reaches whom, before, with and after it.
+//! The node's redirect, in network namespaces of these tests: who reaches whom before it, with it and after it.
 //!
 //! Needs root, `ip`, `nft` and `sysctl`; `make e2e` brings them, and sets METAGATE_E2E so that nothing is skipped.
 
 #![cfg(target_os = "linux")]
-// clippy.toml's exemptions for tests reach only what is marked as one.
+// clippy.toml's exemptions for tests apply only to code that is marked as a test.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod foreign;
@@ -24,7 +24,7 @@ fn pods_reach_the_gateway_with_their_own_address_and_the_node_reaches_the_real_s
     let Some(node) = Node::start() else { return };
     let pod = node.pod("eni1");
     node.start_gateway();
-    // Without the redirect, which is what this whole product is about.
+    // Without the redirect: this is why the product exists.
     assert_eq!(pod.ask(SERVICE_V4).unwrap(), format!("imds sees {}", pod.v4));
     assert_eq!(pod.ask(SERVICE_V6).unwrap(), format!("imds sees {}", pod.v6));
     node.install();
@@ -118,7 +118,7 @@ fn interfaces_are_redirected_as_their_patterns_say() {
                 assert!(answer.starts_with(by), "{patterns}: {name}: {answer}");
             }
         }
-        // What is written is what is listed, for these patterns too.
+        // What nft lists is what was written, for these patterns too.
         let again = node.intercept(&install);
         assert!(again.code == 0 && again.out.starts_with("already in place"), "{again:?}");
     }

@@ -20,9 +20,9 @@ pub(crate) const NODE_V4: &str = "192.168.77.1";
 pub(crate) const NODE_V6: &str = "fd77::1";
 pub(crate) const SERVICE_V4: &str = "169.254.169.254:80";
 pub(crate) const SERVICE_V6: &str = "[fd00:ec2::254]:80";
-/// The hardware address of the node's end of each pod, as 169.254.1.1 has no interface that would tell it.
+/// The hardware address of the node's end of each pod, because no interface has 169.254.1.1 and would answer for it.
 const HOST_SIDE: &str = "ee:ee:ee:ee:ee:ee";
-/// Far beyond what a local connection takes, and what a dropped packet would show as.
+/// Far more than a local connection takes; a dropped packet shows as this timeout.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Deleted when it is dropped.
@@ -41,11 +41,11 @@ pub(crate) struct Pod {
 }
 
 impl Node {
-    /// None where this machine lets no network be made; an error where METAGATE_E2E says that it must.
+    /// None if this machine lets no network be made; a panic if METAGATE_E2E says that it must.
     pub(crate) fn start() -> Option<Self> {
         if let Err(reason) = possible() {
             assert!(env::var_os("METAGATE_E2E").is_none(), "METAGATE_E2E is set, but {reason}");
-            // Not by eprintln!, which the test runner keeps to itself when a test succeeds.
+            // Not by eprintln!, whose output the test runner hides when a test succeeds.
             let _ = writeln!(io::stderr(), "SKIPPED, as {reason}: run `make e2e` as root");
             return None;
         }
@@ -68,7 +68,7 @@ impl Node {
         Some(node)
     }
 
-    /// With an interface on the node as CNIs of routed pods make it: without an address of its own.
+    /// Adds a pod. Its interface on the node is made as CNIs of routed pods make it: without an address of its own.
     pub(crate) fn pod(&self, interface: &str) -> Pod {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed) % 200 + 2;
         let (node, pod) = (&self.namespace, Namespace::new("pod"));
@@ -97,8 +97,8 @@ impl Node {
         self.namespace.serve("[::]:80", "imds");
     }
 
-    /// As on every node with kube-proxy. The kernel knows a connection from its start only where some rule wants it to;
-    /// without, it takes one from before the redirect for a new one, which the gateway resets.
+    /// As on every node with kube-proxy. The kernel knows a connection from its start only if some rule needs that;
+    /// otherwise it takes a connection from before the redirect for a new one, which the gateway resets.
     pub(crate) fn track_connections(&self) {
         self.namespace.run("nft add table inet cluster");
         self.namespace.run("nft add chain inet cluster services { type nat hook prerouting priority -100 ; }");
@@ -107,7 +107,7 @@ impl Node {
         self.namespace.run("nft add rule inet cluster known ct state established accept");
     }
 
-    /// Stands for the gateway's listener.
+    /// Plays the gateway's listener.
     pub(crate) fn start_gateway(&self) {
         self.namespace.serve("[::]:8181", "gateway");
     }
@@ -128,7 +128,7 @@ impl Node {
         assert_eq!(ended.code, 0, "{ended:?}");
     }
 
-    /// Everything but counters, with the handles, which change when a rule is put there anew.
+    /// Everything but counters. The handles are there, because they change when a rule is added again.
     pub(crate) fn rules(&self) -> String {
         self.namespace.run("nft -a -s list ruleset")
     }
@@ -177,13 +177,13 @@ impl Namespace {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let namespace = Self(format!("metagate-{}-{number}-{role}", std::process::id()));
         done(Command::new("ip").args(["netns", "add", &namespace.0]));
-        // Nobody else can have these addresses; looking for duplicates would take seconds.
+        // Nobody else can have these addresses, and duplicate address detection would take seconds.
         namespace.run("sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.all.accept_dad=0");
         namespace.run("ip link set lo up");
         namespace
     }
 
-    /// What a program says, which must succeed.
+    /// The output of a program, which must succeed.
     pub(crate) fn run(&self, command: &str) -> String {
         done(&mut self.command(&command.split_whitespace().collect::<Vec<_>>()))
     }
@@ -194,7 +194,7 @@ impl Namespace {
         command
     }
 
-    /// `work` in a thread that has moved here; the sockets that it makes stay here.
+    /// Runs `work` in a thread that has entered this namespace; the sockets that it makes stay here.
     fn within<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
         let path = Path::new("/run/netns").join(&self.0);
         let moved = thread::spawn(move || {
@@ -247,7 +247,7 @@ impl Ended {
     }
 }
 
-/// With nothing of this process's environment that Metagate would read.
+/// Without those variables of this process's environment that Metagate would read.
 pub(crate) fn program(name: &str) -> Command {
     let mut command = Command::new(name);
     for (name, _) in env::vars_os() {

@@ -1,4 +1,4 @@
-//! `--watch`: mends, tells, and may do nothing else.
+//! `--watch` repairs, reports, and may do nothing else.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::node::{NODE_V4, NODE_V6, Node, SERVICE_V4};
 
-/// Far beyond what a watcher takes that looks every 100 ms, also where the machine is busy.
+/// Far more than a watcher that looks every 100 ms takes, even if the machine is busy.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Killed when it is dropped.
@@ -45,12 +45,12 @@ impl Watcher {
 
     /// Waits for a line of the log.
     fn says(&self, what: &str) -> String {
-        let mut said = Vec::new();
+        let mut others = Vec::new();
         loop {
             match self.log.recv_timeout(DEADLINE) {
                 Ok(line) if line.contains(what) => return line,
-                Ok(line) => said.push(line),
-                Err(error) => panic!("it does not say {what} ({error}): {said:?}"),
+                Ok(line) => others.push(line),
+                Err(error) => panic!("no line has {what} ({error}): {others:?}"),
             }
         }
     }
@@ -100,7 +100,7 @@ impl Drop for Watcher {
 }
 
 #[test]
-fn a_watcher_mends_tells_and_leaves_the_rules_when_it_is_stopped() {
+fn a_watcher_repairs_reports_and_leaves_the_rules_when_it_is_stopped() {
     let Some(node) = Node::start() else { return };
     let pod = node.pod("eni1");
     node.start_gateway();
@@ -142,7 +142,7 @@ fn a_watcher_has_no_privilege_but_to_change_network_rules() {
         assert_eq!(watcher.of_every_thread(set), NET_ADMIN, "{set}");
     }
     assert_eq!(watcher.of_every_thread("NoNewPrivs"), "1");
-    // And with these, nft still does what is asked of it.
+    // With only these, nft still does what it has to.
     node.namespace.run("nft delete table inet metagate");
     watcher.says("is in place again");
 }
@@ -150,7 +150,8 @@ fn a_watcher_has_no_privilege_but_to_change_network_rules() {
 #[test]
 fn a_watcher_in_a_container_with_net_admin_alone_does_its_work() {
     let Some(node) = Node::start() else { return };
-    // As Kubernetes starts it: `drop: [ALL]`, `add: [NET_ADMIN]`. And with more, but not the right to give that up.
+    // As Kubernetes starts it: `drop: [ALL]`, `add: [NET_ADMIN]`. The other has more, but not the right to give that
+    // up.
     for bounding in ["-all,+net_admin", "-setpcap"] {
         let watcher = Watcher::start(&node, &["setpriv", "--bounding-set", bounding, "--inh-caps", "-all"]);
         watcher.says("watching the redirect");

@@ -1,4 +1,4 @@
-//! What is embedded loads in an engine like the gateway's.
+//! The embedded components load in an engine like the gateway's.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test states what it expects by them")]
 
 use metagate_plugin_artifacts::{BUILTINS, EXAMPLE_TRUSTED_ADMIN, builtin, engine};
@@ -13,7 +13,7 @@ fn pooling_engine() -> Engine {
     Engine::new(&settings).unwrap()
 }
 
-/// Starts a component as the gateway does, with nothing but the world's own imports.
+/// Starts a component as the gateway does, with all imports as traps.
 fn instantiate(engine: &Engine, component: &Component) {
     let mut linker = Linker::<()>::new(engine);
     linker.define_unknown_imports_as_traps(component).unwrap();
@@ -47,7 +47,7 @@ fn the_example_starts_in_a_pooling_engine() {
     instantiate(&engine, &Component::new(&engine, EXAMPLE_TRUSTED_ADMIN).unwrap());
 }
 
-/// What `init` answers: a text for an error, and nothing else of interest here.
+/// Calls `init`; an error is its text.
 fn init(engine: &Engine, component: &Component, config_json: &str) -> Result<(), String> {
     let mut linker = Linker::<()>::new(engine);
     linker.define_unknown_imports_as_traps(component).unwrap();

@@ -1,4 +1,4 @@
-//! The guests for the gateway's tests are what their names say.
+//! The test guests have the imports and exports that their names promise.
 #![cfg(feature = "testing")]
 #![expect(clippy::unwrap_used, reason = "a test states what it expects by it")]
 

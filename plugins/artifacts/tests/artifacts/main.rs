@@ -1,4 +1,4 @@
-//! What is embedded and what is sealed, in engines like the gateway's.
+//! Embedded components and sealed native code, in engines like the gateway's.
 
 mod builtins;
 mod guests;

@@ -1,11 +1,11 @@
-//! Native code under its seal: what is loaded, and what never is.
+//! Which sealed native code is loaded, and which is refused.
 #![expect(clippy::unwrap_used, reason = "a test states what it expects by them")]
 
 use metagate_plugin_artifacts::engine;
 use metagate_plugin_artifacts::sealed::{Seal, SealError};
 use wasmtime::{Engine, component::Component};
 
-/// A component without anything in it, and its stand-in for a digest.
+/// An empty component, and a made-up digest for it.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 const DIGEST: [u8; 32] = [7; 32];
 const KEY: [u8; 32] = [1; 32];
@@ -29,7 +29,7 @@ fn what_was_sealed_opens_in_another_process_of_this_version() {
 #[test]
 fn no_flipped_bit_of_an_entry_opens() {
     let (seal, mut entry) = sealed(&usual());
-    // All that is not code, and of the code every 97th bit: a prime, so that every bit of a byte has its turn.
+    // All bits before the code, and every 97th bit of the code: 97 is a prime, so every bit of a byte is tested.
     let code = 16 + 32 + 32 + 32;
     for bit in (0..8 * code).chain((8 * code..8 * entry.len()).step_by(97)) {
         entry[bit / 8] ^= 1 << (bit % 8);

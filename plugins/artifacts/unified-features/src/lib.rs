@@ -1,1 +1,1 @@
-//! Nothing but its dependencies: see Cargo.toml.
+//! This crate consists only of its dependencies: see Cargo.toml.

@@ -1,7 +1,7 @@
-//! What cargo would compile for the commands of the Makefile, and that it compiles nothing large twice.
+//! For the commands of the Makefile, cargo compiles nothing large twice.
 //!
-//! `--unit-graph` lists each call of rustc that a command would make, and builds nothing. It is unstable: RUSTC_BOOTSTRAP
-//! admits it in the toolchain that rust-toolchain.toml pins.
+//! `--unit-graph` lists each call of rustc that a command would make, and builds nothing. It is unstable:
+//! RUSTC_BOOTSTRAP enables it in the toolchain that rust-toolchain.toml pins.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,14 +18,14 @@ use std::{
 
 use serde_json::Value;
 
-/// As `make test`, `make demo`, `make instructions` and `make bench` call cargo.
+/// How `make test`, `make demo`, `make instructions` and `make bench` call cargo.
 const TESTS: &[&str] = &["test", "--workspace", "--no-run"];
 const DEMO: &[&str] = &["build", "--workspace", "--bin", "metagate"];
 const INSTRUCTIONS: &[&str] =
     &["bench", "--config", "bench/instructions.toml", "--profile", "dev", "--workspace", "--bench", "instructions"];
 const RELEASE: &[&str] = &["build", "--release", "--package", "metagate"];
 
-/// Calls of rustc, and of build scripts; each names those that it needs by their place in this list.
+/// Calls of rustc and of build scripts. Each names its dependencies by their index in this list.
 struct Graph(Vec<Value>);
 
 impl Graph {
@@ -41,7 +41,7 @@ impl Graph {
         let mut graph: Value = serde_json::from_slice(&output.stdout).unwrap();
         let Value::Array(mut units) = graph["units"].take() else { panic!("{command:?} has no units") };
         for unit in &mut units {
-            // It differs between `test` and `build`, and tells no call of rustc from another.
+            // It differs between `test` and `build`, but does not change the call of rustc.
             unit["profile"]["name"].take();
         }
         Self(units)
@@ -62,7 +62,7 @@ impl Graph {
         format!("{} {}", package.rsplit('#').next().unwrap(), self.0[unit]["features"])
     }
 
-    /// `wasmtime` and everything that it needs.
+    /// `wasmtime` and all its dependencies.
     fn wasmtime(&self) -> BTreeSet<usize> {
         let is_wasmtime = |unit: &usize| self.0[*unit]["target"]["name"] == "wasmtime";
         let mut open: Vec<usize> = (0..self.0.len()).filter(is_wasmtime).collect();
@@ -76,7 +76,7 @@ impl Graph {
         found
     }
 
-    /// Of each unit that is not of this workspace, a digest: equal to another graph's where cargo would find it done.
+    /// A digest of each unit from outside this workspace. Units with equal digests in two graphs are built only once.
     fn digests(&self) -> BTreeMap<usize, u64> {
         fn digest(graph: &Graph, unit: usize, known: &mut HashMap<usize, u64>) -> u64 {
             if let Some(known) = known.get(&unit) {
@@ -96,7 +96,7 @@ impl Graph {
     }
 }
 
-/// All calls for one crate of those that are made more than once.
+/// For each crate that is compiled more than once, all its calls.
 fn twice(graph: &Graph) -> Vec<Vec<usize>> {
     let mut calls: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for unit in graph.wasmtime() {
@@ -112,7 +112,7 @@ fn neither_wasmtime_nor_anything_below_it_is_compiled_twice() {
     for command in [TESTS, DEMO, INSTRUCTIONS, RELEASE] {
         let graph = Graph::of(command);
         let twice = twice(&graph);
-        // The others are compiled twice because of these.
+        // All others are compiled twice because of these crates.
         let named = twice.iter().map(|calls| calls.iter().map(|unit| graph.named(*unit)).collect::<BTreeSet<_>>());
         let causes: BTreeSet<_> = named.filter(|named| named.len() > 1).collect();
         assert!(
@@ -132,12 +132,12 @@ fn demo_and_instruction_counts_compile_no_dependency_that_the_tests_do_not() {
         let digests = graph.digests();
         let again = |unit: &usize| digests.get(unit).is_some_and(|digest| !tests.contains(digest));
         let others: Vec<_> = digests.keys().copied().filter(again).collect();
-        // The others are compiled again because of these.
+        // All others are compiled again because of these crates.
         let causes = others.iter().filter(|unit| !graph.needs(**unit).any(|needed| again(&needed)));
         let causes: BTreeSet<_> = causes.map(|unit| graph.named(*unit)).collect();
         assert!(
             others.is_empty(),
-            "`cargo {}` calls rustc for {} crates which the tests share only with other features: {causes:#?}\n{MEND}",
+            "`cargo {}` calls rustc for {} crates that the tests build with other features: {causes:#?}\n{MEND}",
             command.join(" "),
             others.len(),
         );

@@ -1,4 +1,4 @@
-//! Only roles of listed accounts are had, and where partitions are listed, of those.
+//! Denies roles in accounts that are not listed, and, if partitions are listed, in other partitions.
 
 use metagate_plugin_sdk::{Interest, Policy, Role, RoleArn, Verdict, Workload, export_policy};
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     accounts: Vec<String>,
-    /// Empty: any.
+    /// Empty: any partition.
     #[serde(default)]
     partitions: Vec<String>,
 }
@@ -46,7 +46,7 @@ impl Policy for AccountAllowList {
             let reason = format!("account {account} is not listed: take a role of another, or have it listed");
             return Ok(Verdict::deny("account-not-listed", reason));
         }
-        // Another plugin says who may have which of their roles.
+        // Another plugin decides which pods may have which of these roles.
         Ok(Verdict::Abstain)
     }
 }

@@ -1,4 +1,4 @@
-//! Some roles are had within opening hours only: on the days and between the times of day of a time zone.
+//! Denies some roles outside of opening hours: the days and the times of day in a time zone.
 
 use jiff::Timestamp;
 use jiff::civil::{Time, Weekday};
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Matched with the role's whole ARN.
+    /// Must match the role's whole ARN.
     roles: Vec<Glob>,
     zone: Zone,
     #[serde(default = "working_days")]
@@ -21,7 +21,7 @@ pub struct Config {
     close: Time,
 }
 
-/// A rule as POSIX has it, daylight saving time included.
+/// A rule in POSIX notation, daylight saving time included.
 #[derive(Deserialize)]
 #[serde(try_from = "String")]
 struct Zone {
@@ -67,10 +67,10 @@ impl Policy for BusinessHours {
         if !self.0.roles.iter().any(|glob| glob.matches(&role.arn)) {
             return Ok(Verdict::Abstain);
         }
-        let now = workload.now().ok_or("the gateway did not tell the time")?;
+        let now = workload.now().ok_or("the gateway sent no time")?;
         let now: Timestamp = now.parse().map_err(|error| format!("the gateway's time `{now}`: {error}"))?;
         if self.is_open(now) {
-            // Another plugin says who may have a role at all.
+            // Another plugin decides which pods may have a role at all.
             return Ok(Verdict::Abstain);
         }
         Ok(Verdict::deny("outside-hours", format!("this role is for {}: ask again then", self.hours())))
@@ -145,7 +145,7 @@ fn five() -> Time {
     Time::constant(17, 0, 0, 0)
 }
 
-/// `HH:MM`; `24:00` is no time of a day.
+/// `HH:MM`; `24:00` is not a time of day.
 fn time_of_day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
     let written = String::deserialize(deserializer)?;
     let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|c| c.is_ascii_digit());

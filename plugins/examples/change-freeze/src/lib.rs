@@ -1,4 +1,5 @@
-//! While changes are frozen some roles are not had, but by exempt namespaces and by pods that say why they break the glass.
+//! Denies some roles during a change freeze, except for exempt namespaces and pods that give a reason to break the
+//! glass.
 
 use jiff::Timestamp;
 use metagate_plugin_sdk::{Glob, Interest, Level, Policy, Role, Verdict, Workload, export_policy, log};
@@ -11,7 +12,7 @@ pub struct Config {
     freezes: Vec<Freeze>,
     #[serde(default)]
     exempt_namespaces: Vec<Glob>,
-    /// The pod's annotation that names a reason; empty: there is no way through.
+    /// The pod annotation with the reason for an exception; empty: no exceptions.
     #[serde(default = "break_glass")]
     break_glass: String,
 }
@@ -22,10 +23,10 @@ pub struct Freeze {
     name: String,
     #[serde(deserialize_with = "timestamp")]
     from: Timestamp,
-    /// The first moment after it.
+    /// The first moment after the freeze.
     #[serde(deserialize_with = "timestamp")]
     to: Timestamp,
-    /// Matched with the role's whole ARN.
+    /// Must match the role's whole ARN.
     roles: Vec<Glob>,
 }
 
@@ -58,7 +59,7 @@ impl Policy for ChangeFreeze {
     }
 
     fn authorize(&self, workload: &Workload, role: &Role) -> Result<Verdict, String> {
-        let now = workload.now().ok_or("the gateway did not tell the time")?;
+        let now = workload.now().ok_or("the gateway sent no time")?;
         let now: Timestamp = now.parse().map_err(|error| format!("the gateway's time `{now}`: {error}"))?;
         let Some(freeze) = self.0.freezes.iter().find(|freeze| freeze.holds(now, &role.arn)) else {
             return Ok(Verdict::Abstain);
@@ -99,7 +100,7 @@ fn break_glass() -> String {
     "example.com/break-glass".to_owned()
 }
 
-/// RFC 3339; an offset other than `Z` is taken too.
+/// RFC 3339, with `Z` or an offset.
 fn timestamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let written = String::deserialize(deserializer)?;
     let expected = |_| D::Error::custom(format!("expected a time such as `2026-12-20T00:00:00Z`, found `{written}`"));

@@ -1,4 +1,4 @@
-//! Pods with a listed image or label have no role at all.
+//! Denies every role to pods with a listed image or label.
 
 use metagate_plugin_sdk::{Glob, Interest, Policy, Role, Verdict, Workload, export_policy};
 use serde::Deserialize;
@@ -53,7 +53,7 @@ impl Policy for DenyList {
 
     fn authorize(&self, workload: &Workload, _: &Role) -> Result<Verdict, String> {
         let rule = self.0.rules.iter().find(|rule| rule.lists(workload));
-        // Another plugin says who may have a role at all.
+        // Another plugin decides which pods may have a role at all.
         Ok(rule.map_or(Verdict::Abstain, |rule| Verdict::deny("deny-listed", rule.sentence())))
     }
 }

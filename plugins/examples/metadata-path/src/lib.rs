@@ -1,4 +1,4 @@
-//! Which pods may read which paths of the instance metadata, by a label of the pod or of its namespace.
+//! Decides which pods may read which paths of the instance metadata, by a label of the pod or of its namespace.
 
 use metagate_plugin_sdk::{Glob, Interest, Policy, Verdict, Workload, export_policy};
 use serde::Deserialize;
@@ -23,7 +23,7 @@ enum Otherwise {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rule {
-    /// As the gateway shows them, below `/latest/`: `meta-data/mac`.
+    /// Relative to `/latest/`, as the gateway passes them: `meta-data/mac`.
     paths: Vec<Glob>,
     label: Option<Label>,
     namespace_label: Option<Label>,

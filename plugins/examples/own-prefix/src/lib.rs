@@ -1,4 +1,4 @@
-//! One role for many workloads, each cut down to its own prefix of a bucket: `NAMESPACE/SERVICE-ACCOUNT/`.
+//! Gives many workloads one role, and limits each session to its own prefix of a bucket: `NAMESPACE/SERVICE-ACCOUNT/`.
 
 use metagate_plugin_sdk::{Glob, Interest, Policy, Resolution, Role, RoleArn, Verdict, Workload, export_policy};
 use serde::Deserialize;
@@ -7,16 +7,16 @@ use serde_json::json;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// A whole ARN: it is compared with the one that the gateway shows.
+    /// A whole ARN, to compare with the ARN that the gateway passes.
     role: String,
     bucket: String,
-    /// Whose pods have the role.
+    /// The namespaces whose pods get the role.
     namespaces: Vec<Glob>,
 }
 
 pub struct OwnPrefix {
     role: String,
-    /// The bucket's ARN, of the role's partition.
+    /// The bucket's ARN, in the role's partition.
     bucket: String,
     namespaces: Vec<Glob>,
 }
@@ -53,7 +53,7 @@ impl Policy for OwnPrefix {
             return Ok(Verdict::deny("not-shared", "this role is not shared with the pod's namespace"));
         }
         let own = self.scoped(workload);
-        // A managed policy would widen the session: what any session policy allows is allowed.
+        // A managed policy would widen the session, because a session may do what any of its policies allows.
         let is_scoped = role.source == own.source
             && role.session_policy == own.session_policy
             && role.policy_arns.is_empty()
@@ -61,7 +61,7 @@ impl Policy for OwnPrefix {
         Ok(if is_scoped {
             Verdict::Allow
         } else {
-            let reason = "this role is had with the policy of the pod's own prefix only: leave naming it to own-prefix";
+            let reason = "this role needs the session policy of the pod's own prefix: only own-prefix may name it";
             Verdict::deny("not-scoped", reason)
         })
     }
@@ -73,7 +73,7 @@ impl OwnPrefix {
     }
 
     fn scoped(&self, workload: &Workload) -> Role {
-        // Both are names of DNS: no `*`, `?` or `$` that IAM would read as more than itself.
+        // Both are DNS names, so they hold no `*`, `?` or `$`, which have a meaning in IAM policies.
         let prefix = format!("{}/{}", workload.namespace, workload.service_account);
         let bucket = &self.bucket;
         let policy = json!({
@@ -96,7 +96,8 @@ impl OwnPrefix {
     }
 }
 
-/// Amazon S3 User Guide, general purpose bucket naming rules, as far as they keep a name to itself within an ARN.
+/// The rules of the Amazon S3 User Guide, general purpose bucket naming rules, that keep other characters out of the
+/// ARN.
 fn is_bucket(name: &str) -> bool {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'.';
     (3..=63).contains(&name.len()) && name.bytes().all(plain)

@@ -1,4 +1,5 @@
-//! A pod's role is found below the path of its team, which its namespace's label names, and no other team's role is had.
+//! Resolves a pod's role below the path of its team, and denies roles of other teams. A label of the namespace names
+//! the team.
 
 use metagate_plugin_sdk::{Interest, Policy, Resolution, Role, RoleArn, RolePath, Verdict, Workload, export_policy};
 use serde::Deserialize;
@@ -9,11 +10,11 @@ const APP: &str = "{app}";
 #[derive(Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// In the gateway's base account.
+    /// The role in the gateway's base account, with `{team}` and `{app}`.
     role: String,
-    /// Of the namespace: whoever writes pods does not choose their team.
+    /// A label of the namespace, because whoever creates a pod must not choose its team.
     team_label: String,
-    /// Of the pod.
+    /// A label of the pod.
     app_label: String,
 }
 
@@ -25,7 +26,7 @@ impl Default for Config {
 
 pub struct TeamRole {
     config: Config,
-    /// What stands before the team, such as `teams/`.
+    /// The path before the team, such as `teams/`.
     above: String,
 }
 
@@ -62,7 +63,7 @@ impl Policy for TeamRole {
     }
 
     fn authorize(&self, workload: &Workload, role: &Role) -> Result<Verdict, String> {
-        // The base ARN may hold a path of its own, which the template does not repeat.
+        // The base ARN may have a path, which the template does not repeat.
         let in_base = role.attribute("base-arn").and_then(|base| role.arn.strip_prefix(base));
         let path = match in_base {
             Some(path) => RolePath::parse(path),
@@ -77,7 +78,7 @@ impl Policy for TeamRole {
         let team = workload.namespace_label(label).filter(|team| is_folder(team));
         Ok(match team {
             Some(team) if path.is_under(&format!("/{above}{team}/")) => {
-                // A team's path in a foreign account is whosoever's: another plugin says.
+                // In another account this path may belong to anybody, so another plugin decides.
                 if in_base.is_some() { Verdict::Allow } else { Verdict::Abstain }
             }
             Some(team) => Verdict::deny("other-team", format!("this pod's team may have roles under /{above}{team}/")),
@@ -89,7 +90,7 @@ impl Policy for TeamRole {
     }
 }
 
-/// What is before the team in a template such as `teams/{team}/{app}`.
+/// The path before the team in a template such as `teams/{team}/{app}`.
 fn above(template: &str) -> Result<String, String> {
     let parts = template.split_once("/{team}/").filter(|(_, rest)| rest.matches(APP).count() == 1);
     let (above, _) = parts.ok_or("must have {team} as a folder below another, and {app} once after it")?;
@@ -103,7 +104,7 @@ fn above(template: &str) -> Result<String, String> {
 
 const FOLDER: &str = "1 to 63 letters, digits and -_. that begins and ends with a letter or digit";
 
-/// As Kubernetes has a label's value, but for none: neither a slash nor `..` is one.
+/// The rule for a Kubernetes label value that is not empty. It excludes slashes and `..`.
 fn is_folder(value: &str) -> bool {
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_.".contains(&c);
     let ends =

@@ -42,7 +42,7 @@ impl Policy for TrustedAdmin {
                 format!("roles under {path} are for pods labelled {label}={value}"),
             ));
         }
-        // Another plugin says who may have a role at all.
+        // Another plugin decides which pods may have a role at all.
         Ok(Verdict::Abstain)
     }
 }

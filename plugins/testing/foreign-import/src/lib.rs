@@ -1,4 +1,5 @@
-//! A policy that would read the node's files: the gateway offers no such import, so it is refused at load.
+//! A policy that imports a function to read the node's files. The gateway offers no such import, so it refuses the
+//! plugin at load.
 
 use metagate_plugin_sdk::{Interest, NoConfig, Policy, Resolution, Workload, export_policy};
 

@@ -1,5 +1,5 @@
-//! A policy built from the interface as it was frozen: from its own copy of it and without the SDK, which follows the one of
-//! today. Every type, case and function of the interface is in use; the pod's annotation `do` says what it answers with.
+//! A policy built from a frozen copy of the interface. It does not use the SDK, because that follows the current
+//! interface. It uses every type, case and function of the interface; the pod's annotation `do` selects its answer.
 #![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "the generated exports of the canonical ABI"))]
 
 wit_bindgen::generate!({ path: "wit", world: "policy-plugin" });
@@ -74,7 +74,7 @@ fn denial(reason: String) -> Denial {
     Denial { code: "frozen".to_owned(), reason }
 }
 
-/// With a value in every field.
+/// A role with a value in every field.
 fn role(source: CredentialSource) -> Role {
     let pair = |key: &str, value: &str| vec![(key.to_owned(), value.to_owned())];
     Role {

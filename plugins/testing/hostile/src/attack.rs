@@ -1,4 +1,4 @@
-//! What a plugin could do to the gateway, apart from what it answers.
+//! Attacks of a plugin on the gateway, apart from its answers.
 
 use std::hint::{black_box, spin_loop};
 
@@ -10,7 +10,7 @@ pub(crate) fn spin() -> ! {
     }
 }
 
-/// Takes this much memory, page by page, and touches it; the allocator panics where there is no more.
+/// Allocates this much memory, page by page, and touches it; the allocator panics if there is no more.
 pub(crate) fn grow(bytes: usize) {
     const PAGE: usize = 64 << 10;
     let mut held = Vec::new();
@@ -22,7 +22,7 @@ pub(crate) fn grow(bytes: usize) {
 
 #[expect(unconditional_recursion, reason = "it is to run out of stack")]
 pub(crate) fn recurse(depth: u64) -> u64 {
-    // What follows the call keeps it from becoming a loop.
+    // The addition after the call keeps the compiler from making a loop of it.
     black_box(recurse(black_box(depth + 1))) + 1
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn flood(lines: usize) {
     }
 }
 
-/// A string that is none: its bytes are no UTF-8.
+/// An invalid string: its bytes are not UTF-8.
 pub(crate) fn bad_utf8() -> String {
     #[expect(unsafe_code, reason = "nothing reads the string before the host does, whose check this is to meet")]
     unsafe {

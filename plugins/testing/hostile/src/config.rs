@@ -1,7 +1,7 @@
 use metagate_plugin_sdk::{CredentialSource, Role};
 use serde::Deserialize;
 
-/// What the guest does, and where.
+/// What the guest does, and in which phase.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -10,14 +10,14 @@ pub struct Config {
     pub deed: Deed,
     /// How much: bytes of the huge answers and of `grow`, lines of the log flood, pairs of `many-pairs`.
     pub size: Option<usize>,
-    /// What `deny` answers.
+    /// The denial of `deny`.
     pub code: String,
     pub reason: String,
-    /// What `role` answers, unchecked.
+    /// The role of `role`, unchecked.
     pub role: RoleTable,
     pub interest: InterestTable,
-    /// The annotation that may hold another configuration, as JSON: a pod that has it is dealt with by that one. So one
-    /// compiled guest serves many tests, and can be asked about a harmless pod after it was asked about another.
+    /// The annotation that may hold another configuration as JSON, which then applies to that pod. So one compiled
+    /// guest serves many tests, and a test can ask about a harmless pod after a harmful one.
     pub script: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub enum Deed {
     Allow,
     Deny,
     Role,
-    /// Denies with a reason that lists the keys it was shown and how many decisions this instance made before.
+    /// Denies with a reason that lists the keys that it was shown, and how many decisions this instance made before.
     Echo,
     Err,
     HugeErr,
@@ -56,12 +56,12 @@ pub enum Deed {
     BadUtf8,
 }
 
-/// A role as the interface has it.
+/// A role with the fields of the interface.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoleTable {
     pub arn: String,
-    /// The audience; without one the role is of assume-role.
+    /// The audience; without one the role's source is assume-role.
     pub web_identity: Option<String>,
     pub pod_identity: bool,
     pub session_name: Option<String>,
@@ -73,7 +73,7 @@ pub struct RoleTable {
     pub attributes: Vec<(String, String)>,
 }
 
-/// An interest as the interface has it.
+/// An interest with the lists of the interface.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InterestTable {

@@ -1,5 +1,5 @@
-//! Does on request what no plugin should: its configuration names the deed and the phase. In every other phase it
-//! abstains. For the gateway's tests.
+//! A hostile guest for the gateway's tests: its configuration names a deed and a phase. In every other phase it
+//! abstains.
 
 mod attack;
 mod config;
@@ -18,11 +18,11 @@ const MANY_PAIRS: usize = 10_000;
 #[derive(Debug)]
 pub struct Hostile {
     config: Config,
-    /// Would count past one decision only in an instance that outlives it.
+    /// Exceeds one decision only if an instance outlives its decision.
     decisions: AtomicU32,
 }
 
-/// What is left to answer after an attack that came back.
+/// The answer after an attack that returned.
 enum Answer {
     Abstain,
     Allow,
@@ -118,7 +118,7 @@ impl Hostile {
 }
 
 impl Config {
-    /// Comes back only where the deed is an answer, or there was enough of what it took.
+    /// Returns only if the deed is an answer, or if its resource did not run out.
     fn attack(&self, phase: Phase) -> Result<(), String> {
         if phase != self.on {
             return Ok(());
@@ -147,7 +147,7 @@ impl Config {
     }
 }
 
-/// Sorted and unique, as the interface has its pairs.
+/// Sorted and unique, like the keys of the interface's pairs.
 fn keys(count: usize) -> impl Iterator<Item = String> {
     (0..count).map(|index| format!("k{index:09}"))
 }

@@ -1,4 +1,4 @@
-//! Built for a newer minor version of the interface, whose new function of the host it calls.
+//! A policy for a newer minor version of the interface, which calls the host's new function.
 #![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "the generated exports of the canonical ABI"))]
 
 wit_bindgen::generate!({ path: "../newer-minor/wit", world: "policy-plugin" });

@@ -1,4 +1,4 @@
-//! Built for a newer minor version of the interface, of which it uses nothing new, and with WASI: it denies every pod.
+//! A policy for a newer minor version of the interface, which uses nothing new, and imports WASI. It denies every pod.
 #![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "the generated exports of the canonical ABI"))]
 
 wit_bindgen::generate!({ path: "wit", world: "policy-plugin" });

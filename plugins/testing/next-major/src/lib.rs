@@ -1,4 +1,4 @@
-//! A policy of an interface that this gateway does not have.
+//! A policy for an incompatible version of the interface, which this gateway does not have.
 #![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "the generated exports of the canonical ABI"))]
 
 wit_bindgen::generate!({ path: "wit", world: "policy-plugin" });

@@ -1,4 +1,4 @@
-//! A policy built with WASI: it loads and starts, and traps where it calls WASI, in `resolve`.
+//! A policy that imports WASI: it loads and starts, and traps in `resolve`, where it calls WASI.
 
 use metagate_plugin_sdk::{Interest, NoConfig, Policy, Resolution, Workload, export_policy};
 

@@ -1,4 +1,4 @@
-//! A policy by the names and the version of what it exports, but its functions take and give something else.
+//! Exports the names and the version of a policy, but its functions have other types.
 #![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "the generated exports of the canonical ABI"))]
 
 wit_bindgen::generate!({ path: "wit", world: "policy-plugin" });

@@ -1,4 +1,4 @@
-//! A sound component, but no policy: it exports `greet` and nothing else.
+//! A valid component, but not a policy: it exports only `greet`.
 #![cfg_attr(target_arch = "wasm32", expect(unsafe_code, reason = "the generated exports of the canonical ABI"))]
 
 wit_bindgen::generate!({ path: "wit", world: "greeter" });

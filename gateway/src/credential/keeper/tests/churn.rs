@@ -1,4 +1,4 @@
-//! Under any mixture of requests, sets, faults and passing time, an answer is for the role that was asked, is valid, and
+//! Under any mixture of requests, sets, faults and passing time, an answer is for the requested role, is valid, and
 //! agrees with a slow model of what the source has issued.
 
 use std::sync::atomic::AtomicBool;
@@ -47,7 +47,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     let stage = Arc::clone(&stage);
                     asks.spawn(async move {
                         let answer = stage.ask(ROLES[role]).await;
-                        // What is held at this very moment: while the others are waited for, a fetch may land.
+                        // Read at once: while the other requests are awaited, a fetch may end.
                         (role, answer, stage.held(ROLES[role]).is_some(), stage.clock.now())
                     });
                 }
@@ -61,7 +61,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                             );
                             prop_assert!(credential.is_valid(now));
                         }
-                        Err(_) => prop_assert!(!held, "refused while one was held"),
+                        Err(_) => prop_assert!(!held, "refused although a valid credential was cached"),
                     }
                 }
             }
@@ -72,7 +72,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let known: HashSet<_> =
                     stage.keeper.state().await.iter().map(|one| one.key.role().arn.name().to_owned()).collect();
                 let expected: HashSet<_> = wanted.iter().map(|role| (*role).to_owned()).collect();
-                // Those who asked have been answered or have left, so nothing else may be known.
+                // Every request has been answered or cancelled, so only wanted keys may be known.
                 prop_assert_eq!(known, expected);
             }
             Step::Behave(behaviour) => stage.source.behave(behaviour),
@@ -81,7 +81,7 @@ async fn walk(steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         prop_assert!(stage.source.in_flight() <= 2);
     }
-    // However it went: once the source answers, whatever is wanted comes by itself.
+    // Whatever happened before: once the source answers, every wanted credential is fetched without a request.
     stage.source.behave(Behaviour::Answer { life: HOUR });
     sleep(Duration::from_secs(600)).await;
     for role in wanted {

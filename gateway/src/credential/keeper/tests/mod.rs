@@ -27,7 +27,7 @@ mod wanted;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A keeper over a fake source, with all of time in the test's hand.
+/// A keeper with a fake source and a clock that the test controls.
 struct Stage {
     source: Arc<FakeSource>,
     clock: Clock,
@@ -85,10 +85,10 @@ impl Stage {
         self.credentials.for_grant(&grant(role)).await
     }
 
-    /// The workloads are read now.
+    /// Keeps the keys of `roles`, as of now.
     async fn keep(&self, roles: &[&str]) {
         self.keeper.keep(Instant::now(), roles.iter().map(|role| Arc::new(grant(role))).collect()).await;
-        // A question behind it in the channel: once answered, the set has been taken in.
+        // A second message behind it: when it is answered, the set has been processed.
         self.keeper.state().await;
     }
 
@@ -146,7 +146,7 @@ async fn a_miss_fetches_and_the_next_is_a_hit_that_never_waits() {
     assert_eq!(*stage.seen.fetched.lock().unwrap(), [(Ok(()), Duration::from_millis(100))]);
 }
 
-/// The hit path's future lives in every request; the rare miss is boxed.
+/// Every request contains the future of a cache hit; the rare miss is boxed.
 #[tokio::test(start_paused = true)]
 async fn the_hot_future_is_small() {
     let (stage, grant) = (Stage::new(), grant("a"));
@@ -185,7 +185,7 @@ async fn a_waiter_that_leaves_cancels_nobody() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fetch_that_everybody_left_still_warms_the_key() {
+async fn a_fetch_that_no_request_waits_for_any_more_still_fills_the_cache() {
     let stage = Stage::new();
     stage.source.answer_after(2 * SECOND);
     assert!(matches!(stage.ask("a").await, Err(CredentialError::TimedOut { .. })));
@@ -196,7 +196,7 @@ async fn a_fetch_that_everybody_left_still_warms_the_key() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fetches_under_way_are_bounded() {
+async fn fetches_in_flight_are_bounded() {
     let stage = Stage::with(3);
     let roles: Vec<String> = (0..20).map(|n| format!("r{n}")).collect();
     stage.keep(&roles.iter().map(String::as_str).collect::<Vec<_>>()).await;
@@ -230,7 +230,7 @@ async fn a_hanging_source_is_given_up_and_makes_room() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_issued_dead_or_dying_counts_as_a_failure() {
+async fn a_credential_issued_with_less_than_a_minute_of_life_is_a_failure() {
     let stage = Stage::new();
     for life in [Duration::ZERO, 59 * SECOND] {
         stage.source.behave(Behaviour::Answer { life });
@@ -269,7 +269,7 @@ async fn dropping_the_handle_stops_the_task() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_state_page_tells_everything_but_the_secret() {
+async fn the_state_shows_everything_but_the_secret() {
     let stage = Stage::new();
     stage.source.behave_for("b", Behaviour::Fail(FetchErrorKind::AccessDenied));
     stage.keep(&["b", "a"]).await;

@@ -1,8 +1,8 @@
-//! The source is down, slow or says no.
+//! The source is down, slow or denies.
 
 use super::*;
 
-/// Walks time until the role's next renewal has come and gone.
+/// Advances time in steps, and calls `at_each` after each one.
 async fn walk(step: Duration, steps: u32, mut at_each: impl AsyncFnMut(u32)) {
     for n in 0..steps {
         advance(step).await;
@@ -92,11 +92,11 @@ async fn a_failure_is_remembered_as_long_as_its_class_deserves() {
     ] {
         let stage = Stage::new();
         stage.source.behave(Behaviour::Fail(class));
-        let (told, retry_after) = source_error(stage.ask("a").await);
-        assert_eq!(told, class);
+        let (reported, retry_after) = source_error(stage.ask("a").await);
+        assert_eq!(reported, class);
         assert!(window.contains(&retry_after.as_secs()), "{class}: {retry_after:?}");
 
-        // Timers have milliseconds.
+        // Timers have a resolution of 1 ms.
         sleep(retry_after - Duration::from_millis(10)).await;
         let asked_at = Instant::now();
         let (again, left) = source_error(stage.ask("a").await);
@@ -111,7 +111,7 @@ async fn a_failure_is_remembered_as_long_as_its_class_deserves() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_that_stays_is_asked_about_ever_more_seldom() {
+async fn a_denial_that_stays_is_retried_less_and_less_often() {
     let stage = Stage::new();
     stage.source.behave(Behaviour::Fail(FetchErrorKind::AccessDenied));
     stage.keep(&["a"]).await;

@@ -1,8 +1,8 @@
-//! What policy wants: fetched ahead, renewed, dropped.
+//! Keys that policy wants are prefetched, renewed and dropped.
 
 use super::*;
 
-/// B10: the gateway's own part of it, which under this clock is nothing.
+/// B10: the gateway's own share of the time, which is zero under this clock.
 #[tokio::test(start_paused = true)]
 async fn a_workload_that_appears_has_its_credential_after_the_source_s_own_latency() {
     let stage = Stage::new();
@@ -103,7 +103,7 @@ async fn the_same_set_again_asks_for_nothing() {
     assert_eq!(stage.source.calls(), 2);
 }
 
-/// The roster shows a pod; it asks at once; only then comes the set that was made from the roster as it was before.
+/// A new pod asks at once; then comes a set that was made from the roster before the pod was in it.
 #[tokio::test(start_paused = true)]
 async fn a_set_older_than_a_request_does_not_drop_what_it_asked_for() {
     let stage = Stage::new();
@@ -119,7 +119,7 @@ async fn a_set_older_than_a_request_does_not_drop_what_it_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_set_that_comes_while_somebody_waits_answers_him_and_then_drops() {
+async fn a_set_without_a_key_that_a_request_waits_for_drops_it_after_the_answer() {
     let stage = Stage::new();
     let sets = async {
         sleep(Duration::from_millis(20)).await;
@@ -138,7 +138,7 @@ async fn what_only_a_request_asked_for_is_not_renewed_and_goes_when_it_expires()
     sleep(HOUR - SECOND).await;
     assert_eq!(stage.source.calls(), 1);
     assert!(secret.upgrade().is_some());
-    // Alarms have milliseconds.
+    // Alarms have a resolution of 1 ms.
     sleep(SECOND + Duration::from_millis(2)).await;
     assert!(secret.upgrade().is_none());
     assert!(stage.state("a").await.is_none());
@@ -180,7 +180,7 @@ async fn requests_overtake_renewals_and_these_overtake_prefetches() {
     stage.source.answer_after(200 * Duration::from_millis(1));
     stage.keep(&["old", "p0", "p1", "p2", "p3", "p4"]).await;
     sleep(Duration::from_millis(100)).await;
-    // p0 is under way, the renewal is due, p1 to p4 wait. Two come to ask: one is new, one is about to be prefetched.
+    // p0 is in flight, the renewal is due, p1 to p4 wait. Two requests come: x is new, p4 waits for its prefetch.
     let (x, p4) = tokio::join!(stage.ask("x"), stage.ask("p4"));
     assert!(x.is_ok() && p4.is_ok());
     sleep(2 * SECOND).await;
@@ -199,6 +199,9 @@ async fn a_wall_clock_that_steps_ahead_is_believed() {
     assert!(second.expires_at > first.expires_at);
 
     stage.clock.step(35 * MINUTE);
-    sleep(LOOK_AGAIN + SECOND).await;
-    assert!(stage.held("a").unwrap().expires_at > second.expires_at, "due, noticed within a minute, nobody asked");
+    sleep(ALARM_MAX + SECOND).await;
+    assert!(
+        stage.held("a").unwrap().expires_at > second.expires_at,
+        "the due renewal is noticed within a minute, without a request"
+    );
 }

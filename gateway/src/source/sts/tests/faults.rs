@@ -1,4 +1,4 @@
-//! What goes wrong, and what class that is.
+//! Errors of STS, and their classes.
 
 use aws_credential_types::provider::{ProvideCredentials, error::CredentialsError, future};
 use aws_sdk_sts::config::timeout::TimeoutConfig;

@@ -1,4 +1,4 @@
-//! The wire: what STS is asked, and what its answers are taken for. Real sockets on loopback, so real time.
+//! The requests to STS, and what its answers mean. Real sockets on loopback, so real time.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ impl TokenSupplier for Tokens {
     }
 }
 
-/// Retries at once; as patient as in production.
+/// Retries at once; the timeouts are those of production.
 fn transport() -> Transport {
     let retries = RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(1));
     Transport { retries, ..Transport::new() }
@@ -111,7 +111,7 @@ async fn what_the_role_does_not_carry_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_web_identity_is_spent_unsigned_on_its_own_role_whatever_the_endpoint() {
+async fn a_web_identity_token_is_exchanged_unsigned_for_its_own_role_whatever_the_endpoint() {
     for regional in [true, false] {
         let (server, source) = answering(|_| issued("AssumeRoleWithWebIdentity", "ASIAWEB", HOUR)).await;
         let credential = source.fetch(&key_of(web_role(regional))).await.unwrap();
@@ -154,7 +154,7 @@ fn the_global_endpoint_is_for_those_of_the_aws_partition_who_ask_for_it() {
 }
 
 #[tokio::test]
-async fn the_intermediate_role_is_assumed_first_once_and_then_asks() {
+async fn the_intermediate_role_is_assumed_once_and_then_signs_the_calls() {
     let server = FakeServer::start(|ask| match ask.field("RoleArn") {
         "arn:aws:iam::123456789012:role/hub" => issued("AssumeRole", "ASIAHUB", HOUR),
         _ => issued("AssumeRole", "ASIAWORKLOAD", HOUR),

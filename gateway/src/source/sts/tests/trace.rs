@@ -1,4 +1,4 @@
-//! What STS and the trace learn of each other.
+//! The trace context in STS calls, and the STS request id in spans.
 
 use std::sync::Mutex;
 
@@ -78,7 +78,7 @@ async fn a_call_for_a_traced_request_is_a_part_of_its_trace() {
 }
 
 #[tokio::test]
-async fn a_refused_calls_span_says_so_in_aws_own_word_and_untraced_calls_tell_sts_nothing() {
+async fn a_refused_call_s_span_has_the_code_of_aws_and_an_untraced_call_sends_no_context() {
     let server = FakeServer::start(|_| refused(403, "AccessDenied", "not authorized")).await;
     let (ended, source) = traced(&server.endpoint);
     source.fetch(&key("reader")).await.unwrap_err();
