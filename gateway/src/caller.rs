@@ -1,5 +1,5 @@
-//! Peer address to workload, from the roster's current snapshot. No I/O: who is not known yet is waited for, never looked
-//! up.
+//! Finds the workload at a peer address in the roster's current snapshot. No I/O: an unknown caller is waited for,
+//! never looked up.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,14 +19,14 @@ use crate::{
 pub struct Origin {
     pub peer: SocketAddr,
     pub connected_to: SocketAddr,
-    /// Set where the listener itself belongs to one workload: laptops whose loopback has one address only.
+    /// Set if the listener itself belongs to one workload: laptops whose loopback has one address only.
     pub listener_of: Option<Uid>,
 }
 
-/// Why nobody is known to ask.
+/// Why a caller is not identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unidentified {
-    /// Not yet, and the wait is over.
+    /// Not known yet, and the wait is over.
     Unknown,
     /// There is no such pod.
     Absent,
@@ -41,10 +41,10 @@ impl Origin {
     }
 }
 
-/// Who asks, or why nobody is known to.
+/// The caller, or why it is not identified.
 pub struct Identified {
     pub caller: Result<Arc<Entry>, Unidentified>,
-    /// None: it was known at once.
+    /// How long the request waited; None if the caller was known at once.
     pub waited: Option<Duration>,
 }
 
@@ -60,33 +60,33 @@ impl Unidentified {
 }
 
 pub async fn identify(feed: &Feed, origin: &Origin, wait: Duration) -> Identified {
-    match settle(feed, origin) {
+    match look(feed, origin) {
         Some(caller) => Identified { caller, waited: None },
         None => {
             let began = Instant::now();
             // Boxed, as few requests need it.
-            let caller = Box::pin(expect(feed, origin, began + wait)).await;
+            let caller = Box::pin(wait_for_caller(feed, origin, began + wait)).await;
             Identified { caller, waited: Some(began.elapsed()) }
         }
     }
 }
 
-async fn expect(feed: &Feed, origin: &Origin, deadline: Instant) -> Result<Arc<Entry>, Unidentified> {
+async fn wait_for_caller(feed: &Feed, origin: &Origin, deadline: Instant) -> Result<Arc<Entry>, Unidentified> {
     let mut changes = feed.changes();
     loop {
-        // Subscribed before this look, so that a change between the two is not slept through.
-        if let Some(settled) = settle(feed, origin) {
-            return settled;
+        // Subscribed before this look, so that no change between the two is missed.
+        if let Some(caller) = look(feed, origin) {
+            return caller;
         }
         match timeout_at(deadline, changes.changed()).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Err(unsettled(feed, origin)),
+            Ok(Err(_)) | Err(_) => return Err(unidentified(feed, origin)),
         }
     }
 }
 
 /// None while waiting may still help.
-fn settle(feed: &Feed, origin: &Origin) -> Option<Result<Arc<Entry>, Unidentified>> {
+fn look(feed: &Feed, origin: &Origin) -> Option<Result<Arc<Entry>, Unidentified>> {
     match standing(feed, origin) {
         Standing::Known(entry) => Some(Ok(entry)),
         Standing::Absent => Some(Err(Unidentified::Absent)),
@@ -94,7 +94,7 @@ fn settle(feed: &Feed, origin: &Origin) -> Option<Result<Arc<Entry>, Unidentifie
     }
 }
 
-fn unsettled(feed: &Feed, origin: &Origin) -> Unidentified {
+fn unidentified(feed: &Feed, origin: &Origin) -> Unidentified {
     match standing(feed, origin) {
         Standing::Ambiguous => Unidentified::Ambiguous,
         _ => Unidentified::Unknown,
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_listener_of_ones_own_tells_who_asks_whatever_the_address() {
+    async fn a_workload_s_own_listener_identifies_it_whatever_the_address() {
         let feed = Feed::default();
         publish(&feed, vec![pod("a"), pod("b")], Knowledge::Complete);
         let origin = Origin { listener_of: Some(Uid::derived("n", "b")), ..origin() };

@@ -1,4 +1,4 @@
-//! What the configuration leaves to the node: its account and its region.
+//! Finds the node's account and region where the configuration does not set them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,29 +6,29 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use crate::{lifecycle::Waiting, policy::Policy, relay::Relay, role::BaseArn};
 
-/// The first second is when a node boots and its metadata service may still be slow.
-const FIRST_AGAIN: Duration = Duration::from_millis(200);
-const LAST_AGAIN: Duration = Duration::from_secs(30);
+/// Short, as the metadata service of a booting node may be slow for the first second.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
-/// What waits for the node's region.
+/// Takes the node's region once it is found.
 pub type OnRegion = Box<dyn FnOnce(String) + Send>;
 
 pub struct Discovery {
     relay: Arc<Relay>,
-    /// Set where `base_role_arn` is to be found.
+    /// Set if `base_role_arn` is to be found.
     base_for: Option<Arc<Policy>>,
-    /// Set where `region` is to be found; called once.
+    /// Set if `region` is to be found; called once.
     region_for: Option<OnRegion>,
 }
 
 impl Discovery {
-    /// None where there is nothing to find.
+    /// None if there is nothing to find.
     pub fn new(relay: Arc<Relay>, base_for: Option<Arc<Policy>>, region_for: Option<OnRegion>) -> Option<Self> {
         (base_for.is_some() || region_for.is_some()).then_some(Self { relay, base_for, region_for })
     }
 
-    /// Asks until all is found, and lets go of `waiting` then. Side by side: a node without an instance profile still has
-    /// a region.
+    /// Asks until account and region are found, then drops `waiting`. Asks for both concurrently: a node without an
+    /// instance profile still has a region.
     pub async fn run(self, waiting: Waiting) {
         let Self { relay, base_for, region_for } = self;
         let account = async {
@@ -36,7 +36,7 @@ impl Discovery {
             let base = until_found("account", || base(&relay)).await;
             tracing::info!(base_role_arn = base.as_str(), "the node's account is known");
             policy.replace(|rules| match rules.defaults.base {
-                // A reload has said it meanwhile.
+                // A reload has set it meanwhile.
                 Some(_) => rules.clone(),
                 None => rules.with_base(base.clone()),
             });
@@ -62,14 +62,14 @@ async fn region(relay: &Relay) -> Result<String, String> {
 }
 
 async fn until_found<T, F: Future<Output = Result<T, String>>>(what: &'static str, mut look: impl FnMut() -> F) -> T {
-    let pace = ExponentialBuilder::default().with_min_delay(FIRST_AGAIN).with_max_delay(LAST_AGAIN).with_jitter();
-    let mut delays = pace.without_max_times().build();
+    let backoff = ExponentialBuilder::default().with_min_delay(FIRST_RETRY).with_max_delay(LONGEST_RETRY).with_jitter();
+    let mut delays = backoff.without_max_times().build();
     loop {
         match look().await {
             Ok(found) => return found,
             Err(error) => tracing::warn!(error, "the node's {what} is not known yet"),
         }
-        tokio::time::sleep(delays.next().unwrap_or(LAST_AGAIN)).await;
+        tokio::time::sleep(delays.next().unwrap_or(LONGEST_RETRY)).await;
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_node_that_answers_late_is_asked_until_it_does_and_never_in_a_hurry() {
+    async fn a_node_that_answers_late_is_asked_with_backoff_until_it_does() {
         let asked = AtomicUsize::new(0);
         let began = tokio::time::Instant::now();
         let found = until_found("region", || {
@@ -89,6 +89,6 @@ mod tests {
         });
         assert_eq!(found.await, "eu-west-1");
         let waited = began.elapsed();
-        assert!(waited > FIRST_AGAIN * 12 && waited < LAST_AGAIN * 2 * 12, "{waited:?}");
+        assert!(waited > FIRST_RETRY * 12 && waited < LONGEST_RETRY * 2 * 12, "{waited:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! From roster and policy to the keeper: credentials are there before the pod asks, and gone after the pod is.
+//! Feeds grants from roster and policy to the keeper: credentials are fetched before the pod asks, and dropped once the
+//! pod is gone.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +17,14 @@ use crate::{
     roster::{Entry, Feed},
 };
 
-/// Decisions that failed, and those that stand for a while only, are made again at this pace. A decision that stands
-/// costs nanoseconds.
-const AGAIN: Duration = Duration::from_secs(10);
-/// For a decision, which takes less than a millisecond in Rust and some in Python; a plugin may be given 50 ms and more.
-const IN_TIME: Duration = Duration::from_millis(100);
-/// Decisions under way at one time, about as many as the plugins' instances allow of three plugins. More would only wait for
-/// an instance and hold memory meanwhile, and a node that has just started may have a thousand to make.
-const AT_ONCE: usize = 32;
+/// The interval between evaluations, which repeat failed and expired decisions. A cached decision costs nanoseconds.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// The wait for a decision. It takes less than a millisecond in Rust and some in Python; a plugin may be given 50 ms
+/// and more.
+const DECISION_WAIT: Duration = Duration::from_millis(100);
+/// Concurrent first decisions, about as many as the instances of three plugins allow. More would only wait for an
+/// instance and hold memory meanwhile, and a node that has just started may have a thousand to make.
+const CONCURRENT_DECISIONS: usize = 32;
 
 /// Runs until `stop`.
 pub async fn run(
@@ -34,13 +35,13 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let (mut roster, mut rules) = (feed.changes(), policy.changes());
-    let (granted_late, turns) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(AT_ONCE)));
+    let (granted_late, permits) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(CONCURRENT_DECISIONS)));
     loop {
-        // Before the roster is read: what is asked for after this moment may be too new to be in it.
+        // Taken before the roster is read: the pod of a later request may be too new to be in it.
         let as_of = Instant::now();
         roster.borrow_and_update();
         rules.borrow_and_update();
-        let wanted = grants(&feed, &policy, &events, &turns, &granted_late).await;
+        let wanted = grants(&feed, &policy, &events, &permits, &granted_late).await;
         if feed.current().synced_at().is_some() {
             keeper.keep(as_of, wanted).await;
         }
@@ -49,18 +50,18 @@ pub async fn run(
             _ = roster.changed() => {}
             _ = rules.changed() => {}
             () = granted_late.notified() => {}
-            () = tokio::time::sleep(AGAIN) => {}
+            () = tokio::time::sleep(INTERVAL) => {}
         }
     }
 }
 
-/// What policy gives to the workloads that live now. A workload whose decision is slow keeps what it was
-/// last granted, so that a plugin that is slow for one pod keeps no other waiting; `granted_late` tells when the grant has come.
+/// The grants of the workloads in the roster. A workload whose decision is slow keeps its last grant, so that a plugin
+/// that is slow for one pod delays no other; `granted_late` is notified when the late grant has come.
 async fn grants(
     feed: &Feed,
     policy: &Arc<Policy>,
     events: &EventSender,
-    turns: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
     granted_late: &Arc<Notify>,
 ) -> Vec<Arc<Grant>> {
     let (mut grants, mut deciding) = (Vec::new(), Vec::new());
@@ -71,38 +72,38 @@ async fn grants(
         }
         let (policy, events, late) = (Arc::clone(policy), events.clone(), Arc::clone(granted_late));
         let (asked, entry) = (Arc::clone(entry), Arc::clone(entry));
-        let (tell, told) = oneshot::channel();
-        let turns = Arc::clone(turns);
+        let (answer, answered) = oneshot::channel();
+        let permits = Arc::clone(permits);
         tokio::spawn(async move {
-            // Never closed, so the turn always comes. A pod whose last decision failed has waited for one already, and keeps
-            // nobody else from theirs.
-            let turn = match asked.decision.latest() {
-                None => Some(turns.acquire().await),
+            // The semaphore is never closed, so that `acquire` always yields a permit. A pod whose last decision failed
+            // has had a permit once, and now takes none away from the others.
+            let permit = match asked.decision.latest() {
+                None => Some(permits.acquire().await),
                 Some(_) => None,
             };
             let decided = policy.grant(asked.principal()).await;
-            drop(turn);
+            drop(permit);
             let granted = decided.is_ok();
-            // Where nobody waits for it any more, the decision lies in the workload's cell. A failure that comes late is no
-            // news: to look at it at once would only make the next one.
-            if tell.send(wanted(decided, &asked, &events)).is_err() && granted {
+            // If the wait is over, the decision is cached in the workload's cell. A failure that comes late wakes
+            // nobody: an immediate evaluation would only make the next failure.
+            if answer.send(wanted(decided, &asked, &events)).is_err() && granted {
                 late.notify_one();
             }
         });
-        deciding.push((entry, told));
+        deciding.push((entry, answered));
     }
-    let until = Instant::now() + IN_TIME;
-    for (entry, told) in deciding {
-        grants.extend(match timeout_at(until, told).await {
-            Ok(told) => told.ok().flatten(),
+    let until = Instant::now() + DECISION_WAIT;
+    for (entry, answered) in deciding {
+        grants.extend(match timeout_at(until, answered).await {
+            Ok(grant) => grant.ok().flatten(),
             Err(_) => entry.decision.last_granted(),
         });
     }
     grants
 }
 
-/// A plugin that failed once must not cost a pod the credentials that are held for it: they stay until policy has decided.
-/// What is served meanwhile is decided by the request's own decision.
+/// A plugin that failed once must not cost a pod its cached credentials: they stay until policy has decided. Meanwhile
+/// each request is still served by its own decision.
 fn wanted(decided: Result<Granted, Rejected>, entry: &Entry, events: &EventSender) -> Option<Arc<Grant>> {
     let rejected = match decided {
         Ok(granted) => return Some(granted.grant),

@@ -10,8 +10,8 @@ use crate::credential::FetchErrorKind;
 
 /// The longest backoff.
 pub(super) const LONGEST_WINDOW: Duration = Duration::from_secs(300);
-/// A renewal is due at half of a credential's life, plus or minus this share of that half: credentials that were issued
-/// together are not renewed together.
+/// A renewal is due at half of a credential's life, plus or minus this share of that half, so that credentials that
+/// were issued together are not renewed together.
 const RENEWAL_JITTER: f64 = 0.1;
 /// After this many doublings the delay is always the longest one.
 const DOUBLINGS: u32 = 16;

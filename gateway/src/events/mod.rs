@@ -1,7 +1,7 @@
-//! What a pod's owner finds of a refusal in `kubectl describe pod`.
+//! The Kubernetes Event about a refusal, which a pod's owner sees in `kubectl describe pod`.
 //!
-//! Everybody who may read the pod's namespace reads its Events. So an Event says no more than the pod itself is told, and how
-//! to mend it.
+//! Everybody who may read the pod's namespace can read its Events. So an Event contains what the pod itself is told,
+//! and the cure, and nothing else.
 
 use crate::{
     kubernetes::events::{PodEvent, PodRef, Reason},
@@ -10,7 +10,7 @@ use crate::{
     workload::Workload,
 };
 
-/// The Event that tells a pod's owner of a refusal. None where the owner has nothing to mend.
+/// The Event about a refusal. None if the pod's owner can do nothing about it.
 pub fn of_refusal(workload: &Workload, refused: &Refused) -> Option<PodEvent> {
     let reason = match &refused.refusal {
         Refusal::Denied(_) => Reason::RoleDenied,

@@ -12,15 +12,16 @@ use ::kube::{
     config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError},
 };
 
-/// An API server in the same network answers in milliseconds; a dead one is found out soon.
-const CONNECT: Duration = Duration::from_secs(5);
+/// An API server in the same network answers in milliseconds; a dead one is detected soon.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The API server ends a request that is no watch after 60 s (its --request-timeout), and answers a watch at once.
-const ANSWER: Duration = Duration::from_secs(65);
-/// Silence on a connection. Longer than a watch lasts (60 s, see `roster::kube`), which may be silent throughout.
-const SILENCE: Duration = Duration::from_secs(90);
+/// The API server ends a request that is not a watch after 60 s (its --request-timeout), and answers a watch at once.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(65);
+/// The longest silence on a connection. Longer than a watch lasts (60 s, see `roster::kube`), which may be silent
+/// throughout.
+const READ_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Where the API server is and who asks it. Making one talks to nobody.
+/// The API server's address and the credentials for it. Making one opens no connection.
 #[derive(Clone)]
 pub struct Cluster(Arc<Config>);
 
@@ -29,11 +30,11 @@ pub enum ClusterError {
     #[error("kubernetes.kubeconfig: {path}: {source}")]
     Kubeconfig { path: PathBuf, source: KubeconfigError },
     #[error(
-        "no API server is known: not in a pod with a service account's token, and no kubeconfig: {0}; name one in \
-         kubernetes.kubeconfig, or use roster.source = \"fixed\""
+        "no API server is known: this is not a pod with a service account's token, and there is no kubeconfig: {0}; \
+         set kubernetes.kubeconfig, or use roster.source = \"fixed\""
     )]
     Nowhere(Box<InferConfigError>),
-    #[error("the API server cannot be spoken to: {0}")]
+    #[error("cannot make a client for the API server: {0}")]
     Client(::kube::Error),
 }
 
@@ -48,10 +49,10 @@ impl Cluster {
             }
             None => Config::infer().await.map_err(|error| ClusterError::Nowhere(Box::new(error)))?,
         };
-        config.connect_timeout = Some(CONNECT);
-        config.read_timeout = Some(SILENCE);
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
         config.reset_reader_on_write = true;
-        // Watches, the keeper and events each have a pace of their own; the client's would wait for up to 1,000 s.
+        // Watches, the keeper and Events have backoffs of their own; the client's would wait for up to 1,000 s.
         config.default_retry = false;
         Ok(Self(Arc::new(config)))
     }
@@ -60,21 +61,21 @@ impl Cluster {
         Client::try_from((*self.0).clone()).map_err(ClusterError::Client)
     }
 
-    /// A client that calls `heard` whenever the API server has answered with success, and that waits for no answer for
-    /// ever: a connection to a server that is gone without a word looks like one to a server that thinks.
-    pub fn client_that_hears(&self, heard: impl Fn() + Clone + Send + 'static) -> Result<Client, ClusterError> {
+    /// A client that calls `on_success` whenever the API server has answered with success. No request waits for ever: a
+    /// connection to a server that died silently looks like one to a server that is slow.
+    pub fn client_with_callback(&self, on_success: impl Fn() + Clone + Send + 'static) -> Result<Client, ClusterError> {
         let builder = ClientBuilder::try_from((*self.0).clone()).map_err(ClusterError::Client)?;
-        let told = tower::util::MapResponseLayer::new(move |response: http::Response<_>| {
+        let callback = tower::util::MapResponseLayer::new(move |response: http::Response<_>| {
             if response.status().is_success() {
-                heard();
+                on_success();
             }
             response
         });
         let in_time = tower::util::MapFutureLayer::new(in_time);
-        Ok(builder.with_layer(&told).with_layer(&in_time).build())
+        Ok(builder.with_layer(&callback).with_layer(&in_time).build())
     }
 
-    /// Where it is, for a person.
+    /// The API server's URL, for a person.
     pub fn url(&self) -> String {
         self.0.cluster_url.to_string()
     }
@@ -83,9 +84,9 @@ impl Cluster {
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 async fn in_time<T, E: Into<Failed>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, Failed> {
-    match tokio::time::timeout(ANSWER, answer).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
         Ok(answer) => answer.map_err(Into::into),
-        Err(_) => Err(format!("the API server did not answer within {ANSWER:?}").into()),
+        Err(_) => Err(format!("the API server did not answer within {ANSWER_TIMEOUT:?}").into()),
     }
 }
 

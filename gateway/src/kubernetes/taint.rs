@@ -1,7 +1,7 @@
 //! The taint that keeps pods off a node until the gateway is ready there.
 //!
-//! Whoever makes nodes registers them with it (kubelet's --register-with-taints, a node group's taints), so that no pod
-//! starts where nobody would answer it. Only the gateway removes it, once, from its own node.
+//! Nodes are registered with it (kubelet's --register-with-taints, a node group's taints), so that no pod starts where
+//! no gateway would answer it. Only the gateway removes it, once, from its own node.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::lifecycle::Readiness;
 
-/// Between two tries, and as the patience for each.
-const AGAIN: Duration = Duration::from_secs(5);
+/// The pause between two attempts, and the timeout of each.
+const RETRY: Duration = Duration::from_secs(5);
 
-/// Removes the taints of that key from `node` as soon as `readiness` waits for nothing, and ends.
+/// Removes the taints with that key from `node` as soon as `readiness` waits for nothing, and ends.
 pub async fn remove_when_ready(
     client: Client,
     node: String,
@@ -30,7 +30,7 @@ pub async fn remove_when_ready(
     let removing = async {
         readiness.ready().await;
         loop {
-            match tokio::time::timeout(AGAIN, remove(&client, &node, &key)).await {
+            match tokio::time::timeout(RETRY, remove(&client, &node, &key)).await {
                 Ok(Ok(removed)) => return tracing::info!(node, taint = key, removed, "no startup taint is left"),
                 Ok(Err(error)) => tracing::warn!(
                     node,
@@ -42,7 +42,7 @@ pub async fn remove_when_ready(
                     tracing::warn!(node, taint = key, "the startup taint is not removed yet: no answer within 5s")
                 }
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RETRY).await;
         }
     };
     tokio::select! {
@@ -51,7 +51,8 @@ pub async fn remove_when_ready(
     }
 }
 
-/// How many there were. A patch that tests what it removes fails where somebody else changed the taints meanwhile.
+/// Returns how many there were. The patch tests what it removes, so it fails if somebody else changed the taints
+/// meanwhile.
 async fn remove(client: &Client, node: &str, key: &str) -> Result<usize, Error> {
     let nodes: Api<Node> = Api::all(client.clone());
     let taints = nodes.get(node).await?.spec.and_then(|spec| spec.taints).unwrap_or_default();
@@ -63,7 +64,7 @@ async fn remove(client: &Client, node: &str, key: &str) -> Result<usize, Error> 
     Ok(operations.len() / 2)
 }
 
-/// From the last to the first, so that what is removed moves nothing that is still to be.
+/// From the last to the first, so that a removal does not shift the taints that are still to be removed.
 fn removal(taints: &[Taint], key: &str) -> Vec<PatchOperation> {
     let ours = taints.iter().enumerate().filter(|(_, taint)| taint.key == key);
     let pairs = ours.rev().map(|(index, taint)| {

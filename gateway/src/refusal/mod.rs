@@ -1,6 +1,6 @@
-//! Every way to say no: public status and text, private cause, metric label.
+//! All refusals: public status and text, private cause, metric label.
 //!
-//! A pod reads `text`, an operator reads `cause`. No text names another pod, another role, or what AWS said in full.
+//! A pod reads `text`, an operator reads `cause`. No text names another pod or another role, or quotes AWS's message.
 
 mod refused;
 
@@ -43,7 +43,7 @@ pub enum Refusal {
     CallerAmbiguous,
     /// The pod, or policy's decision about it, changed while the request waited.
     Overtaken,
-    /// The rules read more of pods than the roster kept; the roster is being listed anew.
+    /// The rules read more of pods than the roster stored; the watches relist.
     Relisting,
     // Policy.
     Denied(Arc<Denial>),
@@ -76,15 +76,15 @@ pub enum HeaderError {
     Repeated,
     #[error("host is malformed")]
     HostMalformed,
-    /// Spoken to as a proxy.
+    /// The client uses the gateway as a proxy.
     #[error("the request's target names another host")]
     ForeignTarget,
 }
 
-/// What AWS calls it where it gave no code of its own.
+/// The AWS error code where AWS gave none.
 const ACCESS_DENIED: &str = "AccessDenied";
 
-/// How soon a client may ask again when nothing better is known.
+/// How soon a client may retry when nothing better is known.
 const SOON: Duration = Duration::from_secs(1);
 
 impl Refusal {
@@ -162,9 +162,9 @@ impl Refusal {
                 "session token is not valid; get a new one by PUT /latest/api/token".into()
             }
             Self::CallerUnknown => "your pod is not known yet; ask again".into(),
-            Self::CallerAmbiguous => "your address cannot be told apart from another's yet; ask again".into(),
-            Self::Overtaken => "what is known of your pod has just changed; ask again".into(),
-            Self::Relisting => "your pod is being listed anew; ask again".into(),
+            Self::CallerAmbiguous => "another pod has your address at the moment; ask again".into(),
+            Self::Overtaken => "your pod or its role has just changed; ask again".into(),
+            Self::Relisting => "the gateway is relisting its pods; ask again".into(),
             Self::CallerAbsent => "no pod of this node has your address".into(),
             Self::Denied(denial) => format!("denied: {}: {}", denial.code, denial.reason),
             Self::PluginFailed(fault) => format!("policy plugin {} failed; ask again", fault.plugin),
@@ -174,10 +174,10 @@ impl Refusal {
             Self::NoSuchPath => "no such resource".into(),
             Self::SourceDenied(error) => {
                 let code = error.code.as_deref().unwrap_or(ACCESS_DENIED);
-                format!("AWS refused this role ({code}); its trust policy may not name who asked for it")
+                format!("AWS refused this role ({code}); its trust policy may not allow the identity that asked for it")
             }
             Self::SourceFailed { error, .. } => {
-                format!("credentials cannot be had at the moment ({}); ask again", error.class)
+                format!("credentials are not available at the moment ({}); ask again", error.class)
             }
             Self::SourceSlow { .. } => "credentials are being fetched; ask again".into(),
             Self::Upstream { .. } => "the node's metadata service does not answer; ask again".into(),
@@ -198,7 +198,7 @@ impl Refusal {
         }
     }
 
-    /// What AWS calls it, for the body of a refused credential document.
+    /// The AWS error code, for the body of a refused credential document.
     pub fn aws_code(&self) -> Option<&str> {
         match self {
             Self::SourceDenied(error) => Some(error.code.as_deref().unwrap_or(ACCESS_DENIED)),
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_no_from_aws_is_final_and_a_failure_is_to_be_tried_again() {
+    fn a_refusal_by_aws_is_final_and_a_failure_is_to_be_retried() {
         assert_eq!(refused(FetchErrorKind::AccessDenied).status(), StatusCode::FORBIDDEN);
         assert_eq!(refused(FetchErrorKind::AccessDenied).retry_after(), None);
         assert_eq!(refused(FetchErrorKind::Throttled).status(), StatusCode::SERVICE_UNAVAILABLE);

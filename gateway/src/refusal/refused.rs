@@ -13,7 +13,7 @@ pub struct Refused {
 }
 
 impl Refusal {
-    /// Of a request that policy has decided about.
+    /// This refusal, for a request that policy has decided about.
     pub fn after(self, decision: &Arc<Decision>) -> Refused {
         Refused { refusal: self, decision: Some(Arc::clone(decision)) }
     }

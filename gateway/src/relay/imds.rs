@@ -44,9 +44,8 @@ impl HttpUpstream {
         let read = async {
             // The semaphore is never closed, so that `acquire` always yields a permit.
             let permit = timeout(PERMIT_TIMEOUT, self.permits.acquire()).await;
-            let _permit = permit.map_err(|_| {
-                TransportError::Unavailable(format!("{READS_AT_ONCE} other reads are still in progress"))
-            })?;
+            let busy = |_| TransportError::Unavailable(format!("{READS_AT_ONCE} other reads are still in progress"));
+            let _permit = permit.map_err(busy)?;
             self.read_with_token(entry).await
         };
         let late = || TransportError::Unavailable(format!("no answer within {READ_TIMEOUT:?}"));

@@ -182,7 +182,7 @@ impl Relay {
             return Ok(Joined::Flight(flight.clone()));
         }
         if flights.len() >= FLIGHTS_MAX {
-            let detail = format!("{FLIGHTS_MAX} other reads are under way");
+            let detail = format!("{FLIGHTS_MAX} other reads are in flight");
             return Err(RelayError::Unavailable { path: entry.to_string(), detail });
         }
         let (done, flight) = watch::channel(None);

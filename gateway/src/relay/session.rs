@@ -14,7 +14,7 @@ use super::transport::{Reply, Transport, TransportError};
 const TOKEN_TTL: u64 = 21_600;
 /// Far above the 56 characters of an IMDS token.
 const TOKEN_MAX: usize = 4096;
-/// An answer that IMDS drops for its hop limit never arrives, so a token that is this late is reported as a matter of
+/// An answer that IMDS drops for its hop limit never arrives, so a token that is this late is reported as a problem of
 /// the hop limit.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the old token, which is still valid, stays in use after a failed renewal.

@@ -1,4 +1,4 @@
-//! A workload of this node, with what is kept beside it.
+//! A workload of this node, with the state that belongs to it.
 
 use std::{
     sync::{
@@ -13,30 +13,30 @@ use crate::{
     workload::Workload,
 };
 
-/// A change of the pod, its namespace or its service account makes a new workload and with it a new entry. So nothing that is
-/// kept here outlives what it was made from.
+/// A change of the pod, its namespace or its service account makes a new workload and with it a new entry. So no state
+/// here outlives the data that it was made from.
 #[derive(Debug, Default)]
 pub struct Entry {
     pub workload: Arc<Workload>,
-    /// What policy decided about this very value.
+    /// Policy's decision about this very value.
     pub decision: DecisionCell,
     /// The workload's place among those that wait for plugins.
     pub fairness: Fairness,
-    /// What the log has been told of the workload.
+    /// What has been logged about the workload.
     pub logged: Logged,
 }
 
 /// What is logged once for each workload.
 #[derive(Debug, Default)]
 pub struct Logged {
-    /// When the credential was issued that the workload was last given, in nanoseconds since 1970; 0: none yet.
+    /// When the credential that the workload was last given was issued, in nanoseconds since 1970; 0: none yet.
     credential: AtomicU64,
     /// Whether the workload was seen to ask without a session token.
     v1: AtomicBool,
 }
 
 impl Entry {
-    /// As policy is asked about it.
+    /// The workload as policy decides about it.
     pub fn principal(&self) -> Principal<'_> {
         Principal { workload: &self.workload, decision: &self.decision, fairness: &self.fairness }
     }
@@ -55,7 +55,7 @@ impl From<Arc<Workload>> for Entry {
 }
 
 impl Logged {
-    /// Notes that the workload is given the credential that was issued then. True the first time.
+    /// Records that the workload is given the credential that was issued at that time. True the first time.
     pub fn first_credential(&self, issued_at: SystemTime) -> bool {
         let since = issued_at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let issued = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
@@ -63,7 +63,7 @@ impl Logged {
         self.credential.load(Ordering::Relaxed) != issued && self.credential.swap(issued, Ordering::Relaxed) != issued
     }
 
-    /// Notes that the workload asks without a session token (IMDSv1). True the first time.
+    /// Records that the workload asks without a session token (IMDSv1). True the first time.
     pub fn first_v1(&self) -> bool {
         !self.v1.load(Ordering::Relaxed) && !self.v1.swap(true, Ordering::Relaxed)
     }

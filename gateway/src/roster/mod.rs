@@ -1,6 +1,6 @@
-//! Who runs on this node.
+//! The workloads that run on this node.
 //!
-//! The roster is an immutable snapshot; the feed is where its one writer (`kube`, `fixed`) publishes the next one.
+//! The roster is an immutable snapshot. Its one writer (`kube` or `fixed`) publishes the next one to the feed.
 
 mod entry;
 pub mod fixed;
@@ -28,7 +28,7 @@ pub struct Roster {
     synced_at: Option<SystemTime>,
 }
 
-/// Two live pods on one address is a fact to remember, not one to resolve: whoever asks from there gets nothing.
+/// Two live pods may share an address. The roster records that and does not choose: a caller from there gets nothing.
 #[derive(Debug)]
 enum Occupant {
     One(Arc<Entry>),
@@ -47,7 +47,7 @@ pub enum Knowledge {
     Complete,
 }
 
-/// What the roster says of a caller.
+/// What the roster knows about a caller.
 #[derive(Debug)]
 pub enum Standing {
     Known(Arc<Entry>),
@@ -61,12 +61,12 @@ impl Roster {
         match self.by_address.get(&address) {
             Some(Occupant::One(entry)) => Standing::Known(Arc::clone(entry)),
             Some(Occupant::Several) => Standing::Ambiguous,
-            None => self.nobody(),
+            None => self.standing_if_absent(),
         }
     }
 
     pub fn of_uid(&self, uid: &Uid) -> Standing {
-        self.by_uid.get(uid).map_or_else(|| self.nobody(), |entry| Standing::Known(Arc::clone(entry)))
+        self.by_uid.get(uid).map_or_else(|| self.standing_if_absent(), |entry| Standing::Known(Arc::clone(entry)))
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
@@ -86,7 +86,7 @@ impl Roster {
         self.synced_at
     }
 
-    fn nobody(&self) -> Standing {
+    fn standing_if_absent(&self) -> Standing {
         match self.knowledge {
             Knowledge::None | Knowledge::Eventual => Standing::Unknown,
             Knowledge::Complete => Standing::Absent,
@@ -94,7 +94,7 @@ impl Roster {
     }
 }
 
-/// Readers never wait for the writer, and those who wait for a change are woken by it.
+/// Publishes rosters. Readers never wait for the writer, and those who wait for a change are woken by it.
 #[derive(Debug)]
 pub struct Feed {
     current: ArcSwap<Roster>,
@@ -117,25 +117,31 @@ impl Feed {
         self.changes.subscribe()
     }
 
-    /// Says since when changes may have been missed; None: what is published is current.
+    /// Sets since when changes may have been missed; None: the published roster is current.
     pub fn outdated(&self, since: Option<SystemTime>) {
         self.outdated_since.store(since.map(Arc::new));
     }
 
-    /// Since when changes may have been missed. What is published stands all the same.
+    /// Since when changes may have been missed. The published roster stays in use all the same.
     pub fn outdated_since(&self) -> Option<SystemTime> {
         self.outdated_since.load().as_deref().copied()
     }
 
-    /// Makes `workloads` the roster. An unchanged workload keeps its entry, with what is kept there; a changed one keeps only
-    /// the moment at which it was first seen. Called by one writer only.
+    /// Publishes `workloads` as the roster. An unchanged workload keeps its entry and the state in it; a changed one
+    /// keeps only the time at which it was first seen. Called by one writer only.
     pub fn publish(&self, workloads: Vec<Workload>, knowledge: Knowledge, now: SystemTime) {
-        self.publish_beside(workloads, &[], knowledge, now);
+        self.publish_with_withheld(workloads, &[], knowledge, now);
     }
 
-    /// The same, where more live pods are on the node than can be described yet: one of their addresses that a workload
-    /// has too is shared.
-    pub fn publish_beside(&self, workloads: Vec<Workload>, others: &[IpAddr], knowledge: Knowledge, now: SystemTime) {
+    /// Publishes `workloads`, and takes the addresses of live pods that cannot be described yet: an address that such a
+    /// pod shares with a workload is ambiguous.
+    pub fn publish_with_withheld(
+        &self,
+        workloads: Vec<Workload>,
+        withheld: &[IpAddr],
+        knowledge: Knowledge,
+        now: SystemTime,
+    ) {
         let before = self.current.load_full();
         let mut next = Roster { knowledge, synced_at: Some(now), ..Roster::default() };
         for mut workload in workloads {
@@ -148,7 +154,7 @@ impl Feed {
             };
             next.insert(entry);
         }
-        for address in others {
+        for address in withheld {
             next.by_address.entry(address.to_canonical()).and_modify(|occupant| *occupant = Occupant::Several);
         }
         self.current.store(Arc::new(next));
@@ -194,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn two_pods_on_one_address_are_nobody() {
+    fn an_address_of_two_pods_is_ambiguous() {
         let feed = Feed::default();
         feed.publish(vec![pod("a", "10.0.0.1"), pod("b", "10.0.0.1")], Knowledge::Eventual, SystemTime::UNIX_EPOCH);
         assert!(matches!(at(&feed, "10.0.0.1"), Standing::Ambiguous));
@@ -210,10 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_a_pod_yet_undescribed_has_too_is_nobody_s_and_its_own_is_unknown() {
+    fn an_address_shared_with_a_withheld_pod_is_ambiguous_and_that_pod_s_own_is_unknown() {
         let feed = Feed::default();
-        let others = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap());
-        feed.publish_beside(vec![pod("a", "10.0.0.1")], &others, Knowledge::Eventual, SystemTime::UNIX_EPOCH);
+        let withheld = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse().unwrap());
+        feed.publish_with_withheld(vec![pod("a", "10.0.0.1")], &withheld, Knowledge::Eventual, SystemTime::UNIX_EPOCH);
         assert!(matches!(at(&feed, "10.0.0.1"), Standing::Ambiguous));
         assert!(matches!(at(&feed, "10.0.0.2"), Standing::Unknown));
     }
@@ -246,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_goes_to_another_pod_goes_whole() {
+    fn an_address_that_goes_to_another_pod_leaves_nothing_behind() {
         let feed = Feed::default();
         let now = SystemTime::UNIX_EPOCH;
         feed.publish(vec![pod("a", "10.0.0.1")], Knowledge::Complete, now);

@@ -8,20 +8,20 @@ use zeroize::Zeroizing;
 
 use crate::key_file::{self, Key, KeyFile, KeyFileError};
 
-/// HMAC-SHA256 (RFC 2104): the key is hashed in once, here, and not for every token.
+/// HMAC-SHA256 (RFC 2104): the key is hashed once, here, and not for every token.
 pub(super) type Sealer = Hmac<Sha256>;
 
-/// The first key seals; all of them open. Put a new line on top of the file to change the key, and drop the old one six
-/// hours later, when no token of it can still be alive.
+/// The first key seals; every key opens. To change the key, put a new line on top of the file, and remove the old line
+/// six hours later, when all of its tokens have expired.
 pub struct Keyring(Vec<Sealer>);
 
 impl Keyring {
-    /// A key that dies with the process: clients mint anew after a restart.
+    /// A key that exists in this process only: clients need new tokens after a restart.
     pub fn ephemeral() -> Self {
         Self(vec![sealer(&key_file::fresh())])
     }
 
-    /// The keys in `path`; one is made, readable by this user only, where there is no such file.
+    /// The keys in `path`. If there is no such file, it is created with a new key, readable by this user only.
     pub fn of_file(path: &Path) -> Result<Self, KeyFileError> {
         Ok(Self(KeyFile::read_or_make(path)?.keys.iter().map(sealer).collect()))
     }
@@ -42,7 +42,7 @@ impl Keyring {
 }
 
 fn sealer(key: &Key) -> Sealer {
-    // As HMAC itself pads a key that is shorter than a block.
+    // HMAC itself pads a key that is shorter than a block in the same way.
     let mut block = Zeroizing::new([0; 64]);
     for (to, from) in block.iter_mut().zip(&**key) {
         *to = *from;

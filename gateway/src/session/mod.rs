@@ -1,5 +1,5 @@
-//! IMDSv2 session tokens: mint and check. Nothing is stored, so there is no table to fill up and no restart to survive
-//! beyond the key's own.
+//! IMDSv2 session tokens: mint and check. No token is stored, so no table can fill up, and only the key must survive a
+//! restart.
 
 mod keyring;
 mod token;
@@ -7,14 +7,15 @@ mod token;
 pub use keyring::Keyring;
 pub use token::{Session, SessionError, Token};
 
-/// A token's life as the client asked for it: 1 to 21,600 seconds (EC2 User Guide, "Use the Instance Metadata Service").
+/// A token's life as the client asked for it: 1 to 21,600 seconds (EC2 User Guide, "Use the Instance Metadata
+/// Service").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl(u32);
 
 impl Ttl {
     pub const MAX_SECONDS: u32 = 21_600;
 
-    /// None out of bounds, and for anything that is not plain decimal digits.
+    /// None if out of bounds or not plain decimal digits.
     pub fn parse(header: &str) -> Option<Self> {
         let digits = header.bytes().all(|b| b.is_ascii_digit());
         let seconds: u32 = header.parse().ok().filter(|_| digits)?;

@@ -1,8 +1,8 @@
-//! One token: expiry and owner under a seal, which is also over the address that asked.
+//! A session token: expiry and owner under a seal, which also covers the address of the caller.
 //!
-//! The seal is HMAC-SHA256. What it is over can be read by whoever holds the token, and is nothing that they do not know: when
-//! it was minted, for how long, and a digest of their own UID. A seal takes no nonce, so every node that shares a key file may
-//! mint for ever, and one block of SHA-256 is all that the message is.
+//! The seal is HMAC-SHA256. The holder of a token can read the sealed claims and knows them anyway: when the token was
+//! minted, for how long, and a digest of the holder's own UID. A seal takes no nonce, so that all nodes which share a
+//! key file may mint without limit. The message fits into one block of SHA-256.
 
 use std::{
     fmt,
@@ -17,32 +17,32 @@ use super::{Keyring, Ttl, keyring::Sealer};
 use crate::workload::{Uid, Workload};
 
 const VERSION: u8 = 2;
-/// Two tokens of one second are not the same.
+/// Makes two tokens of the same second differ.
 const SALT: usize = 8;
 const OWNER: usize = 16;
 const CLAIMS: usize = SALT + 8 + 4 + OWNER;
 const TAG: usize = 32;
 const TOKEN: usize = CLAIMS + TAG;
-/// Base64 without padding: 4 characters for 3 bytes. Below the 128 that every SDK's header buffer is known to take.
+/// Base64 without padding: 4 characters for 3 bytes. Below the 128 that every SDK's header buffer is known to accept.
 const TOKEN_CHARS: usize = (TOKEN * 4).div_ceil(3);
 /// A block of SHA-256 holds 55 bytes beside its padding (FIPS 180-4, 5.1.1); a longer message would take a second one.
 const _: () = assert!(1 + 16 + CLAIMS <= 55);
 
-/// Seconds in which a workload may first be seen at an address whose token was minted before anyone was known there:
-/// an API server that answers late must not cost a pod its token.
+/// A token may be minted before the roster knows a pod at its address. The token then belongs to a workload that is
+/// first seen there within this time: a slow API server must not cost a pod its token.
 const ADOPTION: Duration = Duration::from_secs(60);
 
 #[derive(Clone)]
 pub struct Token(String);
 
-/// Whoever reads a token and sends from its address may use it.
+/// Anyone who reads a token and sends from its address may use it.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token([redacted])")
     }
 }
 
-/// A token that was genuine, unexpired, and minted for the address that shows it.
+/// A genuine, unexpired token that was minted for the address that sends it.
 #[derive(Clone, Copy, Debug)]
 pub struct Session {
     minted_at: SystemTime,
@@ -59,7 +59,7 @@ pub enum SessionError {
 }
 
 impl Token {
-    /// `owner` is None where the roster does not know the caller yet; minting never waits.
+    /// `owner` is None if the roster does not know the caller yet; minting never waits.
     pub fn mint(keys: &Keyring, ttl: Ttl, address: IpAddr, owner: Option<&Uid>, now: SystemTime) -> Option<Self> {
         let mut bytes = [0u8; TOKEN];
         let (claims, tag) = bytes.split_first_chunk_mut::<CLAIMS>()?;
@@ -79,7 +79,7 @@ impl Token {
     }
 }
 
-/// The digest of no UID, for an owner that was not known.
+/// Stands for an unknown owner; no UID has this digest.
 const UNKNOWN: [u8; 16] = [0; 16];
 
 impl Session {
@@ -101,7 +101,7 @@ impl Session {
     }
 }
 
-/// What a token says: seconds since the Unix epoch, and from then on.
+/// The claims of a token: `minted` in seconds since the Unix epoch, `life` in seconds from then on.
 struct Claims {
     minted: u64,
     life: u32,
@@ -115,7 +115,7 @@ fn unseal(keys: &Keyring, token: &[u8], address: IpAddr) -> Option<Claims> {
     let mut bytes = [0u8; TOKEN];
     let decoded = BASE64_URL_SAFE_NO_PAD.decode_slice(token, &mut bytes).ok()?;
     let (claims, tag) = bytes.split_first_chunk::<CLAIMS>().filter(|_| decoded == TOKEN)?;
-    // In constant time, each key's whole tag.
+    // Compares each key's whole tag, in constant time.
     keys.opening().find(|key| sealed(key, address, claims).verify_slice(tag).is_ok())?;
     let (_salt, rest) = claims.split_first_chunk::<SALT>()?;
     let (minted, rest) = rest.split_first_chunk::<8>()?;
@@ -123,17 +123,17 @@ fn unseal(keys: &Keyring, token: &[u8], address: IpAddr) -> Option<Claims> {
     Some(Claims { minted: u64::from_be_bytes(*minted), life: u32::from_be_bytes(*life), owner: *owner.first_chunk()? })
 }
 
-/// The seal of `claims` for `address`: a token that is shown from another address does not open. One write, as the hash
-/// would otherwise put the pieces together.
+/// The seal of `claims` for `address`: a token that is sent from another address does not open. The message is one
+/// write, as the hash would otherwise put the pieces together.
 fn sealed(key: &Sealer, address: IpAddr, claims: &[u8; CLAIMS]) -> Sealer {
     let address = match address {
         IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
         IpAddr::V6(v6) => v6.octets(),
     };
     let mut message = [VERSION; 1 + 16 + CLAIMS];
-    if let Some((bound_to, said)) = message.get_mut(1..).and_then(|rest| rest.split_first_chunk_mut::<16>()) {
+    if let Some((bound_to, sealed_claims)) = message.get_mut(1..).and_then(|rest| rest.split_first_chunk_mut::<16>()) {
         *bound_to = address;
-        said.copy_from_slice(claims);
+        sealed_claims.copy_from_slice(claims);
     }
     key.clone().chain_update(message)
 }

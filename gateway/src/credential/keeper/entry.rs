@@ -27,14 +27,14 @@ pub(super) struct Entry {
     pub(super) asked_at: Option<Instant>,
     /// The trace that the next fetch belongs to.
     pub(super) asked_within: Context,
-    held: Option<Held>,
+    cached: Option<Cached>,
     /// The last failure since the last success.
     fault: Option<LastFailure>,
     pub(super) waiters: Waiters,
     pub(super) next: Next,
 }
 
-struct Held {
+struct Cached {
     credential: Arc<Credential>,
     renew_at: SystemTime,
 }
@@ -70,7 +70,9 @@ impl Entry {
     pub(super) fn answer_at_once(&self, now: SystemTime, min_remaining: Duration) -> Option<Answer> {
         let failing = self.fault.is_some();
         match (self.valid(now), &self.fault) {
-            (Some(held), _) if failing || schedule::is_fresh(held, now, min_remaining) => Some(Ok(Arc::clone(held))),
+            (Some(cached), _) if failing || schedule::is_fresh(cached, now, min_remaining) => {
+                Some(Ok(Arc::clone(cached)))
+            }
             (None, Some(fault)) if fault.in_backoff() => Some(Err(fault.as_error())),
             _ => None,
         }
@@ -78,7 +80,7 @@ impl Entry {
 
     /// Whether a request justifies a fetch.
     pub(super) fn is_due(&self, now: SystemTime, min_remaining: Duration) -> bool {
-        let fresh = self.valid(now).is_some_and(|held| schedule::is_fresh(held, now, min_remaining));
+        let fresh = self.valid(now).is_some_and(|cached| schedule::is_fresh(cached, now, min_remaining));
         !fresh && !self.fault.as_ref().is_some_and(LastFailure::in_backoff)
     }
 
@@ -86,7 +88,7 @@ impl Entry {
     pub(super) fn accept(&mut self, credential: Arc<Credential>, now: SystemTime, jitter: f64) -> Option<SystemTime> {
         let renew_at = schedule::renew_at(credential.issued_at, credential.expires_at, now, jitter);
         self.fault = None;
-        self.held.replace(Held { credential, renew_at }).map(|before| before.renew_at)
+        self.cached.replace(Cached { credential, renew_at }).map(|before| before.renew_at)
     }
 
     /// Records a failure. Its backoff lasts at least for `pause`.
@@ -119,7 +121,7 @@ impl Entry {
 
     /// Drops an expired credential. Returns whether there was one.
     pub(super) fn release_expired(&mut self, now: SystemTime) -> bool {
-        self.held.take_if(|held| !held.credential.is_valid(now)).is_some()
+        self.cached.take_if(|cached| !cached.credential.is_valid(now)).is_some()
     }
 
     pub(super) fn task(&self, now: SystemTime, wanted_as_of: Option<Instant>) -> Task {
@@ -127,9 +129,9 @@ impl Entry {
     }
 
     fn task_of_wanted(&self, now: SystemTime) -> Task {
-        let pause = match (&self.fault, &self.held) {
+        let pause = match (&self.fault, &self.cached) {
             (Some(fault), _) => fault.until.saturating_duration_since(Instant::now()),
-            (None, Some(held)) => held.renew_at.duration_since(now).unwrap_or_default(),
+            (None, Some(cached)) => cached.renew_at.duration_since(now).unwrap_or_default(),
             (None, None) => Duration::ZERO,
         };
         match (pause.is_zero(), self.valid(now)) {
@@ -156,8 +158,8 @@ impl Entry {
             return Task::Drop;
         }
         let in_progress = matches!(self.next, Next::InFlight | Next::Queued(_));
-        let pause = match (&self.held, &self.fault) {
-            (Some(held), _) => held.credential.remaining(now),
+        let pause = match (&self.cached, &self.fault) {
+            (Some(cached), _) => cached.credential.remaining(now),
             // At least twice the backoff, so that a failure that returns is recognized as a repeated one.
             (None, Some(fault)) => (fault.until + schedule::LONGEST_WINDOW).saturating_duration_since(Instant::now()),
             (None, None) => Duration::ZERO,
@@ -166,23 +168,23 @@ impl Entry {
     }
 
     pub(super) fn state(&self, key: &CredentialKey, now: SystemTime) -> KeyState {
-        let next_fetch = match (&self.next, &self.fault, &self.held) {
+        let next_fetch = match (&self.next, &self.fault, &self.cached) {
             (Next::Queued(_) | Next::InFlight, ..) => None,
             _ if !self.wanted => None,
             (_, Some(fault), _) => Some(now + fault.until.saturating_duration_since(Instant::now())),
-            (_, None, held) => held.as_ref().map(|held| held.renew_at),
+            (_, None, cached) => cached.as_ref().map(|cached| cached.renew_at),
         };
         KeyState {
             key: key.clone(),
             wanted: self.wanted,
-            expires_at: self.held.as_ref().map(|held| held.credential.expires_at),
+            expires_at: self.cached.as_ref().map(|cached| cached.credential.expires_at),
             last_error: self.fault.as_ref().map(|fault| Arc::clone(&fault.error)),
             next_fetch,
         }
     }
 
     fn valid(&self, now: SystemTime) -> Option<&Arc<Credential>> {
-        self.held.as_ref().map(|held| &held.credential).filter(|credential| credential.is_valid(now))
+        self.cached.as_ref().map(|cached| &cached.credential).filter(|credential| credential.is_valid(now))
     }
 }
 

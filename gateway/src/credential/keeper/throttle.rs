@@ -16,7 +16,7 @@ pub(super) struct Throttle {
     /// The current limit of fetches in flight: `most` until STS throttles.
     at_once: usize,
     most: usize,
-    /// How many came in a row.
+    /// Throttled fetches in a row.
     refusals: u32,
     /// Set until [`Throttle::resume`] clears it. The clock alone does not end a pause: nobody would look at the queue
     /// then.

@@ -1,6 +1,6 @@
 //! Kubernetes Events: what a pod's owner finds in `kubectl describe pod`.
 //!
-//! Whoever refuses sends an Event and goes on. Publishing, with its limits, is a task of its own.
+//! The code that refuses sends an Event and goes on. A task of its own publishes it, with limits.
 
 mod publish;
 
@@ -10,13 +10,14 @@ use tokio::sync::mpsc;
 
 use crate::workload::Workload;
 
-/// Refusals come in bursts and repeat. An Event that does not fit in the queue is sent at the refusal's next repetition.
+/// Refusals come in bursts and repeat. An Event that does not fit in the queue is sent at the refusal's next
+/// repetition.
 const QUEUED: usize = 256;
 
 /// The API server refuses a longer note (Kubernetes API, Event v1 events.k8s.io: note, "at most 1kB").
 const NOTE_MAX: usize = 1024;
 
-/// Where Events are sent to. The default sends nowhere and costs nothing.
+/// Sends Events to the task that publishes them. The default sends nowhere and costs nothing.
 #[derive(Clone, Debug, Default)]
 pub struct EventSender(Option<mpsc::Sender<PodEvent>>);
 
@@ -24,7 +25,7 @@ pub struct EventSender(Option<mpsc::Sender<PodEvent>>);
 pub struct PodEvent {
     pub pod: PodRef,
     pub reason: Reason,
-    /// What happened and how to mend it.
+    /// What happened, and the cure.
     pub note: String,
 }
 
@@ -38,16 +39,16 @@ pub struct PodRef {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Policy said no.
+    /// Policy denied a role.
     RoleDenied,
     PolicyFailed,
     /// AWS issues no credentials for the role.
     CredentialsRefused,
     /// Another live pod has the same address.
     AddressShared,
-    /// The pod's own object makes no sense.
+    /// The pod's own object cannot be read.
     PodMalformed,
-    /// Its namespace or service account is not there.
+    /// The pod's namespace or service account does not exist.
     PodIncomplete,
 }
 
@@ -65,16 +66,16 @@ impl Reason {
 }
 
 impl EventSender {
-    /// A sender, and where its Events arrive.
+    /// A sender, and the receiver of its Events.
     pub fn channel() -> (Self, mpsc::Receiver<PodEvent>) {
         let (sender, receiver) = mpsc::channel(QUEUED);
         (Self(Some(sender)), receiver)
     }
 
-    /// Never waits. `event` is made only where there is room for it.
+    /// Never waits. `event` is called only if there is room for it.
     pub fn send(&self, event: impl FnOnce() -> Option<PodEvent>) {
         let Some(sender) = &self.0 else { return };
-        // Full: a refusal that goes on will send its Event later. Closed: the gateway stops.
+        // Full: the next repetition of the refusal will send its Event. Closed: the gateway stops.
         if let (Ok(place), Some(event)) = (sender.try_reserve(), event()) {
             place.send(event);
         }
@@ -108,14 +109,14 @@ mod tests {
 
     #[test]
     fn a_sender_never_waits_and_one_without_a_receiver_makes_no_event() {
-        EventSender::default().send(|| unreachable!("nobody hears of it"));
-        let (events, mut heard) = EventSender::channel();
+        EventSender::default().send(|| unreachable!("there is no receiver"));
+        let (events, mut received) = EventSender::channel();
         let pod = PodRef { namespace: "n".into(), pod: "p".into(), uid: "u".into() };
         for _ in 0..QUEUED + 10 {
             events.send(|| Some(PodEvent::new(pod.clone(), Reason::RoleDenied, "no")));
         }
         let mut count = 0;
-        while heard.try_recv().is_ok() {
+        while received.try_recv().is_ok() {
             count += 1;
         }
         assert_eq!(count, QUEUED);

@@ -1,4 +1,4 @@
-//! From events to Events: each said once, then every few minutes as long as it goes on.
+//! Publishes Kubernetes Events: each once, then every few minutes as long as its cause lasts.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,19 +12,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PodEvent, PodRef, Reason};
 
-/// How often the same is said of the same pod. Below the six minutes for which the recorder counts repetitions in one
-/// Event, so that `kubectl describe` shows one line with a count.
+/// How often the same Event is published for the same pod. Below the six minutes for which the recorder counts
+/// repetitions in one Event, so that `kubectl describe` shows one line with a count.
 const REPEATED: Duration = Duration::from_secs(5 * 60);
-/// How soon the same is said again that the API server did not take.
-const UNHEARD: Duration = Duration::from_secs(30);
-/// Between two Events of this node, whomever they concern: a thousand denied pods are not the API server's problem.
-const PACE: Duration = Duration::from_millis(200);
-/// Longer than an API server under load takes; an Event is not worth waiting for.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Remembered at most: above the pods of a node times the reasons.
+/// The pause before a retry of an Event that the API server did not accept.
+const RETRY: Duration = Duration::from_secs(30);
+/// The pause between two Events of this node, whatever their pods: a thousand denied pods must not load the API server.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// Longer than an API server under load takes; an Event is not worth a longer wait.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The limit of remembered Events: above the pods of a node times the reasons.
 const REMEMBERED: usize = 4096;
 
-/// Publishes until `stop`. What cannot be published is logged and lost: the log has every refusal anyway.
+/// Publishes until `stop`. An Event that cannot be published is logged and dropped: the log has every refusal anyway.
 pub async fn run(client: Client, node: String, mut events: mpsc::Receiver<PodEvent>, stop: CancellationToken) {
     let reporter = Reporter { controller: "metagate".into(), instance: Some(node).filter(|node| !node.is_empty()) };
     let mut published = Published(HashMap::new());
@@ -37,13 +37,13 @@ pub async fn run(client: Client, node: String, mut events: mpsc::Receiver<PodEve
         let recorder = || Recorder::new(client.clone(), reporter.clone());
         let Some(recorder) = published.due(&event, Instant::now(), recorder) else { continue };
         if !publish(&recorder, &event).await {
-            published.forget_soon(&event, Instant::now());
+            published.retry_soon(&event, Instant::now());
         }
-        tokio::time::sleep(PACE).await;
+        tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// Whether it was taken.
+/// Returns whether the API server accepted the Event.
 async fn publish(recorder: &Recorder, event: &PodEvent) -> bool {
     let published = Event {
         type_: EventType::Warning,
@@ -60,11 +60,11 @@ async fn publish(recorder: &Recorder, event: &PodEvent) -> bool {
         uid: Some(event.pod.uid.clone()),
         ..ObjectReference::default()
     };
-    let answer = tokio::time::timeout(PATIENCE, recorder.publish(&published, &object)).await;
+    let answer = tokio::time::timeout(TIMEOUT, recorder.publish(&published, &object)).await;
     let problem = match answer {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("the API server did not answer within {PATIENCE:?}"),
+        Err(_) => format!("the API server did not answer within {TIMEOUT:?}"),
     };
     tracing::warn!(
         namespace = event.pod.namespace,
@@ -76,12 +76,12 @@ async fn publish(recorder: &Recorder, event: &PodEvent) -> bool {
     false
 }
 
-/// What was said, of whom, when, and by which recorder. A recorder counts whatever has the same reason in one Event and
-/// keeps the first one's note; with one for each note, none is lost.
+/// The published Events by pod, reason and note, each with its time and its recorder. A recorder counts all Events of
+/// the same reason as one and keeps the first note; with a recorder for each note, none is lost.
 struct Published<R = Recorder>(HashMap<(PodRef, Reason, String), (Instant, R)>);
 
 impl<R: Clone> Published<R> {
-    /// Who is to say it, where it is to be said now; then it counts as published.
+    /// The recorder of an Event that is due now, and the Event then counts as published. None if it is not due.
     fn due(&mut self, event: &PodEvent, now: Instant, recorder: impl FnOnce() -> R) -> Option<R> {
         let key = (event.pod.clone(), event.reason, event.note.clone());
         if let Some((at, recorder)) = self.0.get_mut(&key) {
@@ -94,7 +94,7 @@ impl<R: Clone> Published<R> {
         if self.0.len() >= REMEMBERED {
             self.0.retain(|_, (at, _)| now < *at + REPEATED);
         }
-        // Full of what was said just now: the rest has to wait.
+        // Full of recent Events: this one has to wait.
         if self.0.len() >= REMEMBERED {
             return None;
         }
@@ -103,10 +103,10 @@ impl<R: Clone> Published<R> {
         Some(recorder)
     }
 
-    /// It was not heard: it may be said again soon.
-    fn forget_soon(&mut self, event: &PodEvent, now: Instant) {
+    /// After a failure: makes the Event due again after [`RETRY`].
+    fn retry_soon(&mut self, event: &PodEvent, now: Instant) {
         let key = (event.pod.clone(), event.reason, event.note.clone());
-        if let (Some((at, _)), Some(earlier)) = (self.0.get_mut(&key), now.checked_sub(REPEATED - UNHEARD)) {
+        if let (Some((at, _)), Some(earlier)) = (self.0.get_mut(&key), now.checked_sub(REPEATED - RETRY)) {
             *at = earlier;
         }
     }
@@ -128,18 +128,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_same_is_said_once_in_five_minutes() {
+    async fn the_same_event_is_published_once_in_five_minutes() {
         let mut published = Published::<u32>(HashMap::new());
         let start = Instant::now();
         assert!(published.is_due(&event("a", "no"), start));
         assert!(!published.is_due(&event("a", "no"), start + REPEATED - Duration::from_secs(1)));
         assert!(published.is_due(&event("a", "no"), start + REPEATED));
-        assert!(published.is_due(&event("b", "no"), start), "another pod's is another's");
+        assert!(published.is_due(&event("b", "no"), start), "another pod's Event is another Event");
         assert!(published.is_due(&event("a", "another reason"), start));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_same_is_said_again_by_the_same_recorder_and_another_note_by_another() {
+    async fn a_repetition_has_the_same_recorder_and_another_note_has_another() {
         let mut published = Published(HashMap::new());
         let start = Instant::now();
         assert_eq!(published.due(&event("a", "no"), start, || 1), Some(1));
@@ -148,17 +148,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_not_heard_is_said_again_soon() {
+    async fn an_event_that_was_not_accepted_is_retried_soon() {
         let mut published = Published::<u32>(HashMap::new());
         let start = Instant::now();
         assert!(published.is_due(&event("a", "no"), start));
-        published.forget_soon(&event("a", "no"), start);
-        assert!(!published.is_due(&event("a", "no"), start + UNHEARD - Duration::from_secs(1)));
-        assert!(published.is_due(&event("a", "no"), start + UNHEARD));
+        published.retry_soon(&event("a", "no"), start);
+        assert!(!published.is_due(&event("a", "no"), start + RETRY - Duration::from_secs(1)));
+        assert!(published.is_due(&event("a", "no"), start + RETRY));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_remembered_has_a_bound_and_makes_room_again() {
+    async fn remembered_events_have_a_bound_and_make_room_again() {
         let mut published = Published::<u32>(HashMap::new());
         let start = Instant::now();
         for pod in 0..REMEMBERED {

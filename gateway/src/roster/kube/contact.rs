@@ -1,4 +1,4 @@
-//! Since when a watch hears nothing.
+//! Since when a watch has no contact with the API server.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::roster::Feed;
 
-/// Shared by the watches: as long as one of them is out of touch, so is the roster.
+/// Shared by the watches: while one of them has no contact, the roster is outdated.
 #[derive(Clone)]
 pub(super) struct Contact(Arc<Shared>);
 
@@ -38,12 +38,12 @@ impl Contact {
         Self(Arc::new(Shared { feed, lost: Mutex::default() }))
     }
 
-    /// The API server has answered it. Whether it was out of touch before.
-    pub(super) fn heard(&self, watch: Watch) -> bool {
+    /// Records an answer of the API server. Returns whether contact was lost before.
+    pub(super) fn answered(&self, watch: Watch) -> bool {
         self.set(watch, |_| None)
     }
 
-    /// Its stream failed. Whether it was in touch before.
+    /// Records that the watch's stream failed. Returns whether there was contact before.
     pub(super) fn lost(&self, watch: Watch, now: SystemTime) -> bool {
         self.set(watch, |since| since.or(Some(now)))
     }
@@ -79,9 +79,9 @@ mod tests {
         assert!(!contact.lost(Watch::Pods, at(2)), "it was lost already");
         contact.lost(Watch::Accounts, at(3));
         assert_eq!(feed.outdated_since(), Some(at(1)));
-        assert!(contact.heard(Watch::Pods));
+        assert!(contact.answered(Watch::Pods));
         assert_eq!(feed.outdated_since(), Some(at(3)));
-        contact.heard(Watch::Accounts);
+        contact.answered(Watch::Accounts);
         assert_eq!(feed.outdated_since(), None);
     }
 }

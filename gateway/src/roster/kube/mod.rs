@@ -1,7 +1,7 @@
-//! The pods of this node, as the API server tells of them.
+//! The pods of this node, as the API server reports them.
 //!
-//! Three watches (pods of this node, namespaces, service accounts) feed one index. Relists, expired watches and bookmarks
-//! are `kube`'s; while the API server is away, what was published last stands.
+//! Three watches (pods of this node, namespaces, service accounts) feed one index. The `kube` crate handles relists,
+//! expired watches and bookmarks. While the API server is away, the last published roster stays in use.
 
 mod contact;
 mod index;
@@ -42,18 +42,19 @@ use crate::{
     workload::Workload,
 };
 
-/// A pod's object has up to 1.5 MiB (etcd's limit), and a page of them is held several times over while it is parsed. A
-/// node's 110 pods are three pages.
+/// A pod's object has up to 1.5 MiB (etcd's limit), and a page of them is in memory several times over while it is
+/// parsed. A node's 110 pods are three pages.
 const PODS_A_PAGE: u32 = 50;
-/// The API server says when a pod's grace ends by the wall clock, which may be set meanwhile: no wait for it is longer.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// How long a watch lasts, in seconds, before the API server ends it and it is resumed. A connection that died without a
-/// word is found out 5 s later. A thousand nodes resume 50 watches a second.
+/// The longest wait for the end of a pod's grace period. The API server states it by the wall clock, which may be set
+/// meanwhile.
+const GRACE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long a watch lasts, in seconds, before the API server ends it and it is resumed. A connection that died silently
+/// is detected 5 s later. A thousand nodes resume 50 watches a second.
 const WATCH_LASTS: u32 = 60;
-/// Events that are taken in one go before their outcome is published.
+/// The most events that are applied before the result is published.
 const BATCH: usize = 1024;
 
-/// The watches of one node, not begun yet.
+/// The watches of one node, not started yet.
 pub struct Watched {
     cluster: Cluster,
     node: String,
@@ -70,11 +71,11 @@ pub enum OpenError {
     Cluster(#[from] ClusterError),
 }
 
-/// Who else is concerned by the roster's work.
+/// What the watches need besides the API server.
 pub struct Beside {
     pub clock: Clock,
     pub events: EventSender,
-    /// What policy reads of objects; asked again whenever `rules` changes.
+    /// What policy reads of objects; called again whenever `rules` changes.
     pub interest: Box<dyn Fn() -> Interest + Send + Sync>,
     pub rules: watch::Receiver<()>,
 }
@@ -86,15 +87,15 @@ struct Clients {
 }
 
 /// One event of one watch.
-type Heard = (Watch, Result<WatchChange, watcher::Error>, Option<PodEvent>);
-type Events = stream::BoxStream<'static, Heard>;
+type WatchEvent = (Watch, Result<WatchChange, watcher::Error>, Option<PodEvent>);
+type Events = stream::BoxStream<'static, WatchEvent>;
 
 impl Watched {
     pub fn new(cluster: Cluster, node: &str) -> Result<Self, OpenError> {
         if node.is_empty() {
             return Err(OpenError::NoNode);
         }
-        // A client that cannot be made is told of at start.
+        // A failure to make a client is reported at start.
         cluster.client()?;
         Ok(Self { cluster, node: node.to_owned() })
     }
@@ -110,24 +111,26 @@ impl Watched {
                     beside.rules.borrow_and_update();
                     let interest = Arc::new((beside.interest)());
                     let events = self.events(&clients, &interest, &beside.clock);
-                    let followed = self.follow(events, &interest, &feed, &contact, &beside);
-                    let stale = another_interest(beside.rules.clone(), &beside.interest, &interest);
+                    let following = self.follow(events, &interest, &feed, &contact, &beside);
+                    let outdated = interest_change(beside.rules.clone(), &beside.interest, &interest);
                     tokio::select! {
-                        () = followed => {}
-                        () = stale => tracing::info!("policy reads other labels, annotations or images now; listing anew"),
+                        () = following => {}
+                        () = outdated => {
+                            tracing::info!("policy reads other labels, annotations or images now; listing anew");
+                        }
                     }
                 }
             } => {}
         }
     }
 
-    /// One for each watch, which tells when it hears something. That they can be made was seen at start; files that they are
-    /// made from may be away for a while since.
+    /// One client for each watch, which reports to `contact` when the API server answers. A client could be made at
+    /// start, but the files that it is made from may be missing for a while since.
     async fn clients(&self, contact: &Contact, clock: &Clock) -> Clients {
         let client = |watch: Watch| {
             let contact = contact.clone();
-            self.cluster.client_that_hears(move || {
-                if contact.heard(watch) {
+            self.cluster.client_with_callback(move || {
+                if contact.answered(watch) {
                     tracing::info!(watch = watch.label(), "the API server answers again");
                 }
             })
@@ -141,7 +144,7 @@ impl Watched {
                 Err(error) => tracing::error!(%error, "the roster cannot be watched yet"),
             }
             contact.lost(Watch::Pods, clock.now());
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(GRACE_WAIT_MAX).await;
         }
     }
 
@@ -154,7 +157,7 @@ impl Watched {
         let (node, clock) = (self.node.clone(), clock.clone());
         let (for_pods, for_namespaces, for_accounts) =
             (Arc::clone(interest), Arc::clone(interest), Arc::clone(interest));
-        let pods = heard(Watch::Pods, watcher(pods, ours), move |pod: DeserializeGuard<Pod>| {
+        let pods = changes(Watch::Pods, watcher(pods, ours), move |pod: DeserializeGuard<Pod>| {
             let (name, uid) = (name_of(pod.meta()), pod.meta().uid.clone());
             let read = pod.0.map_err(|invalid| invalid.error);
             let read = read.and_then(|pod| pod.read(&node, &for_pods, clock.now()).map_err(|error| error.to_string()));
@@ -166,10 +169,10 @@ impl Watched {
                 }
             }
         });
-        let namespaces = heard(Watch::Namespaces, watcher(namespaces, all.clone()), move |object| {
+        let namespaces = changes(Watch::Namespaces, watcher(namespaces, all.clone()), move |object| {
             (name_of(&object.metadata), Some(Described::namespace(object.metadata, &for_namespaces)), None)
         });
-        let accounts = heard(Watch::Accounts, watcher(accounts, all), move |object| {
+        let accounts = changes(Watch::Accounts, watcher(accounts, all), move |object| {
             (name_of(&object.metadata), Some(Described::service_account(object.metadata, &for_accounts)), None)
         });
         let pods = pods.map(|(watch, change, pod_event)| (watch, change.map(WatchChange::Pod), pod_event));
@@ -179,7 +182,7 @@ impl Watched {
         stream::select_all([pods.boxed(), namespaces.boxed(), accounts.boxed()]).boxed()
     }
 
-    /// Ends only where the watches do, which they do not.
+    /// Returns only if the watches end, which they never do.
     async fn follow(
         &self,
         mut events: Events,
@@ -193,7 +196,7 @@ impl Watched {
         loop {
             let due = async {
                 match until {
-                    Some(moment) => tokio::time::sleep(beside.clock.until(moment).min(LOOK_AGAIN)).await,
+                    Some(moment) => tokio::time::sleep(beside.clock.until(moment).min(GRACE_WAIT_MAX)).await,
                     None => std::future::pending().await,
                 }
             };
@@ -212,22 +215,22 @@ impl Watched {
                 let now = beside.clock.now();
                 let current = index.current(now);
                 until = current.until;
-                tell_of_shared_addresses(&current.workloads, &current.withheld, &beside.events);
-                tell_of_incomplete(current.incomplete, &beside.events);
-                feed.publish_beside(current.workloads, &current.withheld, Knowledge::Eventual, now);
+                report_shared_addresses(&current.workloads, &current.withheld, &beside.events);
+                report_incomplete(current.incomplete, &beside.events);
+                feed.publish_with_withheld(current.workloads, &current.withheld, Knowledge::Eventual, now);
             }
         }
     }
 }
 
-/// Whether the roster may be another one now.
-fn take((watch, told, event): Heard, index: &mut Index, contact: &Contact, beside: &Beside) -> bool {
+/// Applies an event. Returns whether the roster may have changed.
+fn take((watch, change, event): WatchEvent, index: &mut Index, contact: &Contact, beside: &Beside) -> bool {
     beside.events.send(|| event);
-    match told {
-        Ok(told) => index.apply(told),
+    match change {
+        Ok(change) => index.apply(change),
         Err(error) => {
             let first = contact.lost(watch, beside.clock.now());
-            let error = full(&error);
+            let error = with_causes(&error);
             if first {
                 tracing::warn!(
                     watch = watch.label(),
@@ -243,20 +246,20 @@ fn take((watch, told, event): Heard, index: &mut Index, contact: &Contact, besid
 }
 
 /// An error with its causes: the outermost alone says only that a request failed.
-fn full(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        let said = inner.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
+        let message = inner.to_string();
+        if !text.contains(&message) {
+            text = format!("{text}: {message}");
         }
         cause = inner.source();
     }
     text
 }
 
-fn heard<K: Send + 'static, V: Send + 'static>(
+fn changes<K: Send + 'static, V: Send + 'static>(
     watch: Watch,
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
     mut read: impl FnMut(K) -> (Name, Option<V>, Option<PodEvent>) + Send + 'static,
@@ -280,7 +283,7 @@ fn heard<K: Send + 'static, V: Send + 'static>(
     })
 }
 
-/// An object that makes no sense is put aside: it gets nothing, and no other pod is affected.
+/// A pod whose object cannot be read gets nothing, and no other pod is affected.
 fn malformed(name: &Name, uid: Option<String>, why: &str) -> PodEvent {
     tracing::warn!(namespace = name.namespace, pod = name.name, why, "a pod's object cannot be read; it gets nothing");
     let pod = PodRef { namespace: name.namespace.clone(), pod: name.name.clone(), uid: uid.unwrap_or_default() };
@@ -291,11 +294,11 @@ fn malformed(name: &Name, uid: Option<String>, why: &str) -> PodEvent {
     )
 }
 
-/// Whoever asks from such an address is nobody, so both pods' owners are told. Neither is told of the other. `others` are
-/// the addresses of pods that are withheld.
-fn tell_of_shared_addresses(workloads: &[Workload], others: &[IpAddr], events: &EventSender) {
+/// A shared address identifies nobody, so both pods' owners get an Event. Neither Event names the other pod. `withheld`
+/// are the addresses of pods that are withheld.
+fn report_shared_addresses(workloads: &[Workload], withheld: &[IpAddr], events: &EventSender) {
     let mut owners = std::collections::HashMap::new();
-    for address in workloads.iter().flat_map(|workload| &workload.ips).chain(others) {
+    for address in workloads.iter().flat_map(|workload| &workload.ips).chain(withheld) {
         *owners.entry(address).or_insert(0_u32) += 1;
     }
     for workload in workloads {
@@ -310,19 +313,19 @@ fn tell_of_shared_addresses(workloads: &[Workload], others: &[IpAddr], events: &
     }
 }
 
-fn tell_of_incomplete(pods: Vec<(PodRef, String)>, events: &EventSender) {
+fn report_incomplete(pods: Vec<(PodRef, String)>, events: &EventSender) {
     for (about, lacks) in pods {
         events.send(|| {
             let note = format!(
-                "This pod gets no credentials, as its {lacks} does not exist: what it may have cannot be told."
+                "This pod gets no credentials, as its {lacks} does not exist: policy cannot decide without it."
             );
             Some(PodEvent::new(about, Reason::PodIncomplete, note))
         });
     }
 }
 
-/// Waits until policy reads something else than `interest`.
-async fn another_interest(
+/// Waits until policy reads something other than `interest`.
+async fn interest_change(
     mut rules: watch::Receiver<()>,
     current: &(dyn Fn() -> Interest + Send + Sync),
     interest: &Interest,

@@ -1,4 +1,4 @@
-//! Objects of the API server, cut down to what a roster is made from.
+//! Objects of the API server, reduced to the fields that a roster needs.
 
 use std::{collections::BTreeMap, net::IpAddr, time::SystemTime};
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::table::Name;
 use crate::{interest::Interest, pairs::Pairs, workload::Uid};
 
-/// The fields of a Pod that are read; the parser passes over all others.
+/// The fields of a Pod that are read; the parser skips all others.
 #[derive(Clone, Debug, Deserialize, Resource)]
 #[resource(inherit = "k8s_openapi::api::core::v1::Pod")]
 pub(super) struct Pod {
@@ -59,7 +59,7 @@ struct Address {
     ip: String,
 }
 
-/// A pod that addresses belong to.
+/// A pod that has addresses of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Live {
     pub uid: Uid,
@@ -67,28 +67,28 @@ pub(super) struct Live {
     pub addresses: Vec<IpAddr>,
     pub labels: Pairs,
     pub annotations: Pairs,
-    /// By container.
+    /// Images by container name.
     pub images: Pairs,
-    /// The end of its grace period, where it is being deleted.
+    /// The end of the grace period, if the pod is being deleted.
     pub ends: Option<SystemTime>,
     pub first_seen: SystemTime,
 }
 
-/// Why a pod's object could not be read: what is wrong with it, for a person.
+/// Why a pod's object could not be read, in words for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Malformed {
     #[error("it has no UID")]
     NoUid,
-    #[error("its address {0:?} is none")]
+    #[error("its address {0:?} is not an IP address")]
     Address(String),
 }
 
-/// Phases of a pod that has ended (Kubernetes, Pod Lifecycle): it keeps its address in the API long after another pod has
+/// Phases of a pod that has ended (Kubernetes, Pod Lifecycle): the API shows its address long after another pod has
 /// been given it.
 const ENDED: [&str; 2] = ["Succeeded", "Failed"];
 
 impl Pod {
-    /// None where no address is this pod's own: it has none yet, has ended, or shares the node's.
+    /// None if no address is this pod's own: it has none yet, has ended, or shares the node's.
     pub(super) fn read(self, node: &str, interest: &Interest, now: SystemTime) -> Result<Option<Live>, Malformed> {
         let Self { metadata, spec, status } = self;
         let uid = metadata.uid.filter(|uid| !uid.is_empty()).ok_or(Malformed::NoUid)?;
@@ -105,8 +105,8 @@ impl Pod {
             uid: Uid::new(uid),
             service_account: spec.service_account_name.filter(|name| !name.is_empty()).unwrap_or("default".into()),
             addresses,
-            labels: shown(metadata.labels, |key| interest.labels.show(key)),
-            annotations: shown(metadata.annotations, |key| interest.annotations.show(key)),
+            labels: selected(metadata.labels, |key| interest.labels.show(key)),
+            annotations: selected(metadata.annotations, |key| interest.annotations.show(key)),
             images: images([spec.containers, spec.init_containers, spec.ephemeral_containers], interest),
             ends: metadata.deletion_timestamp.map(|time| time.0.into()),
             first_seen: now,
@@ -114,7 +114,7 @@ impl Pod {
     }
 }
 
-/// A container without an image keeps its place: a policy that knows no such image refuses it.
+/// A container without an image stays, with an empty one: a policy that knows no such image refuses it.
 fn images(kinds: [Option<Vec<Container>>; 3], interest: &Interest) -> Pairs {
     let all = kinds.into_iter().flatten().flatten().filter(|container| interest.asks_for_image(&container.name));
     all.map(|container| (container.name, container.image)).collect()
@@ -132,13 +132,13 @@ fn addresses(all: Vec<Address>, one: Option<String>) -> Result<Vec<IpAddr>, Malf
     Ok(addresses)
 }
 
-/// One that cannot be read is nobody's: it only keeps a pod from passing for the node.
+/// Skips an address that cannot be read: these addresses only show which pods share the node's.
 fn addresses_of_node(all: Vec<Address>, one: Option<String>) -> Vec<IpAddr> {
     let written = all.into_iter().map(|address| address.ip).chain(one);
     written.filter_map(|ip| ip.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical()).collect()
 }
 
-/// What policy reads of a namespace; of a service account, the annotations.
+/// What policy reads of a namespace; of a service account, only the annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Described {
     pub labels: Pairs,
@@ -148,19 +148,19 @@ pub(super) struct Described {
 impl Described {
     pub(super) fn namespace(metadata: ObjectMeta, interest: &Interest) -> Self {
         Self {
-            labels: shown(metadata.labels, |key| interest.namespace_labels.show(key)),
-            annotations: shown(metadata.annotations, |key| interest.namespace_annotations.show(key)),
+            labels: selected(metadata.labels, |key| interest.namespace_labels.show(key)),
+            annotations: selected(metadata.annotations, |key| interest.namespace_annotations.show(key)),
         }
     }
 
     pub(super) fn service_account(metadata: ObjectMeta, interest: &Interest) -> Self {
-        let annotations = shown(metadata.annotations, |key| interest.service_account_annotations.show(key));
+        let annotations = selected(metadata.annotations, |key| interest.service_account_annotations.show(key));
         Self { labels: Pairs::new(), annotations }
     }
 }
 
-/// What nobody reads is not held.
-fn shown(pairs: Option<BTreeMap<String, String>>, show: impl Fn(&str) -> bool) -> Pairs {
+/// Only the pairs that policy reads; others are not stored.
+fn selected(pairs: Option<BTreeMap<String, String>>, show: impl Fn(&str) -> bool) -> Pairs {
     pairs.into_iter().flatten().filter(|(key, _)| show(key)).collect()
 }
 

@@ -1,4 +1,4 @@
-//! How often a watch that fails is tried again.
+//! The backoff of a watch that fails.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use ::kube::runtime::{
 };
 use backon::ExponentialBuilder;
 
-/// After the API server's return a new pod should not wait long; a fleet's nodes come back spread by jitter.
+/// When the API server is back, a new pod should not wait long; jitter spreads the nodes of a fleet.
 const LEAST: Duration = Duration::from_millis(500);
 const MOST: Duration = Duration::from_secs(10);
-/// Without a failure for this long all is well. Above the longest pause, which jitter doubles.
-const WELL_AGAIN: Duration = Duration::from_secs(60);
+/// The backoff resets after this long without a failure. Above the longest pause, which jitter doubles.
+const RESET_AFTER: Duration = Duration::from_secs(60);
 
-/// Grows with each failure. A watch that lists anew announces that before it asks, and such an announcement counts as
-/// success with `kube`: a list that fails again and again would be asked for at the shortest pause for ever. So only time
-/// without failures counts as success here.
+/// Grows with each failure. A watch that relists emits an event before it asks, and `kube` counts that as a success: a
+/// list that fails again and again would be retried at the shortest pause for ever. So only time without failures
+/// counts as success here.
 pub(super) struct Pace(ResetTimerBackoff<ExponentialBackoff>);
 
 impl Default for Pace {
     fn default() -> Self {
         let growing = ExponentialBuilder::new().with_min_delay(LEAST).with_max_delay(MOST).with_jitter();
-        Self(ResetTimerBackoff::new(ExponentialBackoff::from(growing.without_max_times()), WELL_AGAIN))
+        Self(ResetTimerBackoff::new(ExponentialBackoff::from(growing.without_max_times()), RESET_AFTER))
     }
 }
 
@@ -46,8 +46,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn lists_that_fail_one_after_the_other_are_asked_for_more_and_more_seldom() {
-        // As `kube` tells of it: each new list is announced, and then fails.
+    async fn lists_that_keep_failing_are_retried_less_and_less_often() {
+        // As `kube` emits it: each new list is announced, and then fails.
         let failing = stream::iter([Ok(()), Err(())]).cycle();
         let mut tried = Box::pin(::kube::runtime::utils::StreamBackoff::new(failing, Pace::default()));
         let began = Instant::now();
@@ -61,7 +61,7 @@ mod tests {
     async fn a_while_without_failures_makes_the_next_pause_short_again() {
         let mut pace = Pace::default();
         assert!((0..10).filter_map(|_| pace.next()).last().unwrap() >= MOST);
-        advance(WELL_AGAIN + Duration::from_secs(1)).await;
+        advance(RESET_AFTER + Duration::from_secs(1)).await;
         assert!(pace.next().unwrap() <= 2 * LEAST);
     }
 }

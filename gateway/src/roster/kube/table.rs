@@ -1,21 +1,21 @@
-//! One kind of object, as a watch tells of it.
+//! One kind of object, as a watch reports it.
 
 use std::collections::HashMap;
 
-/// The name of a namespaced object; of a namespace itself, with no namespace.
+/// The name of a namespaced object, or of a namespace, whose own `namespace` is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     pub namespace: String,
     pub name: String,
 }
 
-/// A watch's event, with None for an object that is of no use here.
+/// A watch's event, with None for an object that is not used here.
 #[derive(Clone, Debug)]
 pub(super) enum Change<V> {
-    /// A list begins: what stands until now stands until the list is whole.
+    /// A list begins. The current objects stay until the list is complete.
     Begin,
     Listed(Name, Option<V>),
-    /// The list is whole: what it does not name is gone.
+    /// The list is complete: an object that it does not name is gone.
     Whole,
     Set(Name, Option<V>),
     Gone(Name),
@@ -36,7 +36,7 @@ impl<V> Default for Table<V> {
 }
 
 impl<V> Table<V> {
-    /// Whether what stands may differ from before.
+    /// Returns whether the current objects may have changed.
     pub(super) fn apply(&mut self, change: Change<V>) -> bool {
         match change {
             Change::Begin => {
@@ -60,7 +60,7 @@ impl<V> Table<V> {
         }
     }
 
-    /// Whether a whole list was read.
+    /// Whether a complete list was read.
     pub(super) fn is_synced(&self) -> bool {
         self.synced
     }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_replaces_what_stands_only_once_it_is_whole() {
+    fn a_list_replaces_the_current_objects_only_once_it_is_complete() {
         let mut table = Table::default();
         table.apply(Change::Begin);
         table.apply(Change::Listed(name("a"), Some(1)));

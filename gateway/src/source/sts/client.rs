@@ -24,8 +24,8 @@ use crate::{clock::Clock, credential::FetchError, role::RoleArn};
 /// The SDK's name for the legacy endpoint `https://sts.amazonaws.com` (STS endpoint rules).
 pub(super) const GLOBAL: Region = Region::from_static("aws-global");
 
-/// STS answers in 50 to 500 ms; a second attempt is worth more than a longer first one. All three together stay below the
-/// keeper's own deadline.
+/// STS answers in 50 to 500 ms; a second attempt is worth more than a longer first one. All three together stay below
+/// the keeper's own deadline.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(5);

@@ -72,8 +72,8 @@ fn of_unsent(error: &(dyn Error + 'static)) -> FetchError {
     FetchError { class, code: None, detail: format!("the gateway's own identity: {}", chain(identity)) }
 }
 
-/// Codes: AWS STS API Reference, AssumeRole, AssumeRoleWithWebIdentity and Common Error Types. Denial and throttling have
-/// no typed variant in the SDK, and throttling may come with status 400.
+/// Codes: AWS STS API Reference, AssumeRole, AssumeRoleWithWebIdentity and Common Error Types. Denial and throttling
+/// have no typed variant in the SDK, and throttling may come with status 400.
 fn class_of(code: Option<&str>, status: u16, call: Call) -> FetchErrorKind {
     match code.unwrap_or_default() {
         "AccessDenied" | "AccessDeniedException" | "NotAuthorized" => FetchErrorKind::AccessDenied,

@@ -1,4 +1,4 @@
-//! The source is down, slow or denies.
+//! The source is down, is slow or denies.
 
 use super::*;
 

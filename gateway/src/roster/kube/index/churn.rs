@@ -1,4 +1,5 @@
-//! Watches told of everything in any order, against a slow obvious model of who owns an address and what is known of them.
+//! Watch events in any order, compared with a slow, obvious model of who owns an address and what is known of the
+//! owner.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -16,10 +17,10 @@ const ADDRESSES: u8 = 3;
 const NAMESPACES: u8 = 2;
 const ACCOUNTS: u8 = 2;
 
-/// What happens in the cluster, whether the watches hear of it or not.
+/// What happens in the cluster, whether the watches see it or not.
 #[derive(Clone, Debug)]
 enum Step {
-    /// `live` false: it has ended, or shares the node's address.
+    /// `live` is false if the pod has ended, or shares the node's address.
     Pod {
         slot: u8,
         address: u8,
@@ -28,7 +29,7 @@ enum Step {
         role: u8,
         live: bool,
     },
-    /// It is being deleted, and will be gone this many seconds from now, whoever tells of it.
+    /// The pod is being deleted, and is gone after this many seconds, with or without an event.
     Ending {
         slot: u8,
         grace: u8,
@@ -45,9 +46,9 @@ enum Step {
         account: u8,
         word: Option<u8>,
     },
-    /// The watches hear of nothing until they list anew.
-    Deaf,
-    /// All three list anew, and again if the first list is cut off; then they hear again.
+    /// The watches see nothing until they relist.
+    Disconnect,
+    /// All three watches relist, and again if the first list is cut off; then they see events again.
     Relist {
         cut_off: bool,
     },
@@ -66,13 +67,13 @@ fn a_step() -> impl Strategy<Value = Step> {
         2 => (0..NAMESPACES, word()).prop_map(|(namespace, word)| Step::Namespace { namespace, word }),
         2 => (0..NAMESPACES, 0..ACCOUNTS, word())
             .prop_map(|(namespace, account, word)| Step::Account { namespace, account, word }),
-        1 => Just(Step::Deaf),
+        1 => Just(Step::Disconnect),
         2 => any::<bool>().prop_map(|cut_off| Step::Relist { cut_off }),
         3 => (1..5u8).prop_map(Step::Pass),
     ]
 }
 
-/// The API server's objects. What is no live pod is None.
+/// The API server's objects. An object that is not a live pod is None.
 #[derive(Clone, Default)]
 struct Objects {
     pods: BTreeMap<u8, Option<Live>>,
@@ -85,11 +86,11 @@ struct Walk {
     index: Index,
     feed: Feed,
     now: u64,
-    deaf: bool,
+    disconnected: bool,
     uids: u32,
     truth: Objects,
-    /// The truth as the watches last heard of it.
-    heard: Objects,
+    /// The truth as the watches last saw it.
+    seen: Objects,
 }
 
 fn at(second: u64) -> SystemTime {
@@ -154,20 +155,20 @@ impl Walk {
             }
             Step::NoPod { slot } => {
                 self.truth.pods.remove(&slot);
-                self.tell(WatchChange::Pod(Change::Gone(pod_name(slot))));
+                self.deliver(WatchChange::Pod(Change::Gone(pod_name(slot))));
             }
             Step::Namespace { namespace, word } => {
                 put(&mut self.truth.namespaces, namespace, word);
                 let name = namespace_name(namespace);
-                self.tell(WatchChange::Namespace(told(name, word)));
+                self.deliver(WatchChange::Namespace(set_or_gone(name, word)));
             }
             Step::Account { namespace, account, word } => {
                 put(&mut self.truth.accounts, (namespace, account), word);
-                self.tell(WatchChange::Account(told(account_name((namespace, account)), word)));
+                self.deliver(WatchChange::Account(set_or_gone(account_name((namespace, account)), word)));
             }
-            Step::Deaf => self.deaf = true,
+            Step::Disconnect => self.disconnected = true,
             Step::Relist { cut_off } => {
-                self.deaf = false;
+                self.disconnected = false;
                 if cut_off {
                     self.list(1, false);
                 }
@@ -179,13 +180,13 @@ impl Walk {
 
     fn set_pod(&mut self, slot: u8, pod: Option<Live>) {
         self.truth.pods.insert(slot, pod.clone());
-        self.tell(WatchChange::Pod(Change::Set(pod_name(slot), pod)));
+        self.deliver(WatchChange::Pod(Change::Set(pod_name(slot), pod)));
     }
 
-    fn tell(&mut self, news: WatchChange) {
-        if !self.deaf {
-            self.index.apply(news);
-            self.hear();
+    fn deliver(&mut self, change: WatchChange) {
+        if !self.disconnected {
+            self.index.apply(change);
+            self.see();
         }
     }
 
@@ -209,18 +210,18 @@ impl Walk {
             self.index.apply(WatchChange::Account(change));
         }
         if whole {
-            self.hear();
+            self.see();
         }
     }
 
-    fn hear(&mut self) {
-        self.heard = self.truth.clone();
+    fn see(&mut self) {
+        self.seen = self.truth.clone();
     }
 
-    /// Who may have an address, and what plugins see of them. Anything but exactly one live pod is nobody.
+    /// The owner of an address, and what plugins see of it. None unless exactly one live pod has the address.
     fn owner(&self, wanted: IpAddr) -> Option<(String, [Option<u8>; 3])> {
         let mut owners = Vec::new();
-        for (slot, pod) in &self.heard.pods {
+        for (slot, pod) in &self.seen.pods {
             let Some(pod) = pod else { continue };
             if pod.addresses.contains(&wanted) && pod.ends.is_none_or(|end| end > at(self.now)) {
                 owners.push((*slot, pod));
@@ -228,15 +229,15 @@ impl Walk {
         }
         let [(slot, pod)] = owners[..] else { return None };
         let namespace = namespace_of(slot);
-        let of_namespace = *self.heard.namespaces.get(&namespace)?;
-        let of_account = *self.heard.accounts.get(&(namespace, pod.service_account.parse().unwrap()))?;
+        let of_namespace = *self.seen.namespaces.get(&namespace)?;
+        let of_account = *self.seen.accounts.get(&(namespace, pod.service_account.parse().unwrap()))?;
         let role = pod.annotations.get("role").unwrap().parse().unwrap();
         Some((pod.uid.as_str().to_owned(), [Some(role), Some(of_namespace), Some(of_account)]))
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
         let current = self.index.current(at(self.now));
-        self.feed.publish_beside(current.workloads, &current.withheld, Knowledge::Eventual, at(self.now));
+        self.feed.publish_with_withheld(current.workloads, &current.withheld, Knowledge::Eventual, at(self.now));
         for number in 0..ADDRESSES {
             let found = match self.feed.current().at(address(number)) {
                 Standing::Known(entry) => {
@@ -253,9 +254,9 @@ impl Walk {
             };
             prop_assert_eq!(found, self.owner(address(number)), "address {} at second {}", number, self.now);
         }
-        // And where nothing is told any more, the next change comes when it was said to come.
+        // Without further events, the next change comes at the announced time.
         let later = current.until.unwrap_or(at(self.now + 100));
-        prop_assert!(later > at(self.now), "a moment that has passed is waited for");
+        prop_assert!(later > at(self.now), "the announced time has passed");
         Ok(())
     }
 }
@@ -267,7 +268,7 @@ fn put<K: Ord>(map: &mut BTreeMap<K, u8>, key: K, word: Option<u8>) {
     };
 }
 
-fn told(name: Name, word: Option<u8>) -> Change<Described> {
+fn set_or_gone(name: Name, word: Option<u8>) -> Change<Described> {
     match word {
         Some(word) => Change::Set(name, Some(described(word))),
         None => Change::Gone(name),
@@ -282,7 +283,7 @@ fn framed<V>(listed: impl Iterator<Item = Change<V>>, whole: bool) -> Vec<Change
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
     #[test]
-    fn an_address_is_its_one_live_pod_s_or_nobody_s_whatever_is_told_and_missed(
+    fn an_address_identifies_its_one_live_pod_or_nobody_whatever_the_watches_see_and_miss(
         steps in proptest::collection::vec(a_step(), 1..60)
     ) {
         let mut walk = Walk { index: Index::new("node-a", Arc::default()), ..Walk::default() };
@@ -290,7 +291,7 @@ proptest! {
         for step in &steps {
             let between = walk.index.current(at(walk.now)).until;
             walk.take(step);
-            // The snapshot may only change by itself at the moment that was announced.
+            // The snapshot may only change by itself at the time that was announced.
             if let (Step::Pass(_), Some(announced)) = (step, between) && announced > at(walk.now) {
                 let same: Vec<_> = (0..ADDRESSES).map(|number| walk.owner(address(number)).is_some()).collect();
                 let published: Vec<_> = (0..ADDRESSES)

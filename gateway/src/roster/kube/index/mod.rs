@@ -1,4 +1,4 @@
-//! Pods, namespaces and service accounts together: the workloads.
+//! Joins pods, namespaces and service accounts into workloads.
 
 use std::{
     net::IpAddr,
@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{interest::Interest, kubernetes::events::PodRef, workload::Workload};
 
-/// Three watches tell of a pod, its namespace and its service account, in any order, and lag by less than a second. What is
-/// missing for longer was deleted behind the pod's back, and somebody has to hear of it.
-const STRAGGLERS: Duration = Duration::from_secs(2);
+/// Three watches report a pod, its namespace and its service account, in any order, and lag by less than a second. An
+/// object that is missing for longer was deleted while the pod lives, and the pod's owner has to learn of it.
+const WATCH_LAG: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
@@ -32,27 +32,27 @@ pub(super) enum WatchChange {
     Account(Change<Described>),
 }
 
-/// The workloads of this moment, and when they will be others without any event.
+/// The current workloads, and when they will change without any event.
 #[derive(Debug, Default)]
 pub(super) struct Current {
     pub workloads: Vec<Workload>,
-    /// Addresses of live pods without their namespace or service account: a policy that denies by an annotation there would
-    /// allow without it. Such a pod gets nothing, and nobody else gets anything at its address.
+    /// Addresses of live pods without their namespace or service account: a policy that denies by an annotation there
+    /// would allow without it. Such a pod gets nothing, and nobody else gets anything at its address.
     pub withheld: Vec<IpAddr>,
-    /// Those of them that have been so for long, with what they lack.
+    /// Withheld pods that have lacked something for longer than [`WATCH_LAG`], with what they lack.
     pub incomplete: Vec<(PodRef, String)>,
     pub until: Option<SystemTime>,
 }
 
 impl Index {
-    /// `interest` is what was kept of the objects that it will be told of.
+    /// `interest` is what the watches store of their objects.
     pub(super) fn new(node: &str, interest: Arc<Interest>) -> Self {
         Self { node: node.to_owned(), interest, ..Self::default() }
     }
 
-    /// Whether the workloads may be others now.
-    pub(super) fn apply(&mut self, told: WatchChange) -> bool {
-        match told {
+    /// Returns whether the workloads may have changed.
+    pub(super) fn apply(&mut self, change: WatchChange) -> bool {
+        match change {
             WatchChange::Pod(change) => {
                 let change = self.aged(change);
                 self.pods.apply(change)
@@ -62,12 +62,13 @@ impl Index {
         }
     }
 
-    /// Before that nothing is published: half of what is true could grant what the whole denies.
+    /// Whether all three lists are complete. Nothing is published before: half of the truth could grant what the whole
+    /// denies.
     pub(super) fn is_synced(&self) -> bool {
         self.pods.is_synced() && self.namespaces.is_synced() && self.accounts.is_synced()
     }
 
-    /// A pod that is told of again was first seen when it was first seen.
+    /// Keeps the time at which a pod was first seen when the pod is reported again.
     fn aged(&self, change: Change<Live>) -> Change<Live> {
         let age = |name: &Name, live: Option<Live>| {
             let known = self.pods.get(name).cloned();
@@ -132,9 +133,9 @@ impl Index {
 impl Current {
     fn withhold(&mut self, name: &Name, pod: &Live, lacks: String, now: SystemTime) {
         self.withheld.extend(&pod.addresses);
-        let long = pod.first_seen + STRAGGLERS;
-        if now < long {
-            self.until = Some(self.until.map_or(long, |until| until.min(long)));
+        let overdue_at = pod.first_seen + WATCH_LAG;
+        if now < overdue_at {
+            self.until = Some(self.until.map_or(overdue_at, |until| until.min(overdue_at)));
         } else {
             let (namespace, pod_name) = (name.namespace.clone(), name.name.clone());
             self.incomplete.push((PodRef { namespace, pod: pod_name, uid: pod.uid.as_str().to_owned() }, lacks));
@@ -177,7 +178,7 @@ mod tests {
         Described { labels: Pairs::new(), annotations: [(key.to_owned(), "v".to_owned())].into() }
     }
 
-    /// An index that has heard of namespace and service account.
+    /// An index that knows the namespace and the service account.
     fn index() -> Index {
         let mut index = Index::new("node-a", Arc::default());
         index.apply(WatchChange::Namespace(Change::Set(name("", "payments"), Some(annotated("of-namespace")))));
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_its_namespace_is_nobody_however_long() {
+    fn a_pod_without_its_namespace_is_withheld_however_long() {
         let mut index = index();
         index.apply(WatchChange::Namespace(Change::Gone(name("", "payments"))));
         set(&mut index, live("u-1", None, 0));
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_without_its_service_account_is_nobody_and_somebody_hears_of_it_after_a_while() {
+    fn a_pod_without_its_service_account_is_withheld_and_reported_after_a_while() {
         let mut index = index();
         index.apply(WatchChange::Account(Change::Gone(name("payments", "checkout"))));
         set(&mut index, live("u-1", None, 0));
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_is_told_of_again_does_not_begin_to_wait_again() {
+    fn a_pod_that_is_reported_again_does_not_begin_to_wait_again() {
         let mut index = index();
         set(&mut index, live("u-1", None, 0));
         index.apply(WatchChange::Account(Change::Gone(name("payments", "checkout"))));
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_known_before_all_three_lists_are_whole() {
+    fn nothing_is_known_before_all_three_lists_are_complete() {
         let mut index = Index::new("node-a", Arc::default());
         index.apply(WatchChange::Pod(Change::Whole));
         index.apply(WatchChange::Namespace(Change::Whole));
