@@ -105,9 +105,11 @@ bench: wasm-target instructions ## Every budget, B1 to B10 and fairness: measure
 	$(say) 'the table'
 	target/release/metagate-load table --rows '$(ROWS)' --write bench/results
 
+STUDIES := --package metagate-bench --features studies
 curves: wasm-target ## Cost against size, and a simulated fleet: plots in bench/results (40 minutes)
-	cargo bench --package metagate-bench --bench scale -- --write results
-	cargo bench --package metagate-bench --bench fleet -- --write results
+	cargo test $(STUDIES) --test fleet
+	cargo bench $(STUDIES) --bench scale -- --write results
+	cargo bench $(STUDIES) --bench fleet -- --write results
 
 # Checks that every kind of traffic works with the gateway and the bare server, not how fast it is.
 load-smoke: wasm-target ## A little of each kind of traffic, through the gateway and the bare server
@@ -145,7 +147,7 @@ lint: wasm-target
 	$(say) 'format'
 	cargo fmt --all --check
 	$(say) 'clippy'
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features metagate-bench/studies -- -D warnings
 
 docs: wasm-target
 	$(say) 'documentation'
