@@ -1,5 +1,7 @@
 //! Tests that need nothing but cargo: the library and the program, against fakes on loopback.
 
+#![allow(clippy::disallowed_methods, reason = "tests state facts of system time, which a clock then follows")]
+
 mod authoring;
 mod churn;
 mod cli;
