@@ -18,10 +18,11 @@ METAGATE='$(CURDIR)/target/debug/metagate' '$(DEPLOY_TOOLS)/bin/python' -B -m un
 endef
 
 # `--workspace` wherever nothing is released or fuzzed: cargo unites the features of all selected packages. A single
-# package has fewer features, so `--package` would build most crates below the gateway a second time.
+# package has fewer features, so `--package` would build most crates below the gateway a second time. In the root, cargo
+# selects the whole workspace by itself, as there are no default-members.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
+.PHONY: help demo run build check test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
 	load-smoke clean wasm-target
 
 help: ## Show these targets
@@ -32,6 +33,11 @@ demo: build ## See it work: no AWS, no cluster, no root
 
 run: build ## The sandbox, until Ctrl-C
 	@target/debug/metagate run --sandbox
+
+check: wasm-target ## Before each commit: format, clippy, unit tests; under a minute where little has changed
+	@cargo fmt --all --check
+	@cargo clippy --workspace --all-targets --quiet -- -D warnings
+	@cargo test --workspace --lib --quiet
 
 test: lint docs install install-deploy ## What needs no root: lint, docs, tests, real AWS clients, manifests, instructions, a little load
 	$(say) 'tests, with the AWS clients'
