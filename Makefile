@@ -9,7 +9,9 @@ LANGUAGES := $(CURDIR)/target/languages
 TEMPLATES := plugin-sdk/templates
 DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
-say = @printf '\n==> %s\n'
+# Tells what comes now, and `.ci/run`, for its table, when it came.
+stage = stage() { printf '\n==> %s\n' "$$1"; [ -z "$$STAGES" ] || printf '%s %s\n' "$$(date +%s)" "$$1" >>"$$STAGES"; }; stage
+say = @$(stage)
 
 # Uses the binary that was just built: what the chart renders must pass its `check`.
 define check_manifests
@@ -40,6 +42,8 @@ check: wasm-target ## Before each commit: format, clippy, unit tests; under a mi
 	@cargo test --workspace --lib --quiet
 
 test: lint docs install install-deploy ## What needs no root: lint, docs, tests, real AWS clients, manifests, instructions, a little load
+	$(say) 'building the tests'
+	cargo test --workspace --no-run
 	$(say) 'tests, with the AWS clients'
 	METAGATE_CLIENTS='$(CLIENTS)' cargo test --workspace
 	$(check_manifests)
@@ -64,7 +68,7 @@ e2e: wasm-target languages install-aws-cli install-moto ## A node of a real clus
 	@gateway/tests/node/install.sh '$(E2E)' || case $$? in 3) exit 0;; *) exit 1;; esac; \
 	deploy/tests/prometheus.sh '$(E2E)' && \
 	$(MAKE) --no-print-directory screenshots && \
-	printf '\n==> end-to-end tests\n' && \
+	{ $(stage) 'end-to-end tests'; } && \
 	cargo test --workspace --test node --no-run && \
 	METAGATE_E2E='$(E2E)' METAGATE_CLIENTS='$(CLIENTS)' \
 	unshare --mount --pid --mount-proc --fork --kill-child sh -ec ' \
@@ -134,12 +138,12 @@ instructions: wasm-target install-runner # ## Instructions of the hit path: fail
 .PHONY: install-runner
 install-runner:
 	@command -v valgrind >/dev/null || { \
-		echo '==> installing valgrind'; \
+		$(stage) 'installing valgrind'; \
 		apt-get install --yes --quiet --no-install-recommends valgrind >/dev/null || { \
 			echo 'valgrind, which counts the instructions, is not installed: install it with your package manager'; exit 1; }; }
 	@version=$$(sed -n '/^name = "gungraun-runner"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock); \
 	$(RUNNER) --version 2>/dev/null | grep -qF "$$version" || { \
-		echo "==> installing gungraun-runner $$version into target/tools"; \
+		$(stage) "installing gungraun-runner $$version into target/tools"; \
 		cargo install gungraun-runner --version "$$version" --locked --debug --quiet --root target/tools; }
 
 clean: ## Remove everything that was built or installed
@@ -175,7 +179,7 @@ install: $(VENVS:%=install-%) install-javascript
 .PHONY: $(VENVS:%=install-%) install-javascript
 $(VENVS:%=install-%): install-%:
 	@cmp -s '$(SOURCES)/$*.txt' '$(CLIENTS)/$*/installed' || { set -e; \
-		echo '==> installing $* into target/clients/$*'; \
+		$(stage) 'installing $* into target/clients/$*'; \
 		rm -rf '$(CLIENTS)/$*'; \
 		$(PYTHON) -m venv '$(CLIENTS)/$*'; \
 		'$(CLIENTS)/$*/bin/python' -m pip install --quiet --disable-pip-version-check --no-deps -r '$(SOURCES)/$*.txt'; \
@@ -187,7 +191,7 @@ $(VENVS:%=install-%): install-%:
 .PHONY: install-deploy
 install-deploy:
 	@cmp -s deploy/tests/tools.txt '$(DEPLOY_TOOLS)/installed' || { set -e; \
-		echo '==> installing what checks deploy/ into target/deploy-tools'; \
+		$(stage) 'installing what checks deploy/ into target/deploy-tools'; \
 		rm -rf '$(DEPLOY_TOOLS)'; \
 		$(PYTHON) -m venv '$(DEPLOY_TOOLS)'; \
 		'$(DEPLOY_TOOLS)/bin/python' -m pip install --quiet --disable-pip-version-check --no-deps -r deploy/tests/tools.txt; \
@@ -197,7 +201,7 @@ install-deploy:
 
 install-javascript:
 	@cmp -s '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed' || { set -e; \
-		echo '==> installing javascript into target/clients/javascript'; \
+		$(stage) 'installing javascript into target/clients/javascript'; \
 		rm -rf '$(CLIENTS)/javascript'; \
 		mkdir -p '$(CLIENTS)/javascript'; \
 		cp '$(SOURCES)/package.json' '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/'; \
@@ -208,7 +212,7 @@ install-javascript:
 .PHONY: install-npm install-wheels
 install-npm:
 	@cmp -s '$(TEMPLATES)/javascript/package-lock.json' '$(LANGUAGES)/npm/installed' || { set -e; \
-		echo "==> installing javascript's toolchain into target/languages/npm"; \
+		$(stage) "installing javascript's toolchain into target/languages/npm"; \
 		rm -rf '$(LANGUAGES)/npm'; \
 		mkdir -p '$(LANGUAGES)/npm/project'; \
 		for file in package.json package-lock.json; do \
@@ -218,7 +222,7 @@ install-npm:
 
 install-wheels:
 	@cmp -s '$(TEMPLATES)/python/requirements.txt' '$(LANGUAGES)/wheels/installed' || { set -e; \
-		echo "==> installing python's toolchain into target/languages/wheels"; \
+		$(stage) "installing python's toolchain into target/languages/wheels"; \
 		rm -rf '$(LANGUAGES)/python' '$(LANGUAGES)/wheels'; \
 		$(PYTHON) -m venv '$(LANGUAGES)/python'; \
 		'$(LANGUAGES)/python/bin/python' -m pip download --quiet --disable-pip-version-check --only-binary=:all: \
