@@ -7,6 +7,7 @@ mod churn;
 mod cli;
 mod config;
 mod doctor;
+mod log_capture;
 mod migrate;
 mod order;
 mod plugins;

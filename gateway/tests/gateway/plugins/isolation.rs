@@ -214,7 +214,7 @@ async fn a_plugin_from_a_file_runs_only_on_the_plugin_threads() {
     let threads = Arc::default();
     let bench = Bench::new(three().await);
     let subscriber = tracing_subscriber::registry().with(Threads(Arc::clone(&threads)));
-    let _here = tracing::subscriber::set_default(subscriber);
+    let _here = crate::log_capture::capture(subscriber);
     bench
         .granted(pod(&[("first", role("web")), ("second", much("authorize", "log-flood", 1)), ("third", allow())]))
         .await;
@@ -226,7 +226,7 @@ async fn a_flood_of_log_lines_is_cut_short() {
     let lines = Arc::new(AtomicUsize::new(0));
     let bench = Bench::new(three().await);
     let subscriber = tracing_subscriber::registry().with(Lines(Arc::clone(&lines)));
-    let _here = tracing::subscriber::set_default(subscriber);
+    let _here = crate::log_capture::capture(subscriber);
     let flood = [("first", role("web")), ("second", much("authorize", "log-flood", 500)), ("third", allow())];
     bench.granted(pod(&flood)).await;
     assert_eq!(lines.load(Ordering::Relaxed), 64);

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex},
+    sync::{Arc, Mutex},
 };
 
 use ed25519_dalek::{Signer, SigningKey};
@@ -14,10 +14,7 @@ use metagate::{
 use metagate_plugin_artifacts::testing::{HOSTILE, WRONG_WORLD};
 use serde_json::json;
 use tempfile::TempDir;
-use tracing::{
-    Dispatch,
-    field::{Field, Visit},
-};
+use tracing::field::{Field, Visit};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::guests::{builtin, host, settings};
@@ -97,10 +94,6 @@ impl<S: tracing::Subscriber> Layer<S> for Collector {
     }
 }
 
-/// With one dispatcher, tracing asks only the thread that comes by first whether an event is wanted, and that may be
-/// another test's. With several dispatchers it asks all of them.
-static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(tracing_subscriber::registry()));
-
 struct LogLine(Vec<String>);
 
 impl Visit for LogLine {
@@ -135,9 +128,8 @@ impl Place {
     /// Loads the plugin as a starting gateway does: in an engine of its own.
     async fn start(&self) -> Plugin {
         let host = Host::new().unwrap().with_files(&self.files()).unwrap();
-        LazyLock::force(&SECOND);
         let subscriber = tracing_subscriber::registry().with(Collector(Arc::clone(&self.from)));
-        let _here = tracing::subscriber::set_default(subscriber);
+        let _here = crate::log_capture::capture(subscriber);
         let plugin = Plugin::load(&host, of_file(&self.file())).await.unwrap();
         plugin.instance(&host).await.unwrap();
         plugin

@@ -130,7 +130,7 @@ async fn it_starts_with_its_configuration_and_logs_at_every_level() {
     use tracing::Level;
     let lines = Lines::default();
     let subscriber = tracing_subscriber::registry().with(lines.clone());
-    let _here = tracing::subscriber::set_default(subscriber);
+    let _here = crate::log_capture::capture(subscriber);
     let config = json!({ "refuse": true });
     let refusal = load(FROZEN, |guest| config::Plugin { config, ..guest }).await.map(|_| "loaded").unwrap_err();
     assert!(refusal.to_string().contains("frozen: asked to refuse"), "{refusal}");

@@ -64,7 +64,7 @@ async fn a_missing_right_to_one_watch_keeps_it_unready_and_is_named_in_the_log()
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-    let _quiet = tracing::subscriber::set_default(subscriber);
+    let _quiet = crate::log_capture::capture(subscriber);
     let api = api(&[pod("a", "127.0.0.2", "payments-a")]).await;
     api.set_fault(Kind::Namespaces, Fault::Status(403));
     let lab = Lab::unsynced(api, |setup| setup.set("roster.wait", "10ms")).await;
