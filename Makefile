@@ -80,7 +80,7 @@ screenshots: build ## Pictures of the status page in target/screenshots, with ch
 	gateway/tests/screenshots/run.sh target/debug/metagate target/screenshots
 
 # Optimizes only the gateway, not the crates below it: the cheapest build in which ten million requests take minutes.
-churn: wasm-target # ## Ten million requests under churn: no pod gets another's credentials
+churn: wasm-target ## Ten million requests under churn: no pod gets another's credentials
 	METAGATE_CHURN_REQUESTS=10_000_000 cargo test --config 'profile.test.package.metagate.opt-level=2' \
 		--workspace --test gateway churn:: -- --nocapture
 
@@ -130,7 +130,7 @@ load-smoke: wasm-target ## A little of each kind of traffic, through the gateway
 # callgrind's counts are the same on a busy machine as on a quiet one. Its runner must have the library's own version.
 # `--workspace` reuses what the tests were built with.
 RUNNER := target/tools/bin/gungraun-runner
-instructions: wasm-target install-runner # ## Instructions of the hit path: fails at 3 % more than is committed
+instructions: wasm-target install-runner ## Instructions of the hit path: fails at 3 % more than is committed
 	$(say) 'instructions of the hit path'
 	CARGO_INCREMENTAL=0 GUNGRAUN_RUNNER='$(CURDIR)/$(RUNNER)' GUNGRAUN_SAVE_SUMMARY=json \
 		cargo bench --config bench/instructions.toml --profile dev --workspace --bench instructions

@@ -112,9 +112,9 @@ impl Attacked {
             config: json!({ "script": SCRIPT }),
         };
         let pod = listed()?;
-        let attackers = ATTACKS.map(|(deed, address)| {
-            let script = json!({ "on": "authorize", "do": deed }).to_string();
-            sibling(&pod, &format!("{deed}-0"), address, (SCRIPT, &script))
+        let attackers = ATTACKS.map(|(attack, address)| {
+            let script = json!({ "on": "authorize", "do": attack }).to_string();
+            sibling(&pod, &format!("{attack}-0"), address, (SCRIPT, &script))
         });
         let node = Node::beside(vec![plugin], attackers.into()).await?;
         let (gateway, pod, address) =

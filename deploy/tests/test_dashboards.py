@@ -35,7 +35,7 @@ OWN_LABELS = {"job", "instance"}
 UNITS = {"s": "_seconds", "By": "_bytes"}
 
 
-def told():
+def documented():
     """Every series of METRICS.md, by its Prometheus name, with its labels.
 
     The names follow OpenTelemetry's exporter: dots become underscores; a unit, unless it is an annotation, is appended, and then
@@ -93,7 +93,7 @@ spec:
 
 class Contract(unittest.TestCase):
     def test_the_table_of_metrics_is_read_as_prometheus_names_them(self):
-        found = told()
+        found = documented()
         self.assertLessEqual(
             {
                 "metagate_ready": set(),
@@ -119,8 +119,8 @@ class Contract(unittest.TestCase):
         )
         self.assertLessEqual({"http_route", "http_response_status_code"}, found["http_server_request_duration_seconds_count"])
 
-    def test_queries_read_only_metrics_and_labels_that_the_gateway_tells(self):
-        metrics = {**told(), **OWN_METRICS}
+    def test_queries_read_only_metrics_and_labels_that_the_gateway_has(self):
+        metrics = {**documented(), **OWN_METRICS}
         for where, expr in every_query():
             with self.subTest(where, expr=expr):
                 read = queries.read(expr)
@@ -132,7 +132,7 @@ class Contract(unittest.TestCase):
                 known = OWN_LABELS.union(*(metrics[selector.metric] for selector in read.selectors))
                 self.assertLessEqual(read.grouped, known)
 
-    def test_whatever_others_tell_too_is_read_of_gateways_only(self):
+    def test_metrics_that_other_programs_have_too_are_read_of_gateways_only(self):
         """Other programs have http.server.request.duration too. So dashboards select by $job, alerts by a pattern."""
         for where, expr in every_query():
             for selector in queries.read(expr).selectors:
@@ -142,7 +142,7 @@ class Contract(unittest.TestCase):
 
     def test_every_metric_is_on_a_dashboard(self):
         shown = {selector.metric for _, expr in queries.queries("5m") for selector in queries.read(expr).selectors}
-        for metric in told():
+        for metric in documented():
             base = re.sub(r"_(bucket|sum|count)$", "", metric)
             if metric not in OWN_METRICS and not metric.endswith(("_sum", "_bucket")):
                 with self.subTest(metric):

@@ -67,9 +67,9 @@ fn revision() -> String {
 }
 
 fn output_of(program: &str, arguments: &[&str]) -> String {
-    let said = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success());
-    let said = said.and_then(|output| String::from_utf8(output.stdout).ok());
-    said.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
+    let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success());
+    let output = output.and_then(|output| String::from_utf8(output.stdout).ok());
+    output.map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
 /// Shows on standard error that the work goes on; the report does not contain it.
