@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime, node: &Node) {
     let (policy, entry) = (&node.gateway().policy, &node.entry);
     let mut group = criterion.benchmark_group("decision");
-    group.bench_function("in the workload's memo", |bencher| {
+    group.bench_function("in the workload's cell", |bencher| {
         bencher.to_async(runtime).iter(|| async { policy.grant(entry.principal()).await.unwrap() });
     });
     // The cost of a pod change that plugins do not see: a new workload with an empty memo, whose plugin inputs are

@@ -155,7 +155,7 @@ fn number(file: &Path, pointer: &str) -> Result<f64> {
 /// The rows that criterion's estimates give.
 fn timed(folder: &Path) -> Result<Vec<Row>> {
     let median = |bench: &str| number(&folder.join(bench).join("new/estimates.json"), "/median/point_estimate");
-    let cached = median("decision/in the workload's memo")?;
+    let cached = median("decision/in the workload's cell")?;
     let cold = median("decision/worked out")? / 1e3;
     let views = median("decision/views for three plugins")? / 1e3;
     let started = median("decision/three instances")? / 1e3;

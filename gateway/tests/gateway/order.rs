@@ -1,4 +1,6 @@
-//! The order of modules in `lib.rs` is the order of dependency.
+//! The order of modules in `lib.rs` is the order of dependence.
+
+#![expect(clippy::unwrap_used, reason = "a test states what it expects by them")]
 
 use std::{
     collections::BTreeSet,
