@@ -17,7 +17,7 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime, node: &Node) {
     group.bench_function("in the workload's cell", |bencher| {
         bencher.to_async(runtime).iter(|| async { policy.grant(entry.principal()).await.unwrap() });
     });
-    // The cost of a pod change that plugins do not see: a new workload with an empty memo, whose plugin inputs are
+    // The cost of a pod change that plugins do not see: a new workload with an empty decision cell, whose plugin inputs are
     // cached.
     group.bench_function("in the decision cache", |bencher| {
         bencher.to_async(runtime).iter_batched(

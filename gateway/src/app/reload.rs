@@ -91,7 +91,7 @@ enum NotReloaded {
         "these plugins read more of pods than the roster holds, and the API server did not relist the pods within 30s; \
          send SIGHUP once it answers"
     )]
-    Unread,
+    NotRelisted,
 }
 
 impl Reload {
@@ -258,7 +258,7 @@ async fn replace(policy: &Policy, feed: &Feed, next: &Rules, found: Option<&Base
         });
     }
     policy.announce(None);
-    read.map_err(|_| NotReloaded::Unread)
+    read.map_err(|_| NotReloaded::NotRelisted)
 }
 
 async fn read_for(rules: &Rules, feed: &Feed) {

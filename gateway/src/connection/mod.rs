@@ -70,8 +70,8 @@ pub async fn serve(serving: Arc<Serving>, stream: TcpStream, origin: Origin, per
         if drain_watch.take_begun(cx) {
             connection.as_mut().graceful_shutdown();
         }
-        // A connection ends or fails on the client's side only, and an answer that could not be written has been
-        // logged.
+        // Why the connection ended does not matter: the client left, it was drained, or an answer closed it. An answer that
+        // could not be written has been logged.
         if connection.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }

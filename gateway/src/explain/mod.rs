@@ -165,7 +165,7 @@ impl Explanation {
         self.next_step = remedy::of_rejection(workload, decision, rules);
     }
 
-    /// Which names the node has where they differ from instance to instance is not asked for: then plugins are not either.
+    /// Names that differ from instance to instance are not fetched from the node, so plugins are not asked about them.
     async fn tell_listing(&mut self, policy: &Policy, principal: Principal<'_>, directory: &Directory) {
         let listed = match directory.listing() {
             Some(Listing::Node(_)) => {
@@ -181,7 +181,10 @@ impl Explanation {
                 self.refuse(&Refusal::NoSuchPath, Some("there is nothing in it that this pod may read".to_owned()));
             }
             Ok(_) => {}
-            Err(rejected) => self.refuse(&rejected.rejection.into(), None),
+            Err(rejected) => {
+                self.next_step = remedy::of_rejection(principal.workload, &rejected.decision, &policy.rules());
+                self.refuse(&rejected.rejection.into(), None);
+            }
         }
     }
 

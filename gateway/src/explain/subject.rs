@@ -21,7 +21,7 @@ pub(super) enum Subject {
     NotServed(NotServed),
 }
 
-/// Why nobody is answered.
+/// A request that no pod gets an answer to, and why.
 pub(super) struct NotServed {
     pub(super) refusal: Refusal,
     /// For an operator, who may be told more than the pod.

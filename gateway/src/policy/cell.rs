@@ -39,7 +39,7 @@ impl DecisionCell {
         self.latest.store(Some(Arc::clone(decision)));
     }
 
-    /// The last final decision, however old.
+    /// The last final decision, however old. For tests and benches.
     pub fn last_final(&self) -> Option<Arc<Decision>> {
         self.cached.load().as_ref().map(|cached| Arc::clone(&cached.decision))
     }

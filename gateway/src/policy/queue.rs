@@ -31,7 +31,7 @@ const COOLDOWN_MAX: Duration = Duration::from_secs(1);
 
 pub(super) struct Queue {
     instances: Arc<Semaphore>,
-    /// Further permits that workloads whose last decision failed need.
+    /// The permits that a workload whose last decision failed needs besides `instances`.
     failing: Arc<Semaphore>,
     /// The permit to decide on a serving thread. There is only one, so decisions never hold both serving threads.
     inline: Arc<Semaphore>,
@@ -145,9 +145,9 @@ fn return_permit(permit: OwnedSemaphorePermit, held: Duration) {
     }
 }
 
-/// Holds `what` for nine times as long as the decision `took`. After a failed decision it holds the workload's turn: a
-/// pod on which a plugin loops for ever takes at most a tenth of a thread, however often it asks (with the default
-/// timeout; a longer timeout takes more).
+/// Holds `what` for nine times `took`, a second at most. For the inline permit, `took` is the time on the serving thread.
+/// For a workload's turn, after a decision that failed, it is the whole decision: a pod on which a plugin loops for ever
+/// takes at most a tenth of a thread, however often it asks (with the default timeout; a longer timeout takes more).
 fn drop_after_cooldown(what: impl Send + 'static, took: Duration) {
     tokio::spawn(async move {
         tokio::time::sleep((9 * took).min(COOLDOWN_MAX)).await;

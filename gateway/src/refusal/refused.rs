@@ -8,7 +8,7 @@ use crate::policy::{Decision, Rejected};
 #[derive(Clone, Debug)]
 pub struct Refused {
     pub refusal: Refusal,
-    /// What policy decided for this request. None: the request was refused before policy was asked.
+    /// What policy decided for this request. None: policy was not asked, or its answer is not the reason.
     pub decision: Option<Arc<Decision>>,
 }
 

@@ -3,7 +3,7 @@
 /// The texts are for the operator: a pod is told the status only. `path` is the catalogue's, below `/latest/`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RelayError {
-    /// The node's metadata service has no such document, or the catalogue has no such directory.
+    /// The node's metadata service has no such document or directory, or lists nothing in it that is admitted.
     #[error("the node's metadata service has no {path}")]
     NotFound { path: String },
     /// No usable answer, and no cached document that is fresh enough to serve instead.
@@ -18,16 +18,4 @@ pub enum RelayError {
         "the node's metadata service answered {path} without {expected}: check imds.endpoint, or set the value in the configuration"
     )]
     Malformed { path: String, expected: &'static str },
-}
-
-impl RelayError {
-    /// A metric label.
-    pub fn label(&self) -> &'static str {
-        match self {
-            Self::NotFound { .. } => "not-found",
-            Self::Unavailable { .. } => "unavailable",
-            Self::TooLarge { .. } => "too-large",
-            Self::Malformed { .. } => "malformed",
-        }
-    }
 }

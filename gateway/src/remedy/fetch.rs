@@ -9,7 +9,8 @@ use crate::{
 
 /// The gateway has no token to send.
 const NO_TOKEN: &str = "The gateway could not get a token for the pod's service account. Its log says why; the check \
-                        `right-tokens` of `metagate doctor` says whether it may request one.";
+                        `right-tokens` of `metagate doctor` says whether it may request one. With a roster from a \
+                        file, its `token_file` must name a readable token.";
 
 /// For one failed fetch. The sentence names nothing that the pod does not know.
 pub fn of_fetch(error: &FetchError, key: &CredentialKey) -> Remedy {

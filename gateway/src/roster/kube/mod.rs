@@ -48,6 +48,8 @@ const PODS_A_PAGE: u32 = 50;
 /// The longest wait for the end of a pod's grace period. The API server states it by the wall clock, which may be set
 /// meanwhile.
 const GRACE_WAIT_MAX: Duration = Duration::from_secs(10);
+/// The pause before the clients are made again, after the files that they are made from were missing.
+const CLIENT_RETRY: Duration = Duration::from_secs(10);
 /// How long a watch lasts, in seconds, before the API server ends it and it is resumed. A connection that died silently
 /// is detected 5 s later. A thousand nodes resume 50 watches a second.
 const WATCH_LASTS: u32 = 60;
@@ -124,8 +126,8 @@ impl Watched {
         }
     }
 
-    /// One client for each watch, which reports to `contact` when the API server answers. A client could be made at
-    /// start, but the files that it is made from may be missing for a while since.
+    /// One client for each watch, which reports to `contact` when the API server answers. `new` has shown that a
+    /// client can be made, but the files that it is made from may have gone missing for a while since.
     async fn clients(&self, contact: &Contact, clock: &Clock) -> Clients {
         let client = |watch: Watch| {
             let contact = contact.clone();
@@ -144,7 +146,7 @@ impl Watched {
                 Err(error) => tracing::error!(%error, "the roster cannot be watched yet"),
             }
             contact.lost(Watch::Pods, clock.now());
-            tokio::time::sleep(GRACE_WAIT_MAX).await;
+            tokio::time::sleep(CLIENT_RETRY).await;
         }
     }
 

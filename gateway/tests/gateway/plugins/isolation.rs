@@ -143,7 +143,7 @@ async fn an_audited_plugin_refuses_no_pod_for_too_much_metadata() {
     assert!(
         bench.policy.grant(crowded.principal()).await.is_ok() && bench.policy.grant(crowded.principal()).await.is_ok()
     );
-    assert_eq!(bench.worked_out(), ["granted"], "the second grant came from the memo");
+    assert_eq!(bench.worked_out(), ["granted"], "the second grant came from the decision cell");
     let steps = bench.policy.explain(crowded.principal(), None).await.steps;
     assert!(steps.iter().any(|step| &*step.plugin == "a" && step.audited && step.answer.text().contains("256")));
 }

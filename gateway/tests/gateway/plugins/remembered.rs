@@ -33,7 +33,7 @@ async fn a_pod_is_decided_once() {
     let bench = Bench::new(three().await);
     let pod = Entry::from(harmless());
     assert_eq!(asked(&bench, &[&pod, &pod, &pod]).await, ["granted"]);
-    // The grant comes from the workload's memo, not from a look-up of the decision's inputs.
+    // The grant comes from the workload's decision cell, not from a look-up of the decision's inputs.
     assert!(pod.decision.last_final().is_some());
 }
 
