@@ -174,7 +174,9 @@ async fn a_request_with_another_pods_token_is_recorded_without_a_workload() {
     let file = roster.display().to_string();
     let set = [("METAGATE_ROSTER__SOURCE", "fixed"), ("METAGATE_ROSTER__FILE", &*file)];
     let program = Program::start(&set).await;
-    let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 60\r\n";
+    // The roster is read by then: a token that is minted before belongs to the address alone.
+    assert_eq!(program.get(CHECKOUT, CREDENTIAL, "").await.status, 200);
+    let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 600\r\n";
     let token = program.send(CHECKOUT, "PUT", "/latest/api/token", ttl).await.text();
     let with_token = format!("X-aws-ec2-metadata-token: {token}\r\n");
     assert_eq!(program.get(CHECKOUT, CREDENTIAL, &with_token).await.status, 200);
