@@ -216,7 +216,7 @@ fn without_an_address_of_the_node_it_says_where_to_get_one() {
 fn wrong_flags_are_refused_as_the_file_would_be() {
     for (flag, value, problem) in [
         ("--interface", "eth 0", "flag intercept.interfaces: intercept.interfaces[0]"),
-        ("--interface", "eth0,!eth0", "is excluded again"),
+        ("--interface", "eth0,!eth0", "is excluded by \"!eth0\""),
         ("--node-ip", "127.0.0.1", "flag intercept.node_ips: intercept.node_ips[0]"),
     ] {
         let mut command = program(env!("CARGO_BIN_EXE_metagate"));
