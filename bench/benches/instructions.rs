@@ -1,8 +1,8 @@
 //! Instructions of the hit path, counted by callgrind: the count is the same on a busy machine as on a quiet one.
 //!
-//! `make instructions` runs it, and fails if a count is more than 3 % above the one committed here. Counts are those of
-//! the build that `instructions.toml` describes, on x86-64. callgrind has no SHA instructions, so a seal takes ten
-//! times as many here as on a processor that has them.
+//! `make instructions` runs it, and fails if a count is more than 3 % above the one committed here, beyond what alignment
+//! explains. Counts are those of the build that `instructions.toml` describes, on x86-64. callgrind has no SHA instructions,
+//! so a seal takes ten times as many here as on a processor that has them.
 
 #![expect(clippy::unwrap_used, reason = "a stage that fails is not to be counted")]
 
@@ -46,22 +46,26 @@ use tokio_util::sync::CancellationToken;
 
 /// The latest count of each stage. A lower count is written here too, so that the gain cannot be lost again.
 mod baseline {
-    pub(super) const PATH: u64 = 1_505;
-    pub(super) const TOKEN: u64 = 8_595;
-    pub(super) const CALLER: u64 = 944;
-    pub(super) const DECISION: u64 = 1_280;
-    pub(super) const CREDENTIAL: u64 = 1_232;
-    pub(super) const ANSWER: u64 = 1_921;
-    pub(super) const REQUEST: u64 = 17_596;
+    pub(super) const PATH: u64 = 1_410;
+    pub(super) const TOKEN: u64 = 8_435;
+    pub(super) const CALLER: u64 = 607;
+    pub(super) const DECISION: u64 = 986;
+    pub(super) const CREDENTIAL: u64 = 892;
+    pub(super) const ANSWER: u64 = 1_735;
+    pub(super) const REQUEST: u64 = 17_560;
     /// Client and server, for a hundred requests.
     pub(super) const GATEWAY: u64 = 9_500_000;
     pub(super) const BARE: u64 = 7_290_000;
 }
 
+/// Instructions that one source may differ by between two builds and two paths of a checkout: `memcpy` and `memchr` take
+/// other steps at other alignments. Seen: 26 in `path` between two builds, 12 in `decision` between two machines.
+const ALIGNMENT: u64 = 30;
+
 fn at_most(baseline: u64) -> LibraryBenchmarkConfig {
     let mut callgrind = Callgrind::default();
     if cfg!(target_arch = "x86_64") {
-        callgrind.hard_limits([(EventKind::Ir, baseline * 103 / 100)]);
+        callgrind.hard_limits([(EventKind::Ir, baseline * 103 / 100 + ALIGNMENT)]);
     }
     let mut config = LibraryBenchmarkConfig::default();
     config.tool(callgrind);
@@ -72,6 +76,9 @@ fn at_most(baseline: u64) -> LibraryBenchmarkConfig {
 const REQUESTS: usize = 100;
 
 /// A node with a session token and a parsed request. The runtime is kept because the keeper runs on it.
+///
+/// It is boxed, as a benchmark takes and returns it: copying it would cost a fifth of the shortest counts, and `memcpy`
+/// takes other instructions at another alignment of the stack.
 struct Stage {
     _runtime: Runtime,
     node: Node,
@@ -90,11 +97,11 @@ fn with_long_timeouts() -> Config {
 }
 
 impl Stage {
-    fn set() -> Self {
+    fn set() -> Box<Self> {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let node = runtime.block_on(Node::of(&with_long_timeouts(), Vec::new())).unwrap();
         let (token, request) = (node.token().unwrap(), node.credential_request().unwrap());
-        let stage = Self { _runtime: runtime, node, token, request };
+        let stage = Box::new(Self { _runtime: runtime, node, token, request });
         // This call makes now what is made once per credential, workload or thread.
         let first = at_once(handle(stage.node.gateway(), &stage.node.origin, &stage.request, false));
         assert_eq!(first.unwrap().status(), 200);
@@ -158,7 +165,7 @@ impl Pair {
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::TOKEN))]
 #[bench::hit()]
-fn token(stage: Stage) -> Stage {
+fn token(stage: Box<Stage>) -> Box<Stage> {
     let keys = &stage.node.gateway().keys;
     black_box(Session::open(keys, stage.token.as_bytes(), stage.node.origin.address(), SystemTime::now())).unwrap();
     stage
@@ -166,7 +173,7 @@ fn token(stage: Stage) -> Stage {
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::CALLER))]
 #[bench::hit()]
-fn caller(stage: Stage) -> (Stage, Arc<Entry>) {
+fn caller(stage: Box<Stage>) -> (Box<Stage>, Arc<Entry>) {
     let feed = &stage.node.gateway().feed;
     let known = at_once(identify(feed, &stage.node.origin, Duration::ZERO)).unwrap().caller.unwrap();
     (stage, known)
@@ -174,14 +181,14 @@ fn caller(stage: Stage) -> (Stage, Arc<Entry>) {
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::DECISION))]
 #[bench::hit()]
-fn decision(stage: Stage) -> (Stage, Granted) {
+fn decision(stage: Box<Stage>) -> (Box<Stage>, Granted) {
     let granted = at_once(stage.node.gateway().policy.grant(stage.node.entry.principal())).unwrap().unwrap();
     (stage, granted)
 }
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::CREDENTIAL))]
 #[bench::hit()]
-fn credential(stage: Stage) -> (Stage, Arc<Credential>) {
+fn credential(stage: Box<Stage>) -> (Box<Stage>, Arc<Credential>) {
     let cached = at_once(stage.node.gateway().credentials.for_grant(&stage.node.grant)).unwrap().unwrap();
     (stage, cached)
 }
@@ -194,7 +201,7 @@ fn path(path: &'static str) -> CanonicalPath<'static> {
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::ANSWER))]
 #[bench::hit()]
-fn answer(stage: Stage) -> (Stage, Response<Full<bytes::Bytes>>) {
+fn answer(stage: Box<Stage>) -> (Box<Stage>, Response<Full<bytes::Bytes>>) {
     let cached = stage.node.gateway().credentials.peek(&stage.node.grant).unwrap();
     let role = stage.node.grant.role().arn.clone();
     let rendered = imds::render(Ok(Answer::Credential(cached, role, Form::Plain)), RequestId::default());
@@ -203,7 +210,7 @@ fn answer(stage: Stage) -> (Stage, Response<Full<bytes::Bytes>>) {
 
 #[library_benchmark(setup = Stage::set, config = at_most(baseline::REQUEST))]
 #[bench::hit()]
-fn request(stage: Stage) -> (Stage, Response<Full<bytes::Bytes>>) {
+fn request(stage: Box<Stage>) -> (Box<Stage>, Response<Full<bytes::Bytes>>) {
     let answer = at_once(handle(stage.node.gateway(), &stage.node.origin, &stage.request, false)).unwrap();
     (stage, answer)
 }
