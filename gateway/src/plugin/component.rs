@@ -5,12 +5,18 @@ use std::{sync::Arc, time::Duration};
 use wasmtime::component::{Component, Linker, ResourceType, types::ComponentItem};
 
 use super::{
-    Host, LoadError, bindings::PolicyPluginPre, call::CallState, code::Code, compiled::Found, convert, digest_hex,
+    Host, LoadError,
+    bindings::PolicyPluginPre,
+    call::CallState,
+    code::Code,
+    compiled::Found,
+    convert, digest_hex,
+    processor_time::{self, LimitReached},
     version,
 };
 
-/// Compiling is not sandboxed: a crafted component of 300 KB takes 15 s. A Python component takes 10 s of CPU time, and
-/// a container may have only a tenth of a CPU.
+/// Processor time. Compiling is not sandboxed: a crafted component of 300 KB takes 15 s. A Python component takes 10 s of a
+/// server's processor; this leaves room for a slow one.
 pub(super) const COMPILE_MAX: Duration = Duration::from_secs(120);
 
 /// Loads the cached native code of this file, or compiles the file and caches the result. A built-in was compiled with
@@ -33,9 +39,8 @@ pub(super) async fn compile(host: &Host, plugin: &str, code: Code) -> Result<Com
 
 async fn compiled(host: &Host, plugin: &str, code: Code) -> Result<Component, LoadError> {
     let engine = host.engine.clone();
-    let work = tokio::task::spawn_blocking(move || code.compile(&engine));
-    match tokio::time::timeout(COMPILE_MAX, work).await {
-        Err(_) => Err(LoadError::CompileTime { plugin: plugin.into() }),
+    match processor_time::within(COMPILE_MAX, move || code.compile(&engine)).await {
+        Err(LimitReached) => Err(LoadError::CompileTime { plugin: plugin.into() }),
         Ok(Err(panic)) => Err(LoadError::Component { plugin: plugin.into(), detail: panic.to_string() }),
         Ok(Ok(made)) => made.map_err(|error| LoadError::Component { plugin: plugin.into(), detail: one_line(&error) }),
     }

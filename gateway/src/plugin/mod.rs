@@ -8,6 +8,7 @@ mod compiled;
 mod component;
 mod convert;
 mod engine;
+mod processor_time;
 mod signature;
 mod threads;
 mod version;

@@ -1,0 +1,138 @@
+//! A limit on the processor time of a blocking task.
+//!
+//! The time on the wall depends on what else runs: the threads of plugins have a lower priority, and a container may have a
+//! tenth of a processor.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::oneshot,
+    task::{JoinError, spawn_blocking},
+    time::sleep,
+};
+
+/// How often the time used is read. A limit is reached up to this much late.
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+/// A tick of proc_pid_stat(5): USER_HZ is 100 on each architecture that the gateway is built for (Linux,
+/// asm-generic/param.h). procfs looks it up in the auxiliary vector, in a way that valgrind does not survive.
+#[cfg(target_os = "linux")]
+const TICK_MS: u64 = 10;
+
+#[derive(Debug)]
+pub(super) struct LimitReached;
+
+/// Runs `work` on a blocking thread until it ends, or until it has used `limit`. It cannot be stopped: past the limit it runs
+/// on, but nobody waits for it.
+pub(super) async fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Result<T, JoinError>, LimitReached> {
+    let (started, starts) = oneshot::channel();
+    let work = spawn_blocking(move || {
+        // Nobody receives it if the caller stopped waiting.
+        let _ = started.send(Timer::of_this_thread());
+        work()
+    });
+    tokio::select! {
+        ended = work => Ok(ended),
+        () = reached(limit, starts) => Err(LimitReached),
+    }
+}
+
+async fn reached(limit: Duration, starts: oneshot::Receiver<Timer>) {
+    let Ok(timer) = starts.await else {
+        // The task ended before it ran, and its handle says so.
+        return std::future::pending().await;
+    };
+    while timer.used() < limit {
+        sleep(READ_EVERY).await;
+    }
+}
+
+/// A thread, and what it had used when the timer started.
+struct Timer {
+    thread: Thread,
+    before: Duration,
+}
+
+impl Timer {
+    fn of_this_thread() -> Self {
+        let thread = Thread::this();
+        Self { before: thread.used(), thread }
+    }
+
+    fn used(&self) -> Duration {
+        self.thread.used().saturating_sub(self.before)
+    }
+}
+
+#[cfg(target_os = "linux")]
+struct Thread(rustix::thread::Pid);
+
+#[cfg(target_os = "linux")]
+impl Thread {
+    fn this() -> Self {
+        Self(rustix::thread::gettid())
+    }
+
+    /// Zero if the thread has ended, or if /proc is not mounted: then nothing is limited.
+    fn used(&self) -> Duration {
+        use procfs::process::Process;
+        let task = Process::myself().and_then(|process| process.task_from_tid(self.0.as_raw_nonzero().get()));
+        task.and_then(|task| task.stat())
+            .map_or(Duration::ZERO, |stat| Duration::from_millis((stat.utime + stat.stime).saturating_mul(TICK_MS)))
+    }
+}
+
+/// Elsewhere no library tells the time of another thread without `unsafe` of ours: the time on the wall is limited.
+#[cfg(not(target_os = "linux"))]
+struct Thread(tokio::time::Instant);
+
+#[cfg(not(target_os = "linux"))]
+impl Thread {
+    fn this() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    fn used(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_thread_that_waits_for_an_hour_reaches_no_limit() {
+        let (release, released) = mpsc::sync_channel(1);
+        let waiting = tokio::spawn(within(Duration::from_secs(1), move || released.recv()));
+        for _ in 0..60 {
+            tokio::task::yield_now().await;
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        release.send("done").unwrap();
+        assert_eq!(waiting.await.unwrap().unwrap().unwrap(), Ok("done"));
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_spins_reaches_its_limit() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let spun = within(Duration::from_millis(20), move || {
+            while !stopped.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        let reached = spun.await.unwrap_err();
+        stop.store(true, Ordering::Relaxed);
+        assert!(matches!(reached, LimitReached));
+    }
+}
