@@ -147,8 +147,9 @@ impl Gateway {
     async fn metadata(&self, caller: &Entry, segments: &[&str]) -> Result<Answer, Refused> {
         match Catalogue::resolve(segments, &self.allow) {
             Resolved::Entry(entry) => {
-                self.policy.admit(caller.principal(), entry.path()).await?;
-                Ok(Answer::Document(self.relay.get(&entry).await.map_err(Refusal::from)?))
+                let decision = self.policy.admit(caller.principal(), entry.path()).await?;
+                let document = self.relay.get(&entry).await;
+                Ok(Answer::Document(document.map_err(|error| Refusal::from(error).after(&decision))?))
             }
             Resolved::Directory(directory) => {
                 let listed = match directory.listing() {

@@ -27,6 +27,16 @@ pub struct Rejected {
     pub decision: Arc<Decision>,
 }
 
+impl Rejected {
+    /// The decision itself, if it rejects nothing.
+    pub(super) fn unless_passed(decision: Arc<Decision>) -> Result<Arc<Decision>, Self> {
+        match decision.outcome.rejection().cloned() {
+            Some(rejection) => Err(Self { rejection, decision }),
+            None => Ok(decision),
+        }
+    }
+}
+
 impl Granted {
     /// Reads the outcome of a decision about a role.
     pub(super) fn of(decision: Arc<Decision>) -> Result<Self, Rejected> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Policy, Principal, Rejected, Rejection};
+use super::{Decision, Policy, Principal, Rejected, Rejection};
 use crate::catalogue::{Directory, Own};
 
 /// How each decision is made.
@@ -46,7 +46,7 @@ impl Policy {
         let mut names = BTreeSet::new();
         for name in listed {
             match self.judge(principal, Some(&directory.path_of(&name)), decided).await {
-                Ok(()) => {
+                Ok(_) => {
                     names.insert(name);
                 }
                 Err(Rejected { rejection: Rejection::Denied(_), .. }) => {}
@@ -59,7 +59,7 @@ impl Policy {
                 names.insert(name.to_owned());
             }
             Own::ForPodsWithRole(name) => {
-                names.extend(self.judge(principal, None, decided).await.ok().map(|()| name.to_owned()));
+                names.extend(self.judge(principal, None, decided).await.ok().map(|_| name.to_owned()));
             }
             Own::OfRole(own) => {
                 self.judge(principal, None, decided).await?;
@@ -70,17 +70,16 @@ impl Policy {
     }
 
     /// Whether the workload may read the path; for None, whether it has a role.
-    async fn judge(&self, principal: Principal<'_>, path: Option<&str>, decided: Decided) -> Result<(), Rejected> {
+    async fn judge(
+        &self,
+        principal: Principal<'_>,
+        path: Option<&str>,
+        decided: Decided,
+    ) -> Result<Arc<Decision>, Rejected> {
         match (decided, path) {
             (Decided::ForRequest, Some(path)) => self.admit(principal, path).await,
-            (Decided::ForRequest, None) => self.grant(principal).await.map(|_| ()),
-            (Decided::ToExplain, path) => {
-                let decision = Arc::new(self.explain(principal, path).await);
-                match decision.outcome.rejection().cloned() {
-                    Some(rejection) => Err(Rejected { rejection, decision }),
-                    None => Ok(()),
-                }
-            }
+            (Decided::ForRequest, None) => self.grant(principal).await.map(|granted| granted.decision),
+            (Decided::ToExplain, path) => Rejected::unless_passed(Arc::new(self.explain(principal, path).await)),
         }
     }
 }

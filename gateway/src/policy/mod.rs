@@ -141,14 +141,10 @@ impl Policy {
         decision.get(self.rules.load().generation, &self.clock).map(Granted::of)
     }
 
-    /// Whether plugins let `principal` read `path`, which the configuration allows already.
-    pub async fn admit(&self, principal: Principal<'_>, path: &str) -> Result<(), Rejected> {
+    /// The decision that lets `principal` read `path`, which the configuration allows already.
+    pub async fn admit(&self, principal: Principal<'_>, path: &str) -> Result<Arc<Decision>, Rejected> {
         let rules = self.rules.load_full();
-        let decision = self.decide(&rules, principal, Some(path)).await;
-        match decision.outcome.rejection().cloned() {
-            Some(rejection) => Err(Rejected { rejection, decision }),
-            None => Ok(()),
-        }
+        Rejected::unless_passed(self.decide(&rules, principal, Some(path)).await)
     }
 
     /// A new decision with each plugin's answer in order, past the cache.

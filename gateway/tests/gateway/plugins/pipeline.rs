@@ -246,7 +246,7 @@ async fn while_policy_is_audited_failures_still_refuse() {
 }
 
 async fn admitted(bench: &Bench, pod: Workload) -> Result<(), Rejection> {
-    bench.policy.admit(Entry::from(pod).principal(), PATH).await.map_err(|rejected| rejected.rejection)
+    bench.policy.admit(Entry::from(pod).principal(), PATH).await.map(drop).map_err(|rejected| rejected.rejection)
 }
 
 #[tokio::test]
