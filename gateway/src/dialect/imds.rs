@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{Answer, Ask, Hosts, Request};
 use crate::{
     catalogue::CanonicalPath,
+    clock::rfc3339,
     credential::{Credential, Form},
     refusal::{HeaderError, Refusal},
     request_id::RequestId,
@@ -284,12 +285,13 @@ fn document(credential: &Credential, role: &RoleArn, form: Form) -> Vec<u8> {
     let (secret, token) = (credential.secret_access_key.expose(), credential.session_token.expose());
     let document = CredentialDocument {
         code: "Success",
-        last_updated: whole_seconds(credential.issued_at),
+        // botocore reads exactly this form of RFC 3339: UTC, no fraction.
+        last_updated: rfc3339(credential.issued_at),
         r#type: "AWS-HMAC",
         access_key_id: &credential.access_key_id,
         secret_access_key: secret,
         token,
-        expiration: whole_seconds(credential.expires_at),
+        expiration: rfc3339(credential.expires_at),
         account_id: (form == Form::Extended).then(|| role.account()),
     };
     json(&document, secret.len() + token.len())
@@ -320,7 +322,7 @@ struct InstanceProfileDocument<'a> {
 fn instance_profile(role: &RoleArn, as_of: SystemTime) -> Vec<u8> {
     let document = InstanceProfileDocument {
         code: "Success",
-        last_updated: whole_seconds(as_of),
+        last_updated: rfc3339(as_of),
         instance_profile_arn: format!(
             "arn:{}:iam::{}:instance-profile/{}",
             role.partition(),
@@ -339,11 +341,6 @@ fn profile_id(role: &RoleArn) -> String {
     let letters =
         tail.filter_map(|byte| BASE32.get(usize::from(byte) % BASE32.len()).map(|letter| char::from(*letter)));
     std::iter::once("AIPA".to_owned()).chain(letters.map(String::from)).collect()
-}
-
-/// botocore reads exactly this form: UTC, no fraction.
-fn whole_seconds(moment: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(moment).to_string()
 }
 
 /// Bytes for a document's keys, dates and layout.

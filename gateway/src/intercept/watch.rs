@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::{Change, Finding, ForeignRule, InterceptError, Nft, Redirect, Status, inspect, install};
-use crate::clock::Clock;
+use crate::clock::{Clock, rfc3339};
 
 /// nft takes milliseconds. An nft that hangs must be reported, as nothing is repaired meanwhile.
 const NFT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -56,7 +56,7 @@ impl Watch {
 
     fn write(&self, seen: Result<(Change, Finding), CheckError>) {
         let Some(path) = &self.status_file else { return };
-        let checked_at = humantime::format_rfc3339_seconds(self.clock.now()).to_string();
+        let checked_at = rfc3339(self.clock.now());
         let status = match seen {
             Ok((_, finding)) => Status {
                 present: finding.present,

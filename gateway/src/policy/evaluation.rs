@@ -10,6 +10,7 @@ use std::{
 
 use super::{Decision, Grant, Outcome, Phase, PluginAnswer, Rejection, Rules, Step, decision::failed, role::complete};
 use crate::{
+    clock::rfc3339,
     config::Mode,
     plugin::{
         self, Denied, Host, Instance, Plugin, PluginError, PluginErrorKind, Resolution, RoleAnswer, RoleView, TooMuch,
@@ -243,7 +244,7 @@ impl Evaluation<'_> {
         match slot {
             Some(started) => Ok(started),
             None => {
-                let now = plugin.reads_clock().then(|| humantime::format_rfc3339_seconds(self.now).to_string());
+                let now = plugin.reads_clock().then(|| rfc3339(self.now));
                 let view = plugin::workload_view(self.workload, plugin.interest(), now)?;
                 let instance = plugin.instance(self.host).await?;
                 Ok(slot.insert(Started { instance, view }))
