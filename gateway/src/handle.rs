@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     config::TokenMode,
     credential::Credentials,
-    dialect::{Answer, Ask, Hosts, imds},
+    dialect::{Answer, Hosts, Operation, imds},
     lifecycle::Configuration,
     policy::{Granted, Policy},
     refusal::{Refusal, Refused},
@@ -65,8 +65,8 @@ impl Gateway {
         record: &mut Record<'_>,
     ) -> Result<Answer, Refused> {
         let request = imds::parse(parts, has_body, origin.connected_to, &self.hosts)?;
-        record.route(request.ask.route());
-        if let Ask::MintToken(ttl) = request.ask {
+        record.route(request.operation.route());
+        if let Operation::MintToken(ttl) = request.operation {
             return Ok(self.mint(origin, ttl)?);
         }
         let session = self.session(origin, request.token)?;
@@ -78,13 +78,13 @@ impl Gateway {
             return Err(Refusal::TokenOfAnother.into());
         }
         record.caller(&caller);
-        match request.ask {
-            Ask::MintToken(_) | Ask::Versions => Ok(Answer::Versions),
-            Ask::RoleName => {
+        match request.operation {
+            Operation::MintToken(_) | Operation::Versions => Ok(Answer::Versions),
+            Operation::RoleName => {
                 let granted = self.policy.grant(caller.principal()).await?;
                 Ok(Answer::RoleName(granted.grant.role().arn.clone()))
             }
-            Ask::Credential { form, role } => {
+            Operation::Credential { form, role } => {
                 let granted = self.policy.grant(caller.principal()).await?;
                 let Granted { grant, decision } = &granted;
                 if !grant.role().arn.is_named_by(&role) {
@@ -96,12 +96,12 @@ impl Gateway {
                 record.credential(&granted, &credential);
                 Ok(Answer::Credential(credential, grant.role().arn.clone(), form))
             }
-            Ask::InstanceProfile => {
+            Operation::InstanceProfile => {
                 let Granted { grant, .. } = self.policy.grant(caller.principal()).await?;
                 let as_of = self.credentials.peek(&grant).map_or_else(|| self.clock.now(), |cached| cached.issued_at);
                 Ok(Answer::InstanceProfile(grant.role().arn.clone(), as_of))
             }
-            Ask::Metadata(segments) => {
+            Operation::Metadata(segments) => {
                 let segments: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
                 // Boxed: hyper moves a request's future, so the common one should be small.
                 Box::pin(self.metadata(&caller, &segments)).await

@@ -15,7 +15,7 @@ use crate::{
     intercept::Status,
     lifecycle::{Adopted, RejectedReload},
     plugin::{Plugin, digest_hex},
-    policy::{POLICY, Step, Tallied},
+    policy::{Counts, POLICY, Step},
     refusal::Refusal,
     remedy,
     roster::Entry,
@@ -167,17 +167,17 @@ impl From<&Adopted> for ConfigurationState {
 }
 
 impl PolicyState {
-    fn of(mode: Mode, tallied: Tallied) -> Self {
-        Self { mode: label(mode), denials: tallied.denials, audited: tallied.audited }
+    fn of(mode: Mode, counts: Counts) -> Self {
+        Self { mode: label(mode), denials: counts.denials, audited: counts.audited }
     }
 }
 
 impl PluginState {
-    fn of(plugin: &Plugin, tallied: Tallied) -> Self {
+    fn of(plugin: &Plugin, counts: Counts) -> Self {
         let interest = plugin.interest();
         let microseconds = |took: Duration| u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let calls = u32::try_from(tallied.calls).unwrap_or(u32::MAX);
-        let was_called = tallied.calls > 0;
+        let calls = u32::try_from(counts.calls).unwrap_or(u32::MAX);
+        let was_called = counts.calls > 0;
         Self {
             name: plugin.name().to_owned(),
             path: match &plugin.settings().code {
@@ -187,13 +187,13 @@ impl PluginState {
             interface: plugin.interface().to_owned(),
             sha256: digest_hex(plugin.digest()),
             mode: label(plugin.mode()),
-            decisions: tallied.decisions,
-            mean_microseconds: was_called.then(|| microseconds(tallied.took / calls)),
-            longest_microseconds: was_called.then(|| microseconds(tallied.longest)),
-            denials: tallied.denials,
-            audited: tallied.audited,
-            faults: tallied.faults,
-            last_fault: tallied.last_fault.map(|(at, kind, text)| FaultState { at, kind, text }),
+            decisions: counts.decisions,
+            mean_microseconds: was_called.then(|| microseconds(counts.took / calls)),
+            longest_microseconds: was_called.then(|| microseconds(counts.longest)),
+            denials: counts.denials,
+            audited: counts.audited,
+            faults: counts.faults,
+            last_fault: counts.last_fault.map(|(at, kind, text)| FaultState { at, kind, text }),
             annotations: interest.annotations.written().collect(),
             attributes: interest.attributes.written().collect(),
             labels: interest.labels.written().collect(),

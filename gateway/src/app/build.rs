@@ -149,7 +149,7 @@ pub(super) async fn rules(host: &Host, config: &Config, running: &[Plugin]) -> R
     let mut loading = Vec::new();
     for plugin in config.plugins.clone() {
         let (host, running) = (host.clone(), running.to_vec());
-        loading.push(tokio::spawn(async move { Plugin::load_beside(&running, &host, plugin).await }));
+        loading.push(tokio::spawn(async move { Plugin::load_reusing(&running, &host, plugin).await }));
     }
     let mut plugins = Vec::new();
     for plugin in loading {

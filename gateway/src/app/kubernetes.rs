@@ -58,8 +58,8 @@ impl Feeder {
                 let policy = Arc::clone(&gateway.policy);
                 let events = gateway.telemetry.events().clone();
                 let rules = policy.changes();
-                let beside = kube::Beside { clock, events, interest: Box::new(move || policy.interest()), rules };
-                parts.spawn(watched.run(feed, beside, stop));
+                let context = kube::Context { clock, events, interest: Box::new(move || policy.interest()), rules };
+                parts.spawn(watched.run(feed, context, stop));
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     config::{self, Config, Diagnostics, Effective, Loaded, PluginCode, Sources},
     handle::Gateway,
     lifecycle::{Followed, FollowedFiles, RejectedReload},
-    plugin::{Plugin, signature_beside},
+    plugin::{Plugin, signature_path},
     policy::{Policy, Rules},
     role::BaseArn,
     roster::Feed,
@@ -278,7 +278,7 @@ fn same(next: &[Plugin], running: &[Plugin]) -> bool {
 fn files(config: &Config) -> BTreeSet<PathBuf> {
     let files: BTreeSet<PathBuf> = config.plugins.iter().filter_map(file).collect();
     let signed = !config.plugin_files.public_keys.is_empty();
-    let signatures: Vec<PathBuf> = files.iter().filter(|_| signed).map(|file| signature_beside(file)).collect();
+    let signatures: Vec<PathBuf> = files.iter().filter(|_| signed).map(|file| signature_path(file)).collect();
     files.into_iter().chain(signatures).collect()
 }
 

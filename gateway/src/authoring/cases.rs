@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use figment::value::{Dict, Value};
 
 use super::{
-    question::{Ask, Phase, Question},
+    question::{Expectation, Phase, Question},
     raw,
 };
 use crate::{
@@ -39,7 +39,7 @@ pub struct Case {
     pub now: Option<String>,
     pub workload: Workload,
     /// In the order in which the gateway asks.
-    pub asks: Vec<Ask>,
+    pub expectations: Vec<Expectation>,
 }
 
 impl Cases {
@@ -152,34 +152,34 @@ impl Parser<'_, '_> {
         // After an error the rest is checked all the same.
         let workload = decides.then(|| self.workload(key, raw.workload)).flatten().unwrap_or_default();
         let now = self.now(&key.name("now"), &raw.now, settings.clock, decides);
-        let mut asks = Vec::new();
+        let mut expectations = Vec::new();
         if let Some(written) = init {
-            asks.extend(self.ask(&expect, Phase::Init, written, |_| Some(Question::Init)));
+            expectations.extend(self.expectation(&expect, Phase::Init, written, |_| Some(Question::Init)));
         }
         if let Some(written) = resolve {
-            asks.extend(self.ask(&expect, Phase::Resolve, written, |_| Some(Question::Resolve)));
+            expectations.extend(self.expectation(&expect, Phase::Resolve, written, |_| Some(Question::Resolve)));
         }
         if let Some(written) = authorize {
             let role = |parser: &mut Self| parser.asked_role(key, raw.role, &workload);
-            asks.extend(self.ask(&expect, Phase::Authorize, written, role));
+            expectations.extend(self.expectation(&expect, Phase::Authorize, written, role));
         }
         if let Some(written) = authorize_path {
             let path = |parser: &mut Self| parser.asked_path(key, raw.path);
-            asks.extend(self.ask(&expect, Phase::AuthorizePath, written, path));
+            expectations.extend(self.expectation(&expect, Phase::AuthorizePath, written, path));
         }
-        Some(Case { name: raw.name, config, now, workload, asks })
+        Some(Case { name: raw.name, config, now, workload, expectations })
     }
 
-    fn ask(
+    fn expectation(
         &mut self,
         expect: &Key,
         phase: Phase,
         written: Value,
         question: impl FnOnce(&mut Self) -> Option<Question>,
-    ) -> Option<Ask> {
+    ) -> Option<Expectation> {
         let question = question(self);
         let expected = self.expected(&expect.name(phase.key()), phase, written);
-        Some(Ask { question: question?, expected: expected? })
+        Some(Expectation { question: question?, expected: expected? })
     }
 
     fn config(&mut self, key: &Key, written: &Dict) -> serde_json::Value {

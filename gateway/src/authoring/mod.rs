@@ -18,7 +18,7 @@ pub use compare::Difference;
 pub use expect::Expected;
 pub use inspect::{Inspection, Kind, inspect};
 pub use project::{Language, NewError, Project};
-pub use question::{Ask, Phase, Question};
+pub use question::{Expectation, Phase, Question};
 pub use report::Report;
 pub use table::plugin_name;
 pub use trial::{PhaseResult, Trial, run};

@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[derive(Debug)]
-pub struct Ask {
+pub struct Expectation {
     pub question: Question,
     pub expected: Expected,
 }

@@ -13,7 +13,7 @@ use super::{
     cases::{Case, Cases},
     compare::{Difference, Got, differences},
     expect::Expected,
-    question::{Ask, Phase, Question},
+    question::{Expectation, Phase, Question},
     report::Report,
     table::plugin_name,
 };
@@ -96,8 +96,8 @@ impl Run<'_> {
     }
 
     async fn start(&mut self, compiled: &Compiled, settings: config::Plugin) -> Option<(Plugin, Instance)> {
-        let init = self.case.asks.iter().find(|ask| matches!(ask.question, Question::Init));
-        let expected = init.map_or(&Expected::Ready, |ask| &ask.expected);
+        let init = self.case.expectations.iter().find(|expectation| matches!(expectation.question, Question::Init));
+        let expected = init.map_or(&Expected::Ready, |expectation| &expectation.expected);
         let mut began = Instant::now();
         let mut started = match Plugin::configured(self.host, compiled, settings).await {
             Ok(plugin) => {
@@ -124,8 +124,8 @@ impl Run<'_> {
         let case = self.case;
         let shown = workload_view(&case.workload, plugin.interest(), case.now.clone());
         let mut held = Some(first);
-        for Ask { question, expected } in &case.asks {
-            if question.phase() == Phase::AuthorizePath && case.asks.len() > 1 {
+        for Expectation { question, expected } in &case.expectations {
+            if question.phase() == Phase::AuthorizePath && case.expectations.len() > 1 {
                 held = None;
             }
             let instance = match held.take() {

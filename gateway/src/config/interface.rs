@@ -48,8 +48,8 @@ impl Pattern {
         if self.is_prefix { other.name.starts_with(&self.name) } else { !other.is_prefix && self.name == other.name }
     }
 
-    /// As nft writes it: `eni*`.
-    pub(crate) fn in_nft(&self) -> String {
+    /// With `*` for any further characters, as nft and shells write it: `eni*`.
+    pub(crate) fn glob(&self) -> String {
         format!("{}{}", self.name, if self.is_prefix { "*" } else { "" })
     }
 }

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Answer, Ask, Hosts, Request};
+use super::{Answer, Hosts, Operation, Request};
 use crate::{
     catalogue::CanonicalPath,
     clock::rfc3339,
@@ -53,12 +53,12 @@ pub fn parse<'a>(
         return Err(Refusal::Body);
     }
     let path = CanonicalPath::parse(parts.uri.path()).map_err(Refusal::Path)?;
-    let ask = if parts.method == Method::PUT { put(&path, &headers)? } else { get(path)? };
-    Ok(Request { ask, token: headers.token })
+    let operation = if parts.method == Method::PUT { put(&path, &headers)? } else { get(path)? };
+    Ok(Request { operation, token: headers.token })
 }
 
 /// What a GET of that path asks for.
-pub(crate) fn ask(path: &str) -> Result<Ask<'_>, Refusal> {
+pub(crate) fn operation(path: &str) -> Result<Operation<'_>, Refusal> {
     get(CanonicalPath::parse(path).map_err(Refusal::Path)?)
 }
 
@@ -141,7 +141,7 @@ fn check_host(
     }
 }
 
-fn put<'a>(path: &CanonicalPath<'_>, headers: &Headers<'_>) -> Result<Ask<'a>, Refusal> {
+fn put<'a>(path: &CanonicalPath<'_>, headers: &Headers<'_>) -> Result<Operation<'a>, Refusal> {
     match path.0.as_slice() {
         [version, ..] if is_token(path) => {
             if version != LATEST {
@@ -151,34 +151,34 @@ fn put<'a>(path: &CanonicalPath<'_>, headers: &Headers<'_>) -> Result<Ask<'a>, R
                 return Err(Refusal::TokenForwarded);
             }
             let ttl = headers.token_ttl.and_then(|ttl| Ttl::parse(ttl.to_str().ok()?));
-            ttl.map(Ask::MintToken).ok_or(Refusal::TokenTtl)
+            ttl.map(Operation::MintToken).ok_or(Refusal::TokenTtl)
         }
         _ => Err(Refusal::Method { allow: "GET, HEAD" }),
     }
 }
 
-fn get(path: CanonicalPath<'_>) -> Result<Ask<'_>, Refusal> {
+fn get(path: CanonicalPath<'_>) -> Result<Operation<'_>, Refusal> {
     let mut segments = path.0;
-    let Some(version) = segments.first() else { return Ok(Ask::Versions) };
+    let Some(version) = segments.first() else { return Ok(Operation::Versions) };
     if !is_version(version) {
         return Err(Refusal::NoSuchPath);
     }
     let names: [Option<&str>; 4] = std::array::from_fn(|index| segments.get(index + 1).map(|name| &**name));
     Ok(match names {
         [Some("api"), Some("token"), None, _] => return Err(Refusal::Method { allow: "PUT" }),
-        [Some("meta-data"), Some("iam"), Some("info"), None] => Ask::InstanceProfile,
+        [Some("meta-data"), Some("iam"), Some("info"), None] => Operation::InstanceProfile,
         [Some("meta-data"), Some("iam"), Some("security-credentials" | "security-credentials-extended"), None] => {
-            Ask::RoleName
+            Operation::RoleName
         }
         [Some("meta-data"), Some("iam"), Some("security-credentials"), Some(_)] => {
-            Ask::Credential { form: Form::Plain, role: role(segments) }
+            Operation::Credential { form: Form::Plain, role: role(segments) }
         }
         [Some("meta-data"), Some("iam"), Some("security-credentials-extended"), Some(_)] => {
-            Ask::Credential { form: Form::Extended, role: role(segments) }
+            Operation::Credential { form: Form::Extended, role: role(segments) }
         }
         _ => {
             segments.remove(0);
-            Ask::Metadata(segments)
+            Operation::Metadata(segments)
         }
     })
 }

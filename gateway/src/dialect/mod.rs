@@ -1,4 +1,4 @@
-//! From an HTTP request to an `Ask`, and from an `Answer` to an HTTP response. No later stage sees HTTP.
+//! From an HTTP request to an `Operation`, and from an `Answer` to an HTTP response. No later stage sees HTTP.
 
 mod host;
 pub mod imds;
@@ -19,14 +19,14 @@ use crate::{
 /// One well-formed request.
 #[derive(Debug)]
 pub struct Request<'a> {
-    pub ask: Ask<'a>,
+    pub operation: Operation<'a>,
     /// The IMDSv2 session token; without one it is an IMDSv1 request.
     pub token: Option<&'a HeaderValue>,
 }
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ask<'a> {
+pub enum Operation<'a> {
     MintToken(Ttl),
     /// `/`: the versions of the service.
     Versions,
@@ -43,7 +43,7 @@ pub enum Ask<'a> {
     Metadata(Vec<Cow<'a, str>>),
 }
 
-impl Ask<'_> {
+impl Operation<'_> {
     /// For logs, metrics and traces: the path with placeholders for its variable parts (OpenTelemetry, `http.route`). A
     /// dated version has the route of `latest`.
     pub fn route(&self) -> &'static str {

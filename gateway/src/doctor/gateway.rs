@@ -28,7 +28,7 @@ pub(super) struct State {
     version: String,
     waits_for: Vec<String>,
     pub(super) roster: Roster,
-    pub(super) workloads: Vec<Listed>,
+    pub(super) workloads: Vec<Workload>,
     pub(super) credentials: Vec<Key>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Roster {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Listed {}
+pub(super) struct Workload {}
 
 #[derive(Deserialize)]
 pub(super) struct Key {

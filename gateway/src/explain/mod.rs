@@ -2,8 +2,6 @@
 
 mod subject;
 
-pub use crate::remedy::Remedy as NextStep;
-
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -19,7 +17,7 @@ use crate::{
     interest::Interest,
     policy::{Decision, Grant, Outcome, Policy, Principal, Rules, Step},
     refusal::Refusal,
-    remedy,
+    remedy::{self, Remedy},
     workload::Workload,
 };
 
@@ -50,7 +48,7 @@ pub struct Explanation {
     /// None: no credential is held, and no fetch was tried.
     pub credential: Option<CredentialStatus>,
     /// How to get the pod its role or credential.
-    pub next_step: Option<NextStep>,
+    pub next_step: Option<Remedy>,
 }
 
 /// The credential for a grant: how long it is valid, and why it is missing.
@@ -209,7 +207,7 @@ impl Explanation {
         if let Some(asked) = asked.filter(|asked| !own.is_named_by(asked)) {
             self.refuse(&Refusal::OtherRole, Some(format!("the pod asks for {asked}, but its role is {own}")));
             let say = "change the pod's role annotation, or ask for the role that the service lists";
-            self.next_step = Some(NextStep::say(say));
+            self.next_step = Some(Remedy::say(say));
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::NextStep;
 use crate::{
     catalogue::{AllowList, Catalogue, Directory, Own, Resolved},
-    dialect::{Ask, imds},
+    dialect::{Operation, imds},
     refusal::Refusal,
+    remedy::Remedy,
 };
 
 /// What there is to explain.
@@ -26,7 +26,7 @@ pub(super) struct NotServed {
     pub(super) refusal: Refusal,
     /// For an operator, who may be told more than the pod.
     pub(super) reason: String,
-    pub(super) next_step: Option<NextStep>,
+    pub(super) next_step: Option<Remedy>,
 }
 
 impl Subject {
@@ -36,11 +36,11 @@ impl Subject {
             true => path.into(),
             false => format!("/{}/{path}", imds::LATEST).into(),
         };
-        match imds::ask(&path) {
-            Ok(Ask::RoleName | Ask::InstanceProfile) => Self::Role(None),
-            Ok(Ask::Credential { role, .. }) => Self::Role(Some(role.into_owned())),
-            Ok(Ask::Versions | Ask::MintToken(_)) => Self::Versions,
-            Ok(Ask::Metadata(segments)) => {
+        match imds::operation(&path) {
+            Ok(Operation::RoleName | Operation::InstanceProfile) => Self::Role(None),
+            Ok(Operation::Credential { role, .. }) => Self::Role(Some(role.into_owned())),
+            Ok(Operation::Versions | Operation::MintToken(_)) => Self::Versions,
+            Ok(Operation::Metadata(segments)) => {
                 Self::of_metadata(&segments.iter().map(|segment| &**segment).collect::<Vec<_>>(), allow)
             }
             Err(refusal) => {
@@ -59,7 +59,7 @@ impl Subject {
             Resolved::NotAllowed(entry) => Self::NotServed(NotServed {
                 refusal: Refusal::NoSuchPath,
                 reason: format!("{entry} is not in imds.allow"),
-                next_step: Some(NextStep::say(format!("add \"{entry}\" to imds.allow"))),
+                next_step: Some(Remedy::say(format!("add \"{entry}\" to imds.allow"))),
             }),
             Resolved::Unknown => Self::NotServed(NotServed {
                 refusal: Refusal::NoSuchPath,

@@ -117,12 +117,12 @@ impl Compiled {
 impl Plugin {
     /// Loads a plugin on the plugin threads, `init` included.
     pub async fn load(host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
-        Self::load_beside(&[], host, settings).await
+        Self::load_reusing(&[], host, settings).await
     }
 
     /// Like [`Self::load`], but reuses what `running` has, because compiling a Python plugin takes 10 s and 320 MB.
     /// Equal bytes are not compiled again; equal bytes with equal settings give the running plugin.
-    pub async fn load_beside(running: &[Self], host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
+    pub async fn load_reusing(running: &[Self], host: &Host, settings: config::Plugin) -> Result<Self, LoadError> {
         let plugin = settings.name.clone();
         let ended = |detail: String| LoadError::Component { plugin, detail };
         let (running, own_host) = (running.to_vec(), host.clone());

@@ -23,7 +23,7 @@ pub use convert::{RoleAnswer, TooMuch, role_view, workload_view};
 pub(crate) use convert::{bounded_attributes, bounded_pairs, printable};
 pub(crate) use engine::INSTANCES;
 pub use engine::{Host, HostError};
-pub use signature::{SignatureError, beside as signature_beside};
+pub use signature::{SignatureError, path_for as signature_path};
 pub use version::INTERFACE;
 
 /// A plugin's answer to which role a workload has.

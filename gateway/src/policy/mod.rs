@@ -24,7 +24,7 @@ pub use fairness::Fairness;
 pub use grant::Grant;
 pub(crate) use role::complete;
 pub use rules::{Defaults, Rules};
-pub use tally::{Counted, Tallied, Tally};
+pub use tally::{CountedAs, Counts, Tally};
 
 use std::{
     sync::{

@@ -19,10 +19,10 @@ const NONE: &str = "none";
 /// By the plugin's name, so that counts continue across reloads; the gateway's own denials count under `policy`. Cache
 /// hits do not count.
 #[derive(Debug, Default)]
-pub struct Tally(Mutex<BTreeMap<String, Tallied>>);
+pub struct Tally(Mutex<BTreeMap<String, Counts>>);
 
 #[derive(Clone, Debug, Default)]
-pub struct Tallied {
+pub struct Counts {
     /// Decisions in which the plugin was asked.
     pub decisions: u64,
     /// Decisions that it denied, by code.
@@ -42,59 +42,59 @@ pub struct Tallied {
 /// How a decision was counted. The labels are bounded: at most 32 codes and `other` per plugin, and the kinds of
 /// failures.
 #[derive(Debug)]
-pub struct Counted<'a> {
+pub struct CountedAs<'a> {
     /// The denial's code or the failure's kind; `none` otherwise.
     pub reason: String,
     pub audited: Vec<(&'a Step, String)>,
 }
 
 impl Tally {
-    pub fn count<'a>(&self, decision: &'a Decision) -> Counted<'a> {
+    pub fn count<'a>(&self, decision: &'a Decision) -> CountedAs<'a> {
         let mut tallies = self.tallies();
         let mut audited = Vec::new();
         for (index, step) in decision.steps.iter().enumerate() {
-            let tallied = tallies.entry(step.plugin.to_string()).or_default();
+            let counts = tallies.entry(step.plugin.to_string()).or_default();
             let asked_before = decision.steps.iter().take(index).any(|before| before.plugin == step.plugin);
-            tallied.decisions += u64::from(!asked_before);
-            tallied.calls += 1;
-            tallied.took += step.took;
-            tallied.longest = tallied.longest.max(step.took);
+            counts.decisions += u64::from(!asked_before);
+            counts.calls += 1;
+            counts.took += step.took;
+            counts.longest = counts.longest.max(step.took);
             if let PluginAnswer::Failed(fault) = &step.answer {
-                *tallied.faults.entry(fault.kind.label()).or_default() += 1;
-                tallied.last_fault = Some((decision.decided_at, fault.kind, step.answer.text()));
+                *counts.faults.entry(fault.kind.label()).or_default() += 1;
+                counts.last_fault = Some((decision.decided_at, fault.kind, step.answer.text()));
             }
             if step.audited {
                 let code = match &step.answer {
-                    PluginAnswer::Deny(denied) => tallied.counted_by(&denied.code),
+                    PluginAnswer::Deny(denied) => counts.counted_by(&denied.code),
                     answer => answer.label().to_owned(),
                 };
-                *tallied.audited.entry(code.clone()).or_default() += 1;
+                *counts.audited.entry(code.clone()).or_default() += 1;
                 audited.push((step, code));
             }
         }
         let reason = match decision.outcome.rejection() {
             Some(Rejection::Denied(denial)) => {
-                let tallied = tallies.entry(denial.by.clone()).or_default();
-                let code = tallied.counted_by(&denial.code);
-                *tallied.denials.entry(code.clone()).or_default() += 1;
+                let counts = tallies.entry(denial.by.clone()).or_default();
+                let code = counts.counted_by(&denial.code);
+                *counts.denials.entry(code.clone()).or_default() += 1;
                 code
             }
             Some(Rejection::Failed(fault)) => fault.kind.label().to_owned(),
             _ => NONE.to_owned(),
         };
-        Counted { reason, audited }
+        CountedAs { reason, audited }
     }
 
-    pub fn of(&self, plugin: &str) -> Tallied {
+    pub fn of(&self, plugin: &str) -> Counts {
         self.tallies().get(plugin).cloned().unwrap_or_default()
     }
 
-    fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Tallied>> {
+    fn tallies(&self) -> MutexGuard<'_, BTreeMap<String, Counts>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Tallied {
+impl Counts {
     fn counted_by(&mut self, code: &str) -> String {
         if self.codes.contains(code) || self.codes.len() < CODES && self.codes.insert(code.to_owned()) {
             code.to_owned()

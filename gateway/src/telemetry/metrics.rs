@@ -17,7 +17,7 @@ use crate::{
     caller::Unidentified,
     config,
     credential::{FetchErrorKind, Observer},
-    policy::{Counted, Decision, PluginAnswer, Step, Tally},
+    policy::{CountedAs, Decision, PluginAnswer, Step, Tally},
 };
 
 /// The kind of request that nearly every one is, answered with 200: it is recorded without a lookup of its labels.
@@ -197,7 +197,7 @@ impl Metrics {
                 self.plugin_failures.add(1, &[plugin, phase, KeyValue::new("kind", fault.kind.label())]);
             }
         }
-        let Counted { reason, audited } = self.tally.count(decision);
+        let CountedAs { reason, audited } = self.tally.count(decision);
         for (step, code) in audited {
             let [plugin, phase, answer] = labels(step);
             self.audited.add(1, &[plugin, phase, answer, KeyValue::new("code", code)]);

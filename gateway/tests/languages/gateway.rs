@@ -41,7 +41,7 @@ pub(crate) async fn load(loaded: &[Plugin], wasm: &[u8], config: Value) -> Resul
     let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     std::fs::write(file.path(), wasm).unwrap();
     let code = PluginCode::File { path: file.path().to_owned(), sha256: None };
-    Plugin::load_beside(loaded, host(), settings("guest", code, config)).await
+    Plugin::load_reusing(loaded, host(), settings("guest", code, config)).await
 }
 
 /// The plugin under test is asked first.

@@ -12,7 +12,10 @@ use super::{
     when,
     words::{Path, Sentence, Untrusted, microseconds, until},
 };
-use crate::explain::{Answer, Explanation, NextStep};
+use crate::{
+    explain::{Answer, Explanation},
+    remedy::Remedy,
+};
 
 /// An explanation's credential status with its moments parsed.
 struct Held<'a> {
@@ -77,7 +80,7 @@ fn verdict(explanation: &Explanation) -> Markup {
     }
 }
 
-fn next_step(next: &NextStep) -> Markup {
+fn next_step(next: &Remedy) -> Markup {
     html! {
         div.next {
             h2 { "Next step" }

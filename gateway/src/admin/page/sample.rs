@@ -13,10 +13,10 @@ use crate::{
     },
     clock::rfc3339,
     credential::FetchErrorKind,
-    explain::{Answer, CredentialStatus, Explanation, NextStep},
+    explain::{Answer, CredentialStatus, Explanation},
     lifecycle::Part,
     plugin::PluginErrorKind,
-    remedy,
+    remedy::{self, Remedy},
 };
 
 /// Text that a hostile object may contain.
@@ -415,7 +415,7 @@ pub(in crate::admin) fn denied_explanation() -> Explanation {
         session_name: None,
         source: None,
         credential: None,
-        next_step: Some(NextStep {
+        next_step: Some(Remedy {
             say: "give the pod a role that namespace guests permits, or add its role there".into(),
             command: Some(
                 "kubectl annotate namespace guests --overwrite \
@@ -444,7 +444,7 @@ pub(in crate::admin) fn failed_explanation() -> Explanation {
         session_name: None,
         source: None,
         credential: None,
-        next_step: Some(NextStep {
+        next_step: Some(Remedy {
             say: "see the gateway's log for plugin team-role; the request may be tried again".into(),
             command: None,
         }),
@@ -474,7 +474,7 @@ pub(in crate::admin) fn hostile_explanation() -> Explanation {
             renews: Some(all.clone()),
             last_error: Some(all.clone()),
         }),
-        next_step: Some(NextStep { say: all.clone(), command: Some(all) }),
+        next_step: Some(Remedy { say: all.clone(), command: Some(all) }),
         ..granted_explanation()
     }
 }

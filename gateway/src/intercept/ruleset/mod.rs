@@ -73,7 +73,7 @@ pub(super) enum Difference {
 
 /// What our rules have counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(super) struct CountedAs {
     pub(super) connections: u64,
     pub(super) rejected: u64,
 }
@@ -114,10 +114,10 @@ impl Redirect {
 
     /// One match for each positive pattern: nodes in use are older than nft's sets of names with wildcards.
     fn interface_matches(&self) -> Vec<Vec<(&'static str, String)>> {
-        let excluded: Vec<_> = self.interfaces.excluded().map(|pattern| ("!=", pattern.in_nft())).collect();
+        let excluded: Vec<_> = self.interfaces.excluded().map(|pattern| ("!=", pattern.glob())).collect();
         let mut matches: Vec<Vec<_>> = Vec::new();
         for named in self.interfaces.named() {
-            matches.push([vec![("==", named.in_nft())], excluded.clone()].concat());
+            matches.push([vec![("==", named.glob())], excluded.clone()].concat());
         }
         if matches.is_empty() { vec![excluded] } else { matches }
     }
@@ -177,8 +177,8 @@ impl Redirect {
     }
 }
 
-pub(super) fn counted(listed: &Value) -> Counted {
-    let mut counted = Counted::default();
+pub(super) fn counted(listed: &Value) -> CountedAs {
+    let mut counted = CountedAs::default();
     for (_, rule) in objects(listed).filter(|(kind, _)| *kind == "rule") {
         let packets: u64 = statements(rule, "counter").filter_map(|counter| counter.get("packets")?.as_u64()).sum();
         if text_of(rule, "chain") == REDIRECT.name {

@@ -45,7 +45,7 @@ pub(super) fn verify(keys: &[PublicKey], file: &Path, bytes: &[u8]) -> Result<()
     if keys.is_empty() {
         return Ok(());
     }
-    let path = beside(file);
+    let path = path_for(file);
     let signature = read(file, &path)?;
     if keys.iter().any(|key| key.verifies(bytes, &signature)) {
         return Ok(());
@@ -54,7 +54,7 @@ pub(super) fn verify(keys: &[PublicKey], file: &Path, bytes: &[u8]) -> Result<()
 }
 
 /// The path of a file's signature: `office-hours.wasm.sig`.
-pub fn beside(file: &Path) -> PathBuf {
+pub fn path_for(file: &Path) -> PathBuf {
     let mut name = OsString::from(file);
     name.push(".sig");
     name.into()

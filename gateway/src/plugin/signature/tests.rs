@@ -26,7 +26,7 @@ fn signed(seed: u8, bytes: &[u8]) -> [u8; 64] {
 fn signed_file(signature: &[u8]) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.wasm");
-    std::fs::write(beside(&file), signature).unwrap();
+    std::fs::write(path_for(&file), signature).unwrap();
     (folder, file)
 }
 
@@ -74,7 +74,7 @@ fn what_is_no_signature_is_told_as_such() {
 fn a_signature_that_cannot_be_read_is_told_with_the_cause() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.wasm");
-    std::fs::create_dir(beside(&file)).unwrap();
+    std::fs::create_dir(path_for(&file)).unwrap();
     assert!(matches!(verify(&[public(1)], &file, WASM), Err(SignatureError::Read { .. })));
 }
 

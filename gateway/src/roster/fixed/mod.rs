@@ -5,7 +5,7 @@ mod pod_table;
 mod raw;
 mod watched;
 
-pub use parse::{Listed, Parsed, parse};
+pub use parse::{FixedPod, Parsed, parse};
 pub(crate) use pod_table::PodTable;
 pub use watched::{OpenError, Watched};
 
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
     use crate::workload::Uid;
 
-    fn listed(text: &str) -> Vec<Listed> {
+    fn listed(text: &str) -> Vec<FixedPod> {
         parse(Path::new("lab/roster.toml"), text).unwrap_or_else(|diagnostics| panic!("{diagnostics}")).workloads
     }
 
@@ -50,7 +50,7 @@ mod tests {
             name = "ledger"
             annotations = { "eks.amazonaws.com/role-arn" = "other" }
         "#;
-        let [Listed { workload, listen: None }] = &listed(text)[..] else { panic!("one workload") };
+        let [FixedPod { workload, listen: None }] = &listed(text)[..] else { panic!("one workload") };
         assert_eq!(workload.title(), "payments/ledger-0");
         assert_eq!(workload.uid, Uid::derived("payments", "ledger-0"));
         assert_eq!(workload.ips.len(), 2);
@@ -97,7 +97,7 @@ mod tests {
                 "payments/reporting-0 127.0.0.6",
             ]
         );
-        for Listed { workload, .. } in &pods {
+        for FixedPod { workload, .. } in &pods {
             assert!(workload.namespace_annotations.contains_key("iam.amazonaws.com/permitted"), "{}", workload.title());
             let own = workload.annotations.contains_key("iam.amazonaws.com/role");
             let irsa = workload.service_account_annotations.contains_key("eks.amazonaws.com/role-arn");

@@ -14,12 +14,12 @@ use crate::{
 /// The workloads of a file, in its order. Two of them may have the same address: requests from it are refused.
 #[derive(Debug)]
 pub struct Parsed {
-    pub workloads: Vec<Listed>,
+    pub workloads: Vec<FixedPod>,
 }
 
 /// A workload, with its own listener where it has one.
 #[derive(Debug)]
-pub struct Listed {
+pub struct FixedPod {
     /// `node` and `since` are empty: the file does not have them.
     pub workload: Workload,
     pub listen: Option<SocketAddr>,
@@ -43,10 +43,10 @@ struct Parser<'a, 'b> {
 }
 
 impl Parser<'_, '_> {
-    fn roster(&mut self, raw: Raw) -> Vec<Listed> {
+    fn roster(&mut self, raw: Raw) -> Vec<FixedPod> {
         let namespaces = self.namespaces(raw.namespace);
         let accounts = self.service_accounts(raw.service_account);
-        let entries: Vec<Listed> = raw
+        let entries: Vec<FixedPod> = raw
             .workload
             .into_iter()
             .enumerate()
@@ -90,7 +90,7 @@ impl Parser<'_, '_> {
         entry: Entry,
         namespaces: &BTreeMap<String, Namespace>,
         accounts: &BTreeMap<(String, String), ServiceAccount>,
-    ) -> Listed {
+    ) -> FixedPod {
         let (pod, token_file, listen) = entry.split();
         let is_read = |name| !self.collector.has_within(&key.name(name));
         if pod.ips.is_empty() && listen.is_empty() && is_read("ips") && is_read("listen") {
@@ -108,7 +108,7 @@ impl Parser<'_, '_> {
             token_file: (!token_file.is_empty()).then(|| self.folder.join(&token_file)),
             ..workload
         };
-        Listed { workload, listen }
+        FixedPod { workload, listen }
     }
 
     /// None if nothing is written, or it is refused.
@@ -126,11 +126,11 @@ impl Parser<'_, '_> {
     }
 
     /// Two workloads of one name would share a derived UID, and so their session tokens.
-    fn refuse_twins(&mut self, entries: &[Listed]) {
+    fn refuse_twins(&mut self, entries: &[FixedPod]) {
         let mut names = BTreeMap::new();
         let mut uids = BTreeMap::new();
         let mut listeners = BTreeMap::new();
-        for (index, Listed { workload, listen }) in entries.iter().enumerate() {
+        for (index, FixedPod { workload, listen }) in entries.iter().enumerate() {
             let key = Key::dotted("workload").index(index);
             if names.insert(workload.title(), index).is_some() {
                 self.twice(&key.name("pod"), &format!("workload {}", quote(&workload.title())));

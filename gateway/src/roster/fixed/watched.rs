@@ -8,7 +8,7 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Listed, Parsed, SANDBOX, parse};
+use super::{FixedPod, Parsed, SANDBOX, parse};
 use crate::{
     clock::Clock,
     config::{Diagnostics, RosterSource},
@@ -22,7 +22,7 @@ pub struct Watched {
     /// None for the sandbox's sample pods, which are compiled in.
     file: Option<(PathBuf, String)>,
     node: String,
-    listed: Vec<Listed>,
+    listed: Vec<FixedPod>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -83,11 +83,11 @@ impl Watched {
     }
 }
 
-fn listeners(listed: &[Listed]) -> Vec<(SocketAddr, Uid)> {
+fn listeners(listed: &[FixedPod]) -> Vec<(SocketAddr, Uid)> {
     listed.iter().filter_map(|listed| Some((listed.listen?, listed.workload.uid.clone()))).collect()
 }
 
-fn publish(feed: &Feed, listed: Vec<Listed>, node: &str, clock: &Clock) {
+fn publish(feed: &Feed, listed: Vec<FixedPod>, node: &str, clock: &Clock) {
     let workloads = listed.into_iter().map(|listed| {
         let mut workload = listed.workload;
         workload.node = node.to_owned();

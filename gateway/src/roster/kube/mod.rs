@@ -74,7 +74,7 @@ pub enum OpenError {
 }
 
 /// What the watches need besides the API server.
-pub struct Beside {
+pub struct Context {
     pub clock: Clock,
     pub events: EventSender,
     /// What policy reads of objects; called again whenever `rules` changes.
@@ -103,18 +103,18 @@ impl Watched {
     }
 
     /// Publishes each change until `stop`.
-    pub async fn run(self, feed: Arc<Feed>, mut beside: Beside, stop: CancellationToken) {
+    pub async fn run(self, feed: Arc<Feed>, mut context: Context, stop: CancellationToken) {
         let contact = Contact::new(Arc::clone(&feed));
         tokio::select! {
             () = stop.cancelled() => {}
             () = async {
-                let clients = self.clients(&contact, &beside.clock).await;
+                let clients = self.clients(&contact, &context.clock).await;
                 loop {
-                    beside.rules.borrow_and_update();
-                    let interest = Arc::new((beside.interest)());
-                    let events = self.events(&clients, &interest, &beside.clock);
-                    let following = self.follow(events, &interest, &feed, &contact, &beside);
-                    let outdated = interest_change(beside.rules.clone(), &beside.interest, &interest);
+                    context.rules.borrow_and_update();
+                    let interest = Arc::new((context.interest)());
+                    let events = self.events(&clients, &interest, &context.clock);
+                    let following = self.follow(events, &interest, &feed, &contact, &context);
+                    let outdated = interest_change(context.rules.clone(), &context.interest, &interest);
                     tokio::select! {
                         () = following => {}
                         () = outdated => {
@@ -191,34 +191,34 @@ impl Watched {
         interest: &Arc<Interest>,
         feed: &Feed,
         contact: &Contact,
-        beside: &Beside,
+        context: &Context,
     ) {
         let mut index = Index::new(&self.node, Arc::clone(interest));
         let mut until = None;
         loop {
             let due = async {
                 match until {
-                    Some(moment) => tokio::time::sleep(beside.clock.until(moment).min(GRACE_WAIT_MAX)).await,
+                    Some(moment) => tokio::time::sleep(context.clock.until(moment).min(GRACE_WAIT_MAX)).await,
                     None => std::future::pending().await,
                 }
             };
             let mut changed = tokio::select! {
                 event = events.next() => match event {
-                    Some(event) => take(event, &mut index, contact, beside),
+                    Some(event) => take(event, &mut index, contact, context),
                     None => return,
                 },
                 () = due => true,
             };
             for _ in 0..BATCH {
                 let Some(Some(event)) = events.next().now_or_never() else { break };
-                changed |= take(event, &mut index, contact, beside);
+                changed |= take(event, &mut index, contact, context);
             }
             if changed && index.is_synced() {
-                let now = beside.clock.now();
+                let now = context.clock.now();
                 let current = index.current(now);
                 until = current.until;
-                report_shared_addresses(&current.workloads, &current.withheld, &beside.events);
-                report_incomplete(current.incomplete, &beside.events);
+                report_shared_addresses(&current.workloads, &current.withheld, &context.events);
+                report_incomplete(current.incomplete, &context.events);
                 feed.publish_with_withheld(current.workloads, &current.withheld, Knowledge::Eventual, now);
             }
         }
@@ -226,12 +226,12 @@ impl Watched {
 }
 
 /// Applies an event. Returns whether the roster may have changed.
-fn take((watch, change, event): WatchEvent, index: &mut Index, contact: &Contact, beside: &Beside) -> bool {
-    beside.events.send(|| event);
+fn take((watch, change, event): WatchEvent, index: &mut Index, contact: &Contact, context: &Context) -> bool {
+    context.events.send(|| event);
     match change {
         Ok(change) => index.apply(change),
         Err(error) => {
-            let first = contact.lost(watch, beside.clock.now());
+            let first = contact.lost(watch, context.clock.now());
             let error = with_causes(&error);
             if first {
                 tracing::warn!(

@@ -22,7 +22,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
-pub(in crate::source) struct Ask {
+pub(in crate::source) struct ReceivedRequest {
     pub(in crate::source) path: String,
     pub(in crate::source) form: BTreeMap<String, String>,
     /// The signature's header, where the request was signed.
@@ -32,7 +32,7 @@ pub(in crate::source) struct Ask {
     pub(in crate::source) traceparent: Option<String>,
 }
 
-impl Ask {
+impl ReceivedRequest {
     pub(in crate::source) fn field(&self, name: &str) -> &str {
         self.form.get(name).map_or("", String::as_str)
     }
@@ -51,12 +51,12 @@ pub(in crate::source) enum Reply {
 /// Stops when dropped.
 pub(in crate::source) struct FakeServer {
     pub(in crate::source) endpoint: String,
-    asked: Arc<Mutex<Vec<Ask>>>,
+    asked: Arc<Mutex<Vec<ReceivedRequest>>>,
     task: JoinHandle<()>,
 }
 
 impl FakeServer {
-    pub(in crate::source) async fn start(answer: impl Fn(&Ask) -> Reply + Send + Sync + 'static) -> Self {
+    pub(in crate::source) async fn start(answer: impl Fn(&ReceivedRequest) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -78,7 +78,7 @@ impl FakeServer {
         Self { endpoint, asked, task }
     }
 
-    pub(in crate::source) fn asked(&self) -> Vec<Ask> {
+    pub(in crate::source) fn asked(&self) -> Vec<ReceivedRequest> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -91,15 +91,21 @@ impl Drop for FakeServer {
 
 async fn respond(
     request: Request<Incoming>,
-    log: &Mutex<Vec<Ask>>,
-    answer: &(impl Fn(&Ask) -> Reply + Send + Sync),
+    log: &Mutex<Vec<ReceivedRequest>>,
+    answer: &(impl Fn(&ReceivedRequest) -> Reply + Send + Sync),
 ) -> Response<Full<Bytes>> {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
     let (authorization, user_agent) = (header("authorization"), header("user-agent").unwrap_or_default());
     let traceparent = header("traceparent");
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let ask = Ask { path, form: fields(std::str::from_utf8(&body).unwrap()), authorization, user_agent, traceparent };
+    let ask = ReceivedRequest {
+        path,
+        form: fields(std::str::from_utf8(&body).unwrap()),
+        authorization,
+        user_agent,
+        traceparent,
+    };
     log.lock().unwrap().push(ask.clone());
     match answer(&ask) {
         Reply::Answer(status, body) => Response::builder()

@@ -58,8 +58,8 @@ fn cases(example: &str) -> Cases {
     // The clock is a setting of the plugin, not of a case.
     assert_eq!(pasted.clock, cases.settings(Path::new(&file), Value::Null).clock, "{example}: clock");
     let name = "the example accepts the README's table".to_owned();
-    let asks = Vec::new();
-    cases.cases.push(Case { name, config: pasted.config, now: None, workload: Workload::default(), asks });
+    let expectations = Vec::new();
+    cases.cases.push(Case { name, config: pasted.config, now: None, workload: Workload::default(), expectations });
     cases
 }
 

@@ -46,7 +46,7 @@ async fn five_thousand_pods_are_followed() {
     let cluster = metagate::kubernetes::Cluster::find(Some(&kubeconfig)).await.unwrap();
     let watched = metagate::roster::kube::Watched::new(cluster, NODE).unwrap();
     let (_rules, changes) = tokio::sync::watch::channel(());
-    let beside = metagate::roster::kube::Beside {
+    let beside = metagate::roster::kube::Context {
         clock: metagate::clock::Clock::system(),
         events: metagate::kubernetes::events::EventSender::default(),
         interest: Box::new(metagate::interest::Interest::default),

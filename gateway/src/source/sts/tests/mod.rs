@@ -9,7 +9,7 @@ use aws_sdk_sts::config::{
 };
 
 use super::{
-    fake::{Ask, FakeServer, Reply, issued, key, key_of, refused, role},
+    fake::{FakeServer, ReceivedRequest, Reply, issued, key, key_of, refused, role},
     *,
 };
 use crate::source::{Token, TokenError};
@@ -54,7 +54,7 @@ fn source_at(endpoint: &str, intermediate: Option<&str>) -> StsSource {
     StsSource::over(&transport(), StsSettings { assume_role_arn, ..settings(endpoint) })
 }
 
-async fn answering(reply: impl Fn(&Ask) -> Reply + Send + Sync + 'static) -> (FakeServer, StsSource) {
+async fn answering(reply: impl Fn(&ReceivedRequest) -> Reply + Send + Sync + 'static) -> (FakeServer, StsSource) {
     let server = FakeServer::start(reply).await;
     let source = source_at(&server.endpoint, None);
     (server, source)
