@@ -143,7 +143,7 @@ impl Parser<'_, '_> {
             if told && !asked {
                 let problem = "is given, but nothing is expected of it";
                 let help = format!(
-                    "expect {} of it, or leave it out",
+                    "add {} to the case's expect, or remove this key",
                     if name == "role" { "authorize" } else { "authorize_path" }
                 );
                 self.collector.refuse(&key.name(name), problem, help);

@@ -67,7 +67,7 @@ pub(super) fn of_kiam(settings: &Settings, conversion: &mut Conversion) {
     change("calls to STS", "each node makes them for its own pods; with kiam only the servers do", instead);
     change(
         "permitted",
-        "the expression as a whole must match: `a|b` permits a and b, no longer all that begins with a or ends in b",
+        "the expression as a whole must match: `a|b` permits a and b, but no longer every ARN that begins with a or ends in b",
         "",
     );
     change(

@@ -65,11 +65,8 @@ impl Settings {
             }
             self.values.insert(name, setting);
         } else if matters {
-            let text = format!(
-                "{} and {} have different values: the first one's counts",
-                label(first.container),
-                label(index)
-            );
+            let text =
+                format!("{} and {} have different values; the first is taken", label(first.container), label(index));
             conversion.note(Note::lost(about, text, "Metagate is one process: decide which value is right"));
         }
     }

@@ -23,8 +23,8 @@ impl Checker<'_, '_> {
                 self.collector.refuse_pair(
                     [key_file, folder],
                     "compiled_key_file is required when compiled is set",
-                    "name a file elsewhere, which is made where it does not exist: what lies in the folder is run, and only \
-                     this key tells what the gateway put there",
+                    "name a file outside this folder; the gateway creates it if it does not exist: the gateway runs the \
+                     native code in the folder, and trusts only files that it sealed with this key",
                 );
                 None
             }

@@ -22,7 +22,7 @@ pub(crate) const MEMORY: Bounds<u64> = bounds(
 );
 const CACHE: Bounds<Duration> = bounds(
     Duration::ZERO..=Duration::from_secs(3600),
-    "a decision that depends on the time becomes wrong when that time comes",
+    "once the time that a decision depends on has come, the cached decision is wrong until it expires",
 );
 
 /// Names are metric labels and log fields.

@@ -8,7 +8,7 @@ use super::{Bounds, Checker, Key, bounds, nearest, quote, raw};
 use crate::config::{LogFormat, Otlp, OtlpProtocol, Telemetry};
 
 const METRICS_INTERVAL: Bounds<Duration> =
-    bounds(Duration::from_secs(1)..=Duration::from_secs(3600), "dashboards show steps of about 30s");
+    bounds(Duration::from_secs(1)..=Duration::from_secs(3600), "the dashboards expect about 30s");
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
