@@ -105,9 +105,9 @@ pub fn inspect(nft: &Nft, redirect: &Redirect) -> Result<Finding, NftError> {
     })
 }
 
-fn look(nft: &Nft, redirect: &Redirect) -> Result<(Vec<String>, ruleset::CountedAs), NftError> {
+fn look(nft: &Nft, redirect: &Redirect) -> Result<(Vec<String>, ruleset::Counted), NftError> {
     match nft.table(FAMILY, TABLE)? {
-        None => Ok((vec![format!("there is no table {FAMILY} {TABLE}")], ruleset::CountedAs::default())),
+        None => Ok((vec![format!("there is no table {FAMILY} {TABLE}")], ruleset::Counted::default())),
         Some(listed) => Ok((in_words(nft, redirect.differences(&listed))?, counted(&listed))),
     }
 }

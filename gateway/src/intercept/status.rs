@@ -24,7 +24,7 @@ pub struct Status {
     pub present: bool,
     /// RFC 3339. A watcher checks every 30 s; if this is minutes old, the watcher has ended.
     pub checked_at: String,
-    /// CountedAs since the rules were last installed, like `rejected_packets`.
+    /// Counted since the rules were last installed, like `rejected_packets`.
     pub redirected_connections: u64,
     pub rejected_packets: u64,
     pub foreign_rules: Vec<ForeignRule>,

@@ -73,7 +73,7 @@ pub(super) enum Difference {
 
 /// What our rules have counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct CountedAs {
+pub(super) struct Counted {
     pub(super) connections: u64,
     pub(super) rejected: u64,
 }
@@ -177,8 +177,8 @@ impl Redirect {
     }
 }
 
-pub(super) fn counted(listed: &Value) -> CountedAs {
-    let mut counted = CountedAs::default();
+pub(super) fn counted(listed: &Value) -> Counted {
+    let mut counted = Counted::default();
     for (_, rule) in objects(listed).filter(|(kind, _)| *kind == "rule") {
         let packets: u64 = statements(rule, "counter").filter_map(|counter| counter.get("packets")?.as_u64()).sum();
         if text_of(rule, "chain") == REDIRECT.name {

@@ -120,7 +120,7 @@ fn every_kind_of_meddling_is_named() {
 fn redirected_and_rejected_are_counted_apart() {
     // One rule redirects; forward and input reject in each of two families.
     let counted = counted(&listed(&redirect(&["!lo"], &["10.0.0.7"])));
-    assert_eq!(counted, CountedAs { connections: 3, rejected: 12 });
+    assert_eq!(counted, Counted { connections: 3, rejected: 12 });
 }
 
 #[test]
@@ -128,6 +128,6 @@ fn no_listing_panics() {
     let redirect = redirect(&["!lo"], &["10.0.0.7"]);
     for listed in [json!(null), json!({"nftables": [1, {}, {"rule": 1}, {"chain": []}, {"table": "x"}]}), json!([])] {
         assert!(!redirect.differences(&listed).is_empty());
-        assert_eq!(super::counted(&listed), CountedAs::default());
+        assert_eq!(super::counted(&listed), Counted::default());
     }
 }

@@ -99,15 +99,15 @@ async fn respond(
     let traceparent = header("traceparent");
     let path = request.uri().path().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let ask = ReceivedRequest {
+    let received = ReceivedRequest {
         path,
         form: fields(std::str::from_utf8(&body).unwrap()),
         authorization,
         user_agent,
         traceparent,
     };
-    log.lock().unwrap().push(ask.clone());
-    match answer(&ask) {
+    log.lock().unwrap().push(received.clone());
+    match answer(&received) {
         Reply::Answer(status, body) => Response::builder()
             .status(status)
             .header("x-amzn-requestid", "req-1234")

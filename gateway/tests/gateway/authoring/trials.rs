@@ -28,9 +28,8 @@ fn differences(report: &Report) -> Vec<String> {
 /// Runs cases, each a configuration and an expectation, in one go: compiling the guest takes seconds.
 async fn hostile(cases: &[(&str, &str)]) -> Report {
     let case = |(config, expect): &(&str, &str)| {
-        let expectations = [("authorize =", "role = 'checkout'\n"), ("authorize_path =", "path = 'meta-data/mac'\n")];
-        let asked: String =
-            expectations.iter().filter(|(key, _)| expect.contains(key)).map(|(_, line)| *line).collect();
+        let asks = [("authorize =", "role = 'checkout'\n"), ("authorize_path =", "path = 'meta-data/mac'\n")];
+        let asked: String = asks.iter().filter(|(key, _)| expect.contains(key)).map(|(_, line)| *line).collect();
         case(&format!("config = {config}\n{asked}[case.expect]\n{expect}"))
     };
     tried(HOSTILE, &cases.iter().map(case).collect::<String>()).await
@@ -128,10 +127,10 @@ async fn a_plugin_is_asked_as_the_gateway_asks() {
 
 #[tokio::test]
 async fn the_time_and_the_images_are_shown_to_a_plugin_that_asks() {
-    let expectations = "interest = { attributes = ['now', 'image/*'] }";
+    let asks = "interest = { attributes = ['now', 'image/*'] }";
     let pod = "workload = { namespace = 'a', pod = 'b', images = { app = 'shop:1' } }";
     let cases = format!(
-        "[plugin]\nclock = true\nconfig = {{ do = 'echo', {expectations} }}\n\
+        "[plugin]\nclock = true\nconfig = {{ do = 'echo', {asks} }}\n\
          [[case]]\nname = 'c'\nnow = '2026-11-25T09:00:00Z'\n{pod}\nexpect.resolve = {{ deny = 'echo' }}\n"
     );
     let report = tried(HOSTILE, &cases).await;

@@ -46,14 +46,14 @@ async fn five_thousand_pods_are_followed() {
     let cluster = metagate::kubernetes::Cluster::find(Some(&kubeconfig)).await.unwrap();
     let watched = metagate::roster::kube::Watched::new(cluster, NODE).unwrap();
     let (_rules, changes) = tokio::sync::watch::channel(());
-    let beside = metagate::roster::kube::Context {
+    let context = metagate::roster::kube::Context {
         clock: metagate::clock::Clock::system(),
         events: metagate::kubernetes::events::EventSender::default(),
         interest: Box::new(metagate::interest::Interest::default),
         rules: changes,
     };
     let stop = tokio_util::sync::CancellationToken::new();
-    let running = tokio::spawn(watched.run(Arc::clone(&feed), beside, stop.clone()));
+    let running = tokio::spawn(watched.run(Arc::clone(&feed), context, stop.clone()));
     let known = |count: usize| {
         let feed = Arc::clone(&feed);
         async move {
