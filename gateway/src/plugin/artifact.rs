@@ -51,7 +51,10 @@ pub enum LoadError {
         "plugin {plugin}: is not a component of this engine: {detail} (build it as plugin-sdk/README.md says; a core module has to be wrapped)"
     )]
     Component { plugin: String, detail: String },
-    #[error("plugin {plugin}: took more than {} s of processor time to compile (a component that a toolchain built takes a few; this one may be made to take long)", COMPILE_MAX.as_secs())]
+    #[error(
+        "plugin {plugin}: took more than {} s of processor time to compile (a component of the usual toolchains takes seconds: check where this one comes from, or build it smaller)",
+        COMPILE_MAX.as_secs()
+    )]
     CompileTime { plugin: String },
     #[error(
         "plugin {plugin}: imports {import}; a plugin gets metagate:policy/host and nothing else (build it without WASI, or with WASI stubbed)"

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::{
     sync::oneshot,
     task::{JoinError, spawn_blocking},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 /// How often the time used is read. A limit is reached up to this much late.
@@ -50,20 +50,25 @@ async fn reached(limit: Duration, starts: oneshot::Receiver<Timer>) {
     }
 }
 
-/// A thread, and what it had used when the timer started.
+/// The processor time of one thread since the timer started. Where the kernel does not tell it, because /proc is not mounted or
+/// the system is not Linux, the time on the clock counts: a limit must end.
 struct Timer {
     thread: Thread,
-    before: Duration,
+    before: Option<Duration>,
+    began: Instant,
 }
 
 impl Timer {
     fn of_this_thread() -> Self {
         let thread = Thread::this();
-        Self { before: thread.used(), thread }
+        Self { before: thread.used(), thread, began: Instant::now() }
     }
 
     fn used(&self) -> Duration {
-        self.thread.used().saturating_sub(self.before)
+        match (self.before, self.thread.used()) {
+            (Some(before), Some(used)) => used.saturating_sub(before),
+            (None, _) | (_, None) => self.began.elapsed(),
+        }
     }
 }
 
@@ -76,27 +81,26 @@ impl Thread {
         Self(rustix::thread::gettid())
     }
 
-    /// Zero if the thread has ended, or if /proc is not mounted: then nothing is limited.
-    fn used(&self) -> Duration {
+    fn used(&self) -> Option<Duration> {
         use procfs::process::Process;
         let task = Process::myself().and_then(|process| process.task_from_tid(self.0.as_raw_nonzero().get()));
-        task.and_then(|task| task.stat())
-            .map_or(Duration::ZERO, |stat| Duration::from_millis((stat.utime + stat.stime).saturating_mul(TICK_MS)))
+        let stat = task.and_then(|task| task.stat()).ok()?;
+        Some(Duration::from_millis((stat.utime + stat.stime).saturating_mul(TICK_MS)))
     }
 }
 
-/// Elsewhere no library tells the time of another thread without `unsafe` of ours: the time on the wall is limited.
+/// Elsewhere no library tells the time of another thread without `unsafe` of ours.
 #[cfg(not(target_os = "linux"))]
-struct Thread(tokio::time::Instant);
+struct Thread;
 
 #[cfg(not(target_os = "linux"))]
 impl Thread {
     fn this() -> Self {
-        Self(tokio::time::Instant::now())
+        Self
     }
 
-    fn used(&self) -> Duration {
-        self.0.elapsed()
+    fn used(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -120,6 +124,13 @@ mod tests {
         }
         release.send("done").unwrap();
         assert_eq!(waiting.await.unwrap().unwrap().unwrap(), Ok("done"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_proc_the_time_on_the_clock_counts() {
+        let timer = Timer { before: None, ..Timer::of_this_thread() };
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(timer.used(), Duration::from_secs(60));
     }
 
     #[tokio::test]
