@@ -29,7 +29,11 @@ pub(super) enum Command {
         output: Output,
     },
     /// Remove our rules, and only them: from then on pods reach the node's own metadata service, and so the node's role
-    Uninstall,
+    Uninstall {
+        /// Keep running afterwards until SIGTERM, as the container of a DaemonSet must
+        #[arg(long)]
+        stay: bool,
+    },
 }
 
 #[derive(clap::Args)]
@@ -69,7 +73,7 @@ pub(super) fn run(command: &Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Install(args) => install(args),
         Command::Verify { redirect, output } => verify(redirect, *output),
-        Command::Uninstall => uninstall(),
+        Command::Uninstall { stay } => uninstall(*stay),
     }
 }
 
@@ -120,13 +124,19 @@ fn verify(args: &RedirectArgs, output: Output) -> Result<ExitCode, Failure> {
     Ok(if finding.present { ExitCode::SUCCESS } else { ExitCode::from(FAILURE) })
 }
 
-fn uninstall() -> Result<ExitCode, Failure> {
+fn uninstall(stay: bool) -> Result<ExitCode, Failure> {
     let removed = intercept::uninstall(&Nft::default()).context("cannot remove the redirect")?;
     print(if removed {
         "removed: pods now reach the node's own metadata service, and so the node's role"
     } else {
         "nothing to remove: the redirect is not installed"
     });
+    if stay {
+        block_on(async {
+            Signals::listen().context("cannot listen for signals")?.stop().await;
+            Ok(())
+        })?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
