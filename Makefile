@@ -24,7 +24,7 @@ endef
 # selects the whole workspace by itself, as there are no default-members.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run build check test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
+.PHONY: help demo run images build check test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
 	load-smoke clean wasm-target
 
 help: ## Show these targets
@@ -35,6 +35,18 @@ demo: build ## See it work: no AWS, no cluster, no root
 
 run: build ## The sandbox, until Ctrl-C
 	@target/debug/metagate run --sandbox
+
+# BINARY=… takes a program that is there already, in place of the release.
+BINARY ?= target/release/metagate
+images: $(BINARY) ## Images of gateway and intercept in target/images/metagate.tar, without a Docker engine (Debian)
+	@mkdir -p target/images
+	@deploy/images/build.sh '$(BINARY)' target/images/metagate.tar || [ $$? -eq 3 ]
+
+# cargo knows best whether it is up to date.
+.PHONY: target/release/metagate
+target/release/metagate: wasm-target
+	$(say) 'building the release (the first time takes minutes)'
+	@cargo build --release --locked --package metagate --bin metagate
 
 check: wasm-target ## Before each commit: format, clippy, unit tests; under a minute where little has changed
 	@cargo fmt --all --check

@@ -22,7 +22,7 @@ class Privileges(unittest.TestCase):
             self.assertEqual(context["capabilities"], {"drop": ["ALL"]})
             self.assertTrue(context["runAsNonRoot"] and context["readOnlyRootFilesystem"])
             self.assertFalse(context["allowPrivilegeEscalation"])
-            self.assertEqual(context["runAsUser"], 65532)
+            self.assertEqual(context["runAsUser"], 8181)
 
     def test_interception_has_net_admin_and_nothing_else(self):
         for name in INTERCEPTORS:

@@ -21,7 +21,7 @@ use super::{
 pub(crate) const PORT: u16 = 8181;
 pub(crate) const STARTUP_TAINT: &str = "metagate.io/agent-not-ready";
 /// The user of the image.
-pub(crate) const USER: u32 = 65532;
+pub(crate) const USER: u32 = 8181;
 
 pub(crate) struct Gateway<'a> {
     node: &'a Namespace,
