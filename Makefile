@@ -24,7 +24,7 @@ endef
 # selects the whole workspace by itself, as there are no default-members.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run images build check test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
+.PHONY: help demo run node images build check test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
 	load-smoke clean wasm-target
 
 help: ## Show these targets
@@ -38,6 +38,9 @@ run: build ## The sandbox, until Ctrl-C
 
 # BINARY=… takes a program that is there already, in place of the release.
 BINARY ?= target/release/metagate
+node: $(BINARY) ## A real Kubernetes node with Metagate and sample pods, until Ctrl-C (root on Debian, Go)
+	@deploy/node/run.sh '$(BINARY)' target/node
+
 images: $(BINARY) ## Images of gateway and intercept in target/images/metagate.tar, without a Docker engine (Debian)
 	@mkdir -p target/images
 	@deploy/images/build.sh '$(BINARY)' target/images/metagate.tar || [ $$? -eq 3 ]

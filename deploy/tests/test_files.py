@@ -24,8 +24,8 @@ class Linted(unittest.TestCase):
         done = run(*command)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-    def test_hadolint_passes_the_dockerfile(self):
-        self.passes(BIN / "hadolint", "deploy/images/Dockerfile")
+    def test_hadolint_passes_the_dockerfiles(self):
+        self.passes(BIN / "hadolint", "deploy/images/Dockerfile", "deploy/node/Dockerfile")
 
     def test_yamllint_passes_everything_that_is_no_template(self):
         self.passes(BIN / "yamllint", "--strict", "--config-file", "deploy/yamllint.yaml", "deploy")
