@@ -2,7 +2,8 @@ module node
 
 go 1.26.0
 
-// What a node is made of, as Go modules. `go mod tidy && go build -o BIN/ tool` in a copy of this folder.
+// What a node is made of, as Go modules; install.sh builds it. A new version: change k8s.io/kubernetes and each k8s.io in
+// `replace`, then `go mod tidy`.
 tool (
 	go.etcd.io/etcd/server/v3
 	helm.sh/helm/v4/cmd/helm

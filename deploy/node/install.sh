@@ -4,7 +4,7 @@
 #   install.sh
 #
 # Kubernetes, etcd, containerd and Helm are built from their Go modules, once, into the cache. go.mod names the versions;
-# KUBERNETES=1.36.1 builds another version of Kubernetes beside it. runc and the network plugins are Debian's packages.
+# KUBERNETES=1.36.3 builds another version of Kubernetes beside it. runc and the network plugins are Debian's packages.
 # Building takes 13 minutes of processor time and 10 GB for Go's caches, and `go clean -cache -modcache` frees those.
 #
 # Exits with 0 if everything is there, with 3 if this machine cannot have it (not root, no namespaces, no Go, no apt), and
@@ -46,12 +46,14 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# The sources of another version: go.mod with that version throughout. Its sums are then taken from Go's checksum database.
+# The sources; for another version, go.mod with that version throughout, and without the versions that Go chose for this one
+# (`// indirect`). Its sums are then those of Go's checksum database.
 sources() {
     rm -rf "$1"
     mkdir -p "$1"
     cp -r "$here/go.mod" "$here/go.sum" "$here/containers" "$here/pause" "$1"
     [ "$KUBERNETES" != "$DEFAULT" ] || return 0
+    sed -i -E '/ \/\/ indirect$/{/k8s\.io\/kubernetes |\/etcd\/server\/v3 |\/helm\/v4 /!d}' "$1/go.mod"
     sed -i "s|\(k8s.io/kubernetes \)v$DEFAULT|\1v$KUBERNETES|; s|\( k8s.io/.* \)v0.${DEFAULT#1.}\$|\1v0.${KUBERNETES#1.}|" "$1/go.mod"
     rm "$1/go.sum"
     (cd "$1" && nice go mod tidy) >"$1/tidy.log" 2>&1 || { tail -n 20 "$1/tidy.log" >&2; fail "go.mod cannot be had for Kubernetes $KUBERNETES"; }
@@ -77,7 +79,7 @@ build() {
 
 build_programs() {
     local stamp
-    stamp=$(cd "$here" && cat go.mod go.sum containers/go.mod containers/go.sum pause/main.go install.sh | sha256sum)
+    stamp=$(cd "$here" && cat go.mod go.sum containers/go.mod containers/go.sum pause/main.go | sha256sum)
     [ "$(cat "$PROGRAMS/built-from" 2>/dev/null)" != "$stamp" ] || return 0
     has go || cannot 'There is no Go, which builds Kubernetes, etcd and containerd.'
     # go.mod's `tool` lines came with Go 1.24, and Go from 1.21 fetches the version that go.mod asks for.
