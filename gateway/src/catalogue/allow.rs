@@ -5,9 +5,10 @@ use super::{
     table::{Kind, Name, Node, ROOT},
 };
 
-/// The default of `imds.allow`. Peers that relayed everything leaked user data and identity documents; a peer that relayed
-/// nothing broke region look-up, CSI drivers and log agents (kube2iam#137, kiam#60).
-pub const DEFAULT: [&str; 3] = ["placement", "instance-id", "instance-type"];
+/// The default of `imds.allow`. Peers that relayed everything leaked user data and signed identity documents; a peer that
+/// relayed nothing broke region look-up, CSI drivers and log agents (kube2iam#137, kiam#60). The SDKs for Go and Java look for the
+/// region in the identity document. Its signatures, which prove the node to others, are other entries.
+pub const DEFAULT: [&str; 4] = ["placement", "instance-id", "instance-type", "dynamic/instance-identity/document"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowList {
@@ -89,8 +90,8 @@ impl AllowList {
 
 impl Default for AllowList {
     fn default() -> Self {
-        let named = |name: &&str| vec![Part::Named("meta-data".to_owned()), Part::Named((*name).to_owned())];
-        Self { patterns: DEFAULT.iter().map(named).collect() }
+        // Every entry of DEFAULT is in the catalogue, as a test states.
+        Self { patterns: DEFAULT.iter().filter_map(|entry| parse_pattern(entry).ok()).collect() }
     }
 }
 
@@ -156,8 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn the_default_is_placement_and_the_instances_id_and_type() {
+    fn the_default_is_what_sdks_ask_for_and_proves_the_node_to_nobody() {
         assert_eq!(AllowList::default(), parse(&DEFAULT).unwrap());
+        for (path, admitted) in [
+            ("meta-data/placement/region", true),
+            ("meta-data/instance-id", true),
+            ("meta-data/instance-type", true),
+            // Where the SDKs for Go and Java find the region.
+            ("dynamic/instance-identity/document", true),
+            ("dynamic/instance-identity/dsa2048", false),
+            ("dynamic/instance-identity/pkcs7", false),
+            ("dynamic/instance-identity/rsa2048", false),
+            ("dynamic/instance-identity/signature", false),
+            ("user-data", false),
+        ] {
+            let entry = Catalogue::find(&path.split('/').collect::<Vec<_>>()).unwrap();
+            assert_eq!(AllowList::default().admits(&entry), admitted, "{path}");
+        }
     }
 
     #[test]

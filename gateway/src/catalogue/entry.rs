@@ -225,7 +225,8 @@ mod tests {
     fn the_three_roots_are_listed_without_a_slash_and_meta_data_is_there_for_everybody() {
         let nothing = AllowList::parse(&[]).unwrap();
         let list = |path: &[&str], allow: &AllowList| Catalogue::listing(path, allow);
-        assert_eq!(list(&[], &AllowList::default()), Some(Listing::Names(vec!["meta-data".to_owned()])));
+        let roots = ["dynamic", "meta-data"].map(String::from).to_vec();
+        assert_eq!(list(&[], &AllowList::default()), Some(Listing::Names(roots)));
         assert_eq!(list(&[], &nothing), Some(Listing::Names(vec![])));
         assert_eq!(list(&["meta-data"], &nothing), Some(Listing::Names(vec![])));
         assert_eq!(list(&["dynamic"], &nothing), None);

@@ -8,8 +8,38 @@ use crate::catalogue::known_names;
 pub(super) struct Admitted {
     /// The largest groups that are admitted as a whole, and single entries.
     pub(super) entries: Vec<String>,
-    /// Whether the expression admits `user-data`, which only a person may add to the list.
-    pub(super) user_data: bool,
+    /// What else it admits, and only a person may add to the list.
+    pub(super) withheld: Vec<Withheld>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Withheld {
+    /// It often holds secrets.
+    UserData,
+    /// The signatures of the identity document prove the node to others.
+    Signatures,
+}
+
+impl Withheld {
+    const ALL: [Self; 2] = [Self::UserData, Self::Signatures];
+
+    /// As `imds.allow` writes them.
+    pub(super) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::UserData => &["user-data"],
+            Self::Signatures => &[
+                "dynamic/instance-identity/dsa2048",
+                "dynamic/instance-identity/pkcs7",
+                "dynamic/instance-identity/rsa2048",
+                "dynamic/instance-identity/signature",
+            ],
+        }
+    }
+
+    /// Whether an expression spells one of them out; `.*` mostly means everything else.
+    pub(super) fn is_meant_by(self, expression: &str) -> bool {
+        self.names().iter().filter_map(|name| name.rsplit('/').next()).any(|name| expression.contains(name))
+    }
 }
 
 /// A compiled expression of this size matches in microseconds; Go has no such limit, but no real route needs more.
@@ -21,22 +51,26 @@ pub(super) fn admitted(expression: &str) -> Option<Admitted> {
     let names: Vec<Name> = known_names().into_iter().map(Name::new).collect();
     let is_leaf = |name: &&Name| !names.iter().any(|other| other.is_below(name));
     let (shut, open): (Vec<&Name>, Vec<&Name>) = names.iter().filter(is_leaf).partition(|leaf| !leaf.matches(&regex));
+    let is_withheld = |leaf: &&Name| Withheld::ALL.iter().any(|kind| kind.names().contains(&leaf.path.as_str()));
+    let (held, open): (Vec<&Name>, Vec<&Name>) = open.into_iter().partition(is_withheld);
+    let shut = [shut, held.clone()].concat();
     let is_open = |name: &&Name| {
         let holds = |leaf: &&Name| leaf.path == name.path || leaf.is_below(name);
         open.iter().any(holds) && !shut.iter().any(holds)
     };
     let mut entries: Vec<&Name> = Vec::new();
     // A group comes before its entries.
-    for name in names.iter().filter(|name| name.path != USER_DATA).filter(is_open) {
+    for name in names.iter().filter(is_open) {
         if !entries.iter().any(|group| name.is_below(group)) {
             entries.push(name);
         }
     }
-    let user_data = open.iter().any(|leaf| leaf.path == USER_DATA);
-    Some(Admitted { entries: entries.into_iter().map(|name| name.written.clone()).collect(), user_data })
+    let is_held = |kind: &Withheld| held.iter().any(|leaf| kind.names().contains(&leaf.path.as_str()));
+    Some(Admitted {
+        entries: entries.into_iter().map(|name| name.written.clone()).collect(),
+        withheld: Withheld::ALL.into_iter().filter(is_held).collect(),
+    })
 }
-
-const USER_DATA: &str = "user-data";
 
 struct Name {
     /// As `imds.allow` writes it.
@@ -70,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::catalogue::AllowList;
+    use crate::catalogue::{AllowList, Catalogue};
 
     const NOTHING: [&str; 0] = [];
 
@@ -81,7 +115,7 @@ mod tests {
     #[test]
     fn an_expression_becomes_the_groups_that_it_admits() {
         assert_eq!(entries("^$"), NOTHING);
-        assert_eq!(entries(".*"), ["dynamic", "meta-data"]);
+        assert_eq!(entries(".*"), ["dynamic/fws", "dynamic/instance-identity/document", "meta-data"]);
         assert_eq!(entries("/placement/"), ["placement"]);
         assert_eq!(entries("^/latest/meta-data/placement/region$"), ["placement/region"]);
         assert_eq!(entries("availability-zone/$"), ["placement/availability-zone"]);
@@ -97,12 +131,31 @@ mod tests {
     }
 
     #[test]
-    fn user_data_is_never_among_the_entries() {
-        for expression in [".*", "user-data", "^/latest/user-data$"] {
+    fn user_data_and_signatures_are_never_among_the_entries() {
+        for (expression, withheld) in [
+            (".*", &Withheld::ALL[..]),
+            ("user-data", &[Withheld::UserData]),
+            ("^/latest/user-data$", &[Withheld::UserData]),
+            ("/dynamic/", &[Withheld::Signatures]),
+            ("instance-identity/pkcs7$", &[Withheld::Signatures]),
+            ("instance-identity/document", &[]),
+            ("placement", &[]),
+        ] {
             let admitted = admitted(expression).unwrap();
-            assert!(admitted.user_data && !admitted.entries.iter().any(|entry| entry == USER_DATA), "{expression}");
+            assert_eq!(admitted.withheld, withheld, "{expression}");
+            let allow = AllowList::parse(&admitted.entries).unwrap();
+            for name in Withheld::ALL.iter().flat_map(|kind| kind.names()) {
+                let entry = Catalogue::find(&name.split('/').collect::<Vec<_>>()).unwrap();
+                assert!(!allow.admits(&entry), "{expression} admits {name}");
+            }
         }
-        assert!(!admitted("placement").unwrap().user_data);
+    }
+
+    #[test]
+    fn what_an_expression_spells_out_is_meant() {
+        assert!(Withheld::UserData.is_meant_by("^/latest/user-data$"));
+        assert!(Withheld::Signatures.is_meant_by("instance-identity/(document|pkcs7)"));
+        assert!(!Withheld::ALL.iter().any(|kind| kind.is_meant_by(".*")));
     }
 
     proptest! {

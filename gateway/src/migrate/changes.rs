@@ -27,9 +27,9 @@ pub(super) fn of_kube2iam(settings: &Settings, conversion: &mut Conversion) {
     }
     change(
         "other metadata",
-        "user-data, iam/info of the node and identity-credentials are never passed on; iam/info is made up from the \
-         pod's own role",
-        "add \"user-data\" to imds.allow where pods read it",
+        "user-data, the signatures of the instance identity document, iam/info of the node and identity-credentials are \
+         not passed on; iam/info is made up from the pod's own role",
+        "add \"user-data\" or \"dynamic/instance-identity\" to imds.allow where pods need them",
     );
     change(
         "metrics, health, debug",
@@ -92,7 +92,8 @@ pub(super) fn of_kiam(settings: &Settings, conversion: &mut Conversion) {
     }
     change(
         "other metadata",
-        "user-data, iam/info of the node and identity-credentials are not passed on by default",
+        "user-data, the signatures of the instance identity document, iam/info of the node and identity-credentials are \
+         not passed on by default",
         "",
     );
 }

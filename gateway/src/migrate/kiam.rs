@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    allow, changes,
+    allow::{self, Withheld},
+    changes,
     conversion::{Conversion, Entry},
     flags::{
         Becomes::{Lost, NotNeeded, Rule},
@@ -223,8 +224,8 @@ fn metadata(settings: &Settings, conversion: &mut Conversion) {
     }
     let Some((flag, expression)) = given else {
         if settings.has_part("agent") {
-            let comment = "kiam passes nothing on without --allow-route-regexp. Metagate's default, \"placement\", \
-                           \"instance-id\" and \"instance-type\", is what SDKs ask for: remove this line to use it.";
+            let comment = "kiam passes nothing on without --allow-route-regexp. Metagate's default is what SDKs ask for: \
+                           remove this line to use it.";
             conversion.entries.push(Entry::new("imds.allow", rules::list([]), comment));
         }
         return;
@@ -243,11 +244,20 @@ fn metadata(settings: &Settings, conversion: &mut Conversion) {
         let instead = "credentials are never passed on, and single tags only by the entry `tags`";
         conversion.note(Note::lost(about.clone(), text, instead));
     }
-    if admitted.user_data {
-        let text = "the expression admits user-data, which often holds secrets and is not passed on by default";
-        let instead = "add \"user-data\" to imds.allow where pods read it";
-        // `.*` mostly means everything else; an expression that names user-data means it.
-        let is_meant = expression.contains("user-data");
+    for kind in admitted.withheld {
+        let (text, instead) = match kind {
+            Withheld::UserData => (
+                "the expression admits user-data, which often holds secrets and is not passed on by default",
+                "add \"user-data\" to imds.allow where pods read it",
+            ),
+            Withheld::Signatures => (
+                "the expression admits the signatures of the instance identity document, which prove the node to others \
+                 and are not passed on by default",
+                "add \"dynamic/instance-identity\" to imds.allow where pods need them",
+            ),
+        };
+        let is_meant = kind.is_meant_by(expression);
+        let about = about.clone();
         conversion.note(if is_meant { Note::lost(about, text, instead) } else { Note::change(about, text, instead) });
     }
 }

@@ -282,9 +282,9 @@ fn metadata(settings: &Settings, conversion: &mut Conversion) {
     }
     let entry = super::conversion::Entry::new(
         "imds.allow",
-        rules::list(["meta-data", "dynamic"]),
-        "kube2iam passes on everything. This is all of it but user-data and the node's own credentials. Narrow it \
-         down: SDKs ask for \"placement\" only.",
+        rules::list(["meta-data", "dynamic/instance-identity/document"]),
+        "kube2iam passes on everything. This is all of it but user-data, the signatures of the instance identity \
+         document and the node's own credentials. Narrow it down: Metagate's default is what SDKs ask for.",
     );
     conversion.entries.push(entry);
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::*;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, DEFAULT};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -250,7 +250,7 @@ async fn following_listings_finds_exactly_what_is_admitted() {
     let relay = Relay::new(sandbox.clone(), TTL);
     for written in [
         vec![],
-        vec!["placement", "instance-id", "instance-type"],
+        DEFAULT.into(),
         vec!["network/interfaces/macs/*/vpc-id", "tags/instance/Name", "public-keys"],
         vec!["network/interfaces/macs/*/ipv4-associations", "block-device-mapping/*"],
         vec!["dynamic/instance-identity/document", "user-data", "spot"],

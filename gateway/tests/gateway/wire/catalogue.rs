@@ -11,7 +11,7 @@ async fn before(imds: &FakeImds, allow: &str) -> TestGateway {
     setup().imds(imds).set("imds.allow", allow).start().await.unwrap()
 }
 
-const USUAL: &str = r#"["placement", "instance-id", "instance-type"]"#;
+const USUAL: &str = r#"["placement", "instance-id", "instance-type", "dynamic/instance-identity/document"]"#;
 /// All that an operator can allow and the fake has, and more.
 const EVERYTHING: &str = r#"["placement", "instance-id", "instance-type", "user-data", "dynamic", "tags", "hostname",
     "network", "public-keys", "block-device-mapping", "events", "spot", "services", "mac", "local-ipv4"]"#;
@@ -49,8 +49,8 @@ async fn what_is_not_allowed_is_404_and_never_asked_of_the_node() {
     for path in [
         "user-data",
         "user-data/",
-        "dynamic/",
-        "dynamic/instance-identity/document",
+        "dynamic/fws/instance-monitoring",
+        "dynamic/instance-identity/pkcs7",
         "dynamic/instance-identity/signature",
         "meta-data/hostname",
         "meta-data/tags/instance/Name",
@@ -137,8 +137,9 @@ async fn listings_name_what_this_pod_may_see() {
     let usual = before(&imds, USUAL).await;
     let more = before(&imds, r#"["instance-id", "user-data", "tags", "dynamic/instance-identity/document"]"#).await;
     for (gateway, pod, path, listing) in [
-        (&usual, CHECKOUT, "/latest/", "meta-data"),
-        (&usual, CHECKOUT, "/latest", "meta-data"),
+        (&usual, CHECKOUT, "/latest/", "dynamic\nmeta-data"),
+        (&usual, CHECKOUT, "/latest", "dynamic\nmeta-data"),
+        (&usual, CHECKOUT, "/latest/dynamic/instance-identity/", "document"),
         (&usual, CHECKOUT, "/latest/meta-data/", "iam/\ninstance-id\ninstance-type\nplacement/"),
         (&usual, CHECKOUT, "/2021-03-23/meta-data", "iam/\ninstance-id\ninstance-type\nplacement/"),
         (&usual, IDLE, "/latest/meta-data/", "instance-id\ninstance-type\nplacement/"),

@@ -30,7 +30,7 @@ async fn requests_that_come_at_once_are_answered_in_order() {
         let reply = client.receive().await.unwrap();
         answers.push((reply.status, reply.text().split(' ').next().unwrap().to_owned()));
     }
-    let expected = [(200, "payments-checkout"), (200, "meta-data"), (404, "no"), (200, "payments-checkout")];
+    let expected = [(200, "payments-checkout"), (200, "dynamic\nmeta-data"), (404, "no"), (200, "payments-checkout")];
     assert_eq!(answers, expected.map(|(status, word)| (status, word.to_owned())));
 }
 
