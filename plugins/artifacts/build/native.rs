@@ -1,3 +1,4 @@
+use std::env;
 use std::path::Path;
 
 use wasmtime::Engine;
@@ -5,11 +6,12 @@ use wasmtime::Engine;
 use crate::guest::Guest;
 use crate::{engine, read, variable, write};
 
-/// Compiles each guest's component to a file next to it. If the build is for another architecture, it does nothing and
-/// returns `false`: wasmtime has no compiler for it here.
+/// Compiles each guest's component to a file next to it. If the build is for another architecture and without the feature
+/// `cross`, it does nothing and returns `false`: wasmtime has no compiler for it here.
 pub(crate) fn put_code(guests: &[Guest], folder: &Path) -> Result<bool, String> {
     let (target, host) = (variable("TARGET")?, variable("HOST")?);
-    if target.split('-').next() != host.split('-').next() {
+    let cross = env::var_os("CARGO_FEATURE_CROSS").is_some();
+    if !cross && target.split('-').next() != host.split('-').next() {
         return Ok(false);
     }
     let mut settings = engine::compile_settings();

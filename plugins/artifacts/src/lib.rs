@@ -15,7 +15,7 @@ pub struct Builtin {
     /// The component.
     pub wasm: &'static [u8],
     /// The component's native code for an engine with [`engine::compile_settings`], for the architecture's baseline
-    /// CPU. None if the build was for another architecture than that of the build machine.
+    /// CPU. None if the build was for another architecture than that of the build machine, without the feature `cross`.
     pub precompiled: Option<&'static [u8]>,
 }
 

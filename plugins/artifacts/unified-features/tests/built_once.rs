@@ -24,6 +24,17 @@ const DEMO: &[&str] = &["build", "--workspace", "--bin", "metagate"];
 const INSTRUCTIONS: &[&str] =
     &["bench", "--config", "bench/instructions.toml", "--profile", "dev", "--workspace", "--bench", "instructions"];
 const RELEASE: &[&str] = &["build", "--release", "--package", "metagate"];
+/// How `deploy/images/cross.sh` calls cargo.
+const CROSS: &[&str] = &[
+    "build",
+    "--release",
+    "--package",
+    "metagate",
+    "--target",
+    "aarch64-unknown-linux-gnu",
+    "--features",
+    "metagate-plugin-artifacts/cross",
+];
 
 /// Calls of rustc and of build scripts. Each names its dependencies by their index in this list.
 struct Graph(Vec<Value>);
@@ -74,6 +85,18 @@ impl Graph {
             }
         }
         found
+    }
+
+    /// The features of the compiler below wasmtime, for a target or, without one, for this machine.
+    fn compiler(&self, target: Option<&str>) -> BTreeSet<&str> {
+        let is_compiler = |unit: &&Value| {
+            unit["target"]["name"] == "cranelift_codegen"
+                && unit["target"]["kind"] == serde_json::json!(["lib"])
+                && unit["platform"].as_str() == target
+        };
+        let units: Vec<_> = self.0.iter().filter(is_compiler).collect();
+        let [unit] = units.as_slice() else { panic!("{} compilers for {target:?}", units.len()) };
+        unit["features"].as_array().unwrap().iter().map(|feature| feature.as_str().unwrap()).collect()
     }
 
     /// A digest of each unit from outside this workspace. Units with equal digests in two graphs are built only once.
@@ -142,4 +165,13 @@ fn demo_and_instruction_counts_compile_no_dependency_that_the_tests_do_not() {
             others.len(),
         );
     }
+}
+
+#[test]
+fn a_build_for_another_architecture_adds_compilers_to_the_build_script_only() {
+    let (release, cross) = (Graph::of(RELEASE), Graph::of(CROSS));
+    let release = release.compiler(None);
+    assert_eq!(cross.compiler(Some("aarch64-unknown-linux-gnu")), release);
+    let added: Vec<_> = cross.compiler(None).difference(&release).copied().collect();
+    assert_eq!(added, ["arm64", "x86"]);
 }
