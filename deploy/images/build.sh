@@ -5,7 +5,8 @@
 #
 # One BINARY per architecture: its ELF header says which. Libraries, CA roots and nft come from Debian's packages of that
 # architecture. OUT.tar has two image indexes, REPOSITORY:VERSION and REPOSITORY:VERSION-intercept; the variables of these
-# names override localhost/metagate and the chart's version. The same inputs give the same digests.
+# names override localhost/metagate and the chart's version. The same inputs give the same digests. A table of digests and sizes
+# ends the output.
 #
 # Exits with 3 if this machine cannot build them (no apt, no buildah), and with another code if it should have worked.
 set -euo pipefail
@@ -70,9 +71,21 @@ lay_out() {
     find "$folder" -type d -exec chmod 0755 {} +
 }
 
+# A line of the table: what a registry stores, what a node stores, and the digest of the image.
+describe() {
+    local target=$1 architecture=$2 index=$3 blobs="$work/oci/blobs/sha256" platform digest
+    # buildah writes JSON without white space, and an image of one layer.
+    platform="\"platform\":{\"architecture\":\"$architecture\""
+    digest=$(sed -n "s/.*\"digest\":\"\(sha256:[0-9a-f]*\)\",\"size\":[0-9]*,$platform.*/\1/p" "$blobs/${index#sha256:}")
+    awk -v image="$target" -v architecture="$architecture" -v digest="$digest" \
+        -v compressed="$(sed -n 's/.*"layers":.*"size":\([0-9]*\)}\].*/\1/p' "$blobs/${digest#sha256:}")" \
+        -v unpacked="$(find "$work/$architecture/$target" -type f -printf '%s\n' | awk '{ all += $1 } END { print all }')" \
+        'BEGIN { printf "%-9s %-5s %s  %.1f MiB, unpacked %.1f MiB\n", image, architecture, digest, compressed / 2^20, unpacked / 2^20 }'
+}
+
 main() {
     [ $# -ge 2 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0" >&2; exit 2; }
-    local out=${!#} binaries=("${@:1:$#-1}") binary architecture target name
+    local out=${!#} binaries=("${@:1:$#-1}") binary architecture target name table=''
     require
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
@@ -97,11 +110,17 @@ main() {
             architecture=$(architecture "$binary")
             buildah manifest add --os linux --arch "$architecture" "$target" "localhost/$target-$architecture" >/dev/null
         done
-        buildah manifest push --quiet --all "$target" "oci:$work/oci:$name" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-        say "$name"
+        buildah manifest push --quiet --all --digestfile "$work/index" "$target" "oci:$work/oci:$name" >"$work/log" 2>&1 ||
+            { cat "$work/log" >&2; exit 1; }
+        table+="$name $(cat "$work/index")"$'\n'
+        for binary in "${binaries[@]}"; do
+            table+="  $(describe "$target" "$(architecture "$binary")" "$(cat "$work/index")")"$'\n'
+        done
     done
     tar --create --file "$out" --directory "$work/oci" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 \
         --numeric-owner .
+    say "$out"
+    printf '%s' "$table"
 }
 
 main "$@"
