@@ -24,8 +24,8 @@ endef
 # selects the whole workspace by itself, as there are no default-members.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run node images build check test lint docs clients manifests languages e2e screenshots churn fuzz install bench curves instructions \
-	load-smoke clean wasm-target
+.PHONY: help demo run node images build check test lint docs clients manifests languages e2e screenshots churn fuzz install \
+	bench curves instructions load-smoke clean wasm-target
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,9 +41,18 @@ BINARY ?= target/release/metagate
 node: $(BINARY) ## A real Kubernetes node with Metagate and sample pods, until Ctrl-C (root on Debian, Go)
 	@deploy/node/run.sh '$(BINARY)' target/node
 
-images: $(BINARY) ## Images of gateway and intercept in target/images/metagate.tar, without a Docker engine (Debian)
-	@mkdir -p target/images
-	@deploy/images/build.sh '$(BINARY)' target/images/metagate.tar || [ $$? -eq 3 ]
+# ARCHITECTURES=amd64 builds only these images. What a machine cannot cross-compile (exit code 3) is left out, and it says so.
+ARCHITECTURES ?= amd64 arm64
+MACHINE := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
+OTHERS := $(filter-out $(MACHINE),$(ARCHITECTURES))
+IMAGES := target/images/metagate.tar
+images: $(if $(filter $(MACHINE),$(ARCHITECTURES)),$(BINARY)) | wasm-target ## Images of gateway and intercept in target/images/metagate.tar, without a Docker engine (Debian)
+	@mkdir -p '$(dir $(IMAGES))' && rm -f '$(IMAGES)'
+	@set -- $(patsubst %,'%',$^); \
+	for architecture in $(OTHERS); do \
+		binary=$$(deploy/images/cross.sh $$architecture) && set -- "$$@" "$$binary" || [ $$? -eq 3 ] || exit 1; \
+	done; \
+	[ $$# -eq 0 ] || deploy/images/build.sh "$$@" '$(IMAGES)' || [ $$? -eq 3 ]
 
 # cargo knows best whether it is up to date.
 .PHONY: target/release/metagate
