@@ -24,7 +24,7 @@ endef
 # selects the whole workspace by itself, as there are no default-members.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run node images build check test lint docs clients manifests languages e2e screenshots churn fuzz install \
+.PHONY: help demo run node images emulate proof build check test lint docs clients manifests languages e2e screenshots churn fuzz install \
 	bench curves instructions load-smoke clean wasm-target
 
 help: ## Show these targets
@@ -53,6 +53,13 @@ images: $(if $(filter $(MACHINE),$(ARCHITECTURES)),$(BINARY)) | wasm-target ## I
 		binary=$$(deploy/images/cross.sh $$architecture) && set -- "$$@" "$$binary" || [ $$? -eq 3 ] || exit 1; \
 	done; \
 	[ $$# -eq 0 ] || deploy/images/build.sh "$$@" '$(IMAGES)' || [ $$? -eq 3 ]
+
+emulate: images ## The images of the other architecture under qemu: the demo, nft
+	@for architecture in $(OTHERS); do \
+		deploy/images/emulate.sh '$(IMAGES)' $$architecture || [ $$? -eq 3 ] || exit 1; \
+	done
+
+proof: emulate churn ## What takes long by nature: images of both architectures, one of them under qemu, ten million requests
 
 # cargo knows best whether it is up to date.
 .PHONY: target/release/metagate
@@ -105,6 +112,7 @@ screenshots: build ## Pictures of the status page in target/screenshots, with ch
 
 # Optimizes only the gateway, not the crates below it: the cheapest build in which ten million requests take minutes.
 churn: wasm-target ## Ten million requests under churn: no pod gets another's credentials
+	$(say) 'ten million requests under churn'
 	METAGATE_CHURN_REQUESTS=10_000_000 cargo test --config 'profile.test.package.metagate.opt-level=2' \
 		--workspace --test gateway churn:: -- --nocapture
 
