@@ -107,6 +107,10 @@ main() {
         cannot 'Namespaces cannot be made here.'
     grep -q overlay /proc/filesystems || modprobe overlay 2>/dev/null || cannot 'The kernel has no overlay file system.'
     install_packages
+    # One build at a time: .ci/run begins one beside its first stages.
+    mkdir -p "${PROGRAMS%/*}"
+    exec 9>"$PROGRAMS.lock"
+    flock --nonblock 9 || { say "another build of Kubernetes $KUBERNETES runs: waiting for it"; flock 9; }
     build_programs
     echo "$PROGRAMS"
 }
