@@ -56,6 +56,7 @@ lay_out() {
     for image in gateway intercept; do
         install -D --mode=0755 "$binary" "$folder/$image/usr/local/bin/metagate"
         debian_link "$unpacked" "$folder/$image" "$binary"
+        install -D --mode=0644 "$here/../../LICENSE" "$folder/$image/usr/share/doc/metagate/copyright"
     done
     # What update-ca-certificates does. SSL_CERT_FILE names other roots.
     mkdir -p "$folder/gateway/etc/ssl/certs"
@@ -69,6 +70,8 @@ lay_out() {
     rm -rf "$unpacked"
     # Folders are not those of whoever builds, nor is their umask.
     find "$folder" -type d -exec chmod 0755 {} +
+    # `metagate demo` puts its custom plugin there.
+    install -d --mode=1777 "$folder/gateway/tmp"
 }
 
 # A line of the table: what a registry stores, what a node stores, and the digest of the image.

@@ -43,28 +43,34 @@ trap 'rm -rf "$work"' EXIT
 tar --extract --to-stdout --file "$archive" | grep -ac "\"architecture\":\"$architecture\"" >/dev/null || cannot "$archive has none."
 buildah() { nice buildah --storage-driver vfs --root "$work/store" --runroot "$work/run" "$@"; }
 
-# emulated IMAGE PROGRAM ARGUMENTS...: qemu looks for each file that the program opens in the image first, then on this machine.
+# emulated IMAGE PROGRAM ARGUMENTS...: runs it as the gateway's user with the image as the only file system, and a /proc.
 emulated() {
     local root
     root=$(cat "$work/$1")
-    nice timeout 300 "$qemu" -L "$root" "$root/$2" "${@:3}"
+    # shellcheck disable=SC2016 # The inner shell expands them.
+    nice timeout 300 unshare --mount --pid --fork --kill-child sh -ec \
+        'mount -t proc proc "$1/proc"; shift; exec chroot --userspec=8181:8181 "$@"' sh "$root" "$root" /qemu "${@:2}"
 }
 
 for image in "$VERSION" "$VERSION-intercept"; do
     buildah from --quiet --arch "$architecture" --name "$image" "oci-archive:$archive:$REPOSITORY:$image" >/dev/null
-    buildah mount "$image" >"$work/$image"
+    root=$(buildah mount "$image")
+    echo "$root" >"$work/$image"
+    # What a container runtime would add, and the emulator.
+    mkdir -p "$root/proc"
+    install --mode=0755 "$(command -v "$qemu")" "$root/qemu"
 done
 
-printed=$(emulated "$VERSION" usr/local/bin/metagate --version)
+printed=$(emulated "$VERSION" /usr/local/bin/metagate --version)
 [ "$printed" = "metagate $release" ] || fail "the program says \`$printed\`, not \`metagate $release\`"
 say "$architecture: metagate check"
-emulated "$VERSION" usr/local/bin/metagate check
+emulated "$VERSION" /usr/local/bin/metagate check
 say "$architecture: metagate demo"
 began=$SECONDS
-emulated "$VERSION" usr/local/bin/metagate demo || fail 'the demo ended with an error'
+emulated "$VERSION" /usr/local/bin/metagate demo || fail 'the demo ended with an error'
 say "$architecture: the demo took $((SECONDS - began)) s under $qemu"
 say "$architecture: the libraries of nft"
 # What `ldd -r` asks the loader for: the libraries, and each symbol that none of them has.
-linked=$(QEMU_SET_ENV=LD_TRACE_LOADED_OBJECTS=1,LD_BIND_NOW=1,LD_WARN=1 emulated "$VERSION-intercept" usr/sbin/nft 2>&1)
+linked=$(QEMU_SET_ENV=LD_TRACE_LOADED_OBJECTS=1,LD_BIND_NOW=1,LD_WARN=1 emulated "$VERSION-intercept" /usr/sbin/nft 2>&1)
 echo "$linked"
 ! grep -q 'not found\|undefined symbol' <<<"$linked" || fail 'nft lacks a library'
