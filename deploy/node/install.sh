@@ -47,14 +47,17 @@ install_packages() {
 }
 
 # The sources; for another version, go.mod with that version throughout, and without the versions that Go chose for this one
-# (`// indirect`). Its sums are then those of Go's checksum database. Helm does not build with the libraries of every version.
+# (`// indirect`). Its sums are then those of Go's checksum database. etcd and Helm do not build with the libraries of every
+# version.
 sources() {
     rm -rf "$1"
     mkdir -p "$1"
     cp -r "$here/go.mod" "$here/go.sum" "$here/containers" "$here/pause" "$1"
     [ "$KUBERNETES" != "$DEFAULT" ] || return 0
-    sed -i -E '/ \/\/ indirect$/{/k8s\.io\/kubernetes |\/etcd\/server\/v3 /!d}; /helm\.sh\/helm/d' "$1/go.mod"
+    sed -i -E '/ \/\/ indirect$/{/k8s\.io\/kubernetes /!d}; /helm\.sh\/helm|\/etcd\/server/d' "$1/go.mod"
     sed -i "s|\(k8s.io/kubernetes \)v$DEFAULT|\1v$KUBERNETES|; s|\( k8s.io/.* \)v0.${DEFAULT#1.}\$|\1v0.${KUBERNETES#1.}|" "$1/go.mod"
+    # A library that Kubernetes had until 1.30.
+    go mod edit "-replace=k8s.io/legacy-cloud-providers=k8s.io/legacy-cloud-providers@v0.${KUBERNETES#1.}" "$1/go.mod"
     rm "$1/go.sum"
     (cd "$1" && nice go mod tidy) >"$1/tidy.log" 2>&1 || { tail -n 20 "$1/tidy.log" >&2; fail "go.mod cannot be had for Kubernetes $KUBERNETES"; }
 }
@@ -91,7 +94,8 @@ build_programs() {
     sources "$PROGRAMS.src"
     (cd "$PROGRAMS.src/containers" && build containerd -tags='no_btrfs no_devmapper no_zfs' -ldflags='-s -w' -- tool)
     (cd "$PROGRAMS.src" && build Kubernetes -ldflags="-s -w -X k8s.io/component-base/version.gitVersion=v$KUBERNETES" -- tool ./pause)
-    [ "$KUBERNETES" = "$DEFAULT" ] || (cd "$here" && build Helm -ldflags='-s -w' -- helm.sh/helm/v4/cmd/helm)
+    [ "$KUBERNETES" = "$DEFAULT" ] ||
+        (cd "$here" && build 'etcd and Helm' -ldflags='-s -w' -- go.etcd.io/etcd/server/v3 helm.sh/helm/v4/cmd/helm)
     # etcd's program has the name of its folder.
     mv "$PROGRAMS.new/server" "$PROGRAMS.new/etcd"
     echo "$stamp" >"$PROGRAMS.new/built-from"
