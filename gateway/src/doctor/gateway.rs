@@ -1,6 +1,9 @@
 //! The running gateway, as its admin listener shows it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -50,6 +53,19 @@ pub(super) struct Key {
     pub(super) remedy: Option<Remedy>,
 }
 
+/// The field of `/api/v1/state` that the check of the redirect reads.
+#[derive(Deserialize)]
+struct Traffic {
+    traffic: Vec<Interval>,
+}
+
+#[derive(Deserialize)]
+struct Interval {
+    at: String,
+    seconds: u64,
+    requests: u64,
+}
+
 pub(super) async fn look(config: Arc<Config>, patience: Duration, clock: Clock) -> Vec<Finding> {
     let listen = &config.admin.listen;
     let (state, metrics) = tokio::join!(page(listen, "/api/v1/state", patience), page(listen, "/metrics", patience));
@@ -75,6 +91,18 @@ pub(super) async fn look(config: Arc<Config>, patience: Duration, clock: Clock) 
 /// Whether the gateway is ready. None: no gateway answers.
 pub(super) async fn is_ready(listen: &AdminListen, patience: Duration) -> Option<bool> {
     timeout(patience, admin::ask(listen, "/readyz")).await.ok()?.ok().map(|answer| answer.status() == StatusCode::OK)
+}
+
+/// Whether pods have sent it a request since then. No, if no gateway answers.
+pub(super) async fn was_asked_since(listen: &AdminListen, patience: Duration, moment: SystemTime) -> bool {
+    let Ok(answer) = page(listen, "/api/v1/state", patience).await else { return false };
+    let asked = |interval: &Interval| {
+        let begun = humantime::parse_rfc3339(&interval.at);
+        // Both are whole seconds, rounded down.
+        let ended = begun.map(|at| at + Duration::from_secs(interval.seconds.saturating_add(2)));
+        interval.requests > 0 && ended.is_ok_and(|ended| ended > moment)
+    };
+    serde_json::from_slice::<Traffic>(answer.body()).is_ok_and(|state| state.traffic.iter().any(asked))
 }
 
 async fn page(listen: &AdminListen, path: &str, patience: Duration) -> Result<Response<Bytes>, String> {

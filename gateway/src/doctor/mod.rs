@@ -64,7 +64,9 @@ type Group = BoxFuture<'static, Vec<Finding>>;
 impl Doctor {
     /// Ordered so that a finding often has its cause in an earlier one.
     pub async fn examine(&self, loaded: Result<Config, Diagnostics>) -> Vec<Finding> {
-        let redirect = redirect::look(self.status_file.clone(), self.clock.clone());
+        let (patience, clock) = (self.patience / 2, &self.clock);
+        let admin = loaded.as_ref().ok().map(|config| config.admin.listen.clone());
+        let redirect = redirect::look(self.status_file.clone(), admin, patience, clock.clone());
         let config = match loaded {
             Ok(config) => Arc::new(config),
             Err(faults) => {
@@ -77,7 +79,6 @@ impl Doctor {
             // A redirect is possible there, but not required.
             RosterSource::Fixed { .. } | RosterSource::Sandbox => ready(redirect::none(&config)).boxed(),
         };
-        let (patience, clock) = (self.patience / 2, &self.clock);
         self.gather(vec![
             ("configuration", configuration::look(Arc::clone(&config)).boxed()),
             ("gateway", gateway::look(Arc::clone(&config), patience, clock.clone()).boxed()),

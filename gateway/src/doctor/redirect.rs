@@ -1,15 +1,25 @@
 //! The node's redirect, as `metagate intercept install --watch` last saw it: looking directly would need privileges.
 
-use std::{io::ErrorKind, path::PathBuf, time::SystemTime};
+use std::{
+    io::ErrorKind,
+    path::PathBuf,
+    time::{Duration, SystemTime},
+};
 
-use super::{Finding, no_cluster};
-use crate::{clock::Clock, config::Config, intercept::Status, remedy};
+use super::{Finding, gateway, no_cluster};
+use crate::{
+    clock::Clock,
+    config::{AdminListen, Config},
+    intercept::Status,
+    remedy,
+};
 
 const REDIRECT: &str = "redirect";
 const FOREIGN: &str = "redirect-others";
 const VERIFY: &str = "As root on the node, `metagate intercept verify` checks now.";
 
-pub(super) async fn look(path: PathBuf, clock: Clock) -> Vec<Finding> {
+/// Asks the gateway at `admin`, if that is known, what the file is too old to tell.
+pub(super) async fn look(path: PathBuf, admin: Option<AdminListen>, patience: Duration, clock: Clock) -> Vec<Finding> {
     let shown = path.display();
     let both = |finding| vec![finding, Finding::skip(FOREIGN, "not known")];
     let text = match tokio::fs::read_to_string(&path).await {
@@ -26,7 +36,14 @@ pub(super) async fn look(path: PathBuf, clock: Clock) -> Vec<Finding> {
             return both(Finding::warn(REDIRECT, found, VERIFY));
         }
     };
-    vec![redirect(&status, clock.now()), foreign(&status)]
+    // Counted every 30 s, so a pod may have asked since.
+    let asked = match (humantime::parse_rfc3339(&status.checked_at), admin) {
+        (Ok(counted), Some(admin)) if status.redirected_connections == 0 => {
+            gateway::was_asked_since(&admin, patience, counted).await
+        }
+        _ => false,
+    };
+    vec![redirect(&status, asked, clock.now()), foreign(&status)]
 }
 
 pub(super) fn none(config: &Config) -> Vec<Finding> {
@@ -34,7 +51,7 @@ pub(super) fn none(config: &Config) -> Vec<Finding> {
     vec![Finding::skip(REDIRECT, why), Finding::skip(FOREIGN, why)]
 }
 
-fn redirect(status: &Status, now: SystemTime) -> Finding {
+fn redirect(status: &Status, asked: bool, now: SystemTime) -> Finding {
     if status.is_stale(now) {
         let found = format!("nobody has looked at it since {}", status.checked_at);
         return Finding::warn(REDIRECT, found, remedy::of_unwatched_redirect().say);
@@ -42,6 +59,10 @@ fn redirect(status: &Status, now: SystemTime) -> Finding {
     if !status.present {
         let why = status.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
         return Finding::fail(REDIRECT, format!("not in place{why}"), remedy::of_missing_redirect().say);
+    }
+    if status.redirected_connections == 0 && asked {
+        let found = format!("in place; pods have asked since its connections were counted, at {}", status.checked_at);
+        return Finding::pass(REDIRECT, found);
     }
     if status.redirected_connections == 0 {
         let cure = "This is right if no pod has asked since it was put in place. Otherwise it names other interfaces \

@@ -4,7 +4,7 @@ use std::{fs, time::SystemTime};
 
 use serde_json::{Value, json};
 
-use super::server::dead_endpoint;
+use super::server::{Reply, Server, dead_endpoint};
 use super::{
     Verdict::{Fail, Pass, Skip, Warn},
     *,
@@ -19,7 +19,10 @@ fn status(age: u64, changed: Value) -> String {
 }
 
 async fn judged(status: Option<&str>) -> Report {
-    let folder = tempfile::tempdir().unwrap();
+    judged_in(tempfile::tempdir().unwrap(), status).await
+}
+
+async fn judged_in(folder: TempDir, status: Option<&str>) -> Report {
     if let Some(status) = status {
         fs::write(folder.path().join("status.json"), status).unwrap();
     }
@@ -41,6 +44,25 @@ async fn each_state_of_the_redirect_has_its_verdict() {
         (Some("{".to_owned()), Warn, "is not what a watcher of this version writes"),
     ] {
         judged(written.as_deref()).await.expect("redirect", verdict, part);
+    }
+}
+
+/// The watcher counts every 30 s, so a pod may have asked since. On a node where the redirect names the wrong interfaces, no pod's
+/// request arrives.
+#[tokio::test]
+async fn no_connection_counted_yet_is_a_warning_only_if_no_pod_has_asked_since() {
+    for (ago, requests, verdict, part) in [
+        (5, 3, Pass, "pods have asked since"),
+        (5, 0, Warn, "host.interface"),
+        // These came while the counter stayed at 0: by another way than the redirect.
+        (60, 3, Warn, "host.interface"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let at = humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(ago)).to_string();
+        let state = json!({ "traffic": [{ "at": at, "seconds": 2, "requests": requests }] }).to_string();
+        let _admin = Server::on_socket(&folder.path().join("admin.sock"), move |_| Reply::Answer(200, state.clone()));
+        let counted = status(10, json!({ "redirected_connections": 0 }));
+        judged_in(folder, Some(&counted)).await.expect("redirect", verdict, part);
     }
 }
 
