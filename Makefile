@@ -24,8 +24,8 @@ endef
 # selects the whole workspace by itself, as there are no default-members.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run node images emulate proof build check test lint docs clients manifests languages e2e screenshots churn fuzz install \
-	bench curves instructions load-smoke clean wasm-target
+.PHONY: help demo run node node-tests images emulate proof build check test lint docs clients manifests languages e2e screenshots churn \
+	fuzz install bench curves instructions load-smoke clean wasm-target
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,16 +37,16 @@ run: build ## The sandbox, until Ctrl-C
 	@target/debug/metagate run --sandbox
 
 # BINARY=… takes a program that is there already, in place of the release.
-BINARY ?= target/release/metagate
-node: $(BINARY) ## A real Kubernetes node with Metagate and sample pods, until Ctrl-C (root on Debian, Go)
-	@deploy/node/run.sh '$(BINARY)' target/node
+RELEASED := $(or $(BINARY),target/release/metagate)
+node: $(RELEASED) ## A real Kubernetes node with Metagate and sample pods, until Ctrl-C (root on Debian, Go)
+	@deploy/node/run.sh '$(RELEASED)' target/node
 
 # ARCHITECTURES=amd64 builds only these images. What a machine cannot cross-compile (exit code 3) is left out, and it says so.
 ARCHITECTURES ?= amd64 arm64
 MACHINE := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
 OTHERS := $(filter-out $(MACHINE),$(ARCHITECTURES))
 IMAGES := target/images/metagate.tar
-images: $(if $(filter $(MACHINE),$(ARCHITECTURES)),$(BINARY)) | wasm-target ## Images of gateway and intercept in target/images/metagate.tar, without a Docker engine (Debian)
+images: $(if $(filter $(MACHINE),$(ARCHITECTURES)),$(RELEASED)) | wasm-target ## Images of gateway and intercept in target/images/metagate.tar, without a Docker engine (Debian)
 	@mkdir -p '$(dir $(IMAGES))' && rm -f '$(IMAGES)'
 	@set -- $(patsubst %,'%',$^); \
 	for architecture in $(OTHERS); do \
@@ -61,8 +61,18 @@ emulate: images ## The images of the other architecture under qemu: the demo, nf
 
 proof: emulate churn ## What takes long by nature: images of both architectures, one of them under qemu, ten million requests
 
+# The images of a debug build, because a release takes minutes to build: the tests time nothing. BINARY=… takes another program.
+# TESTS="test_pods test_helm.Helm" runs these only. Modules run one after another, each on a node of its own.
+TESTED := $(or $(BINARY),target/debug/metagate)
+node-tests: $(TESTED) install-moto ## Helm, kustomize, policies, outages and pods on a real node (root on Debian, Go); TESTS=… chooses
+	$(say) 'the programs and images of a node'
+	@deploy/node/archives.sh '$(TESTED)' target/node-tests || case $$? in 3) exit 0;; *) exit 1;; esac; \
+	{ $(stage) 'tests on a real node'; } && \
+	METAGATE_NODE=target/node-tests METAGATE_CLIENTS='$(CLIENTS)' $(PYTHON) -B deploy/tests/node $(TESTS)
+
 # cargo knows best whether it is up to date.
-.PHONY: target/release/metagate
+.PHONY: target/debug/metagate target/release/metagate
+target/debug/metagate: build
 target/release/metagate: wasm-target
 	$(say) 'building the release (the first time takes minutes)'
 	@cargo build --release --locked --package metagate --bin metagate
@@ -94,7 +104,7 @@ languages: wasm-target install-npm install-wheels ## Plugins in JavaScript and P
 # All processes end with their process namespace, and network namespaces are named in a mount of its own: no process and
 # no namespace is left behind, however the tests end. Two tests run at a time, as each starts a cluster, which takes a
 # core.
-e2e: wasm-target languages install-aws-cli install-moto ## A node of a real cluster: API server, network namespaces as pods (root)
+e2e: wasm-target languages install-aws-cli install-moto node-tests ## A node of a real cluster: API server, network namespaces as pods (root)
 	$(say) 'what the end-to-end tests need'
 	@gateway/tests/node/install.sh '$(E2E)' || case $$? in 3) exit 0;; *) exit 1;; esac; \
 	deploy/tests/prometheus.sh '$(E2E)' && \
