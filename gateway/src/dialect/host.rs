@@ -26,7 +26,8 @@ impl Hosts {
         match bare.parse::<IpAddr>() {
             Ok(address) => {
                 let service = address == IPV4 || address == IPV6;
-                let own_port = authority.port_u16().unwrap_or(80) == connected_to.port();
+                // The AWS Common Runtime leaves the port out, whichever it is. A name that was rebound is no address.
+                let own_port = authority.port_u16().is_none_or(|port| port == connected_to.port());
                 service || (address == connected_to.ip().to_canonical() && own_port)
             }
             Err(_) => false,
@@ -48,14 +49,13 @@ mod tests {
             "169.254.169.254:80",
             "[fd00:ec2::254]",
             "127.0.0.1:8181",
+            "127.0.0.1",
             "metadata.internal:8181",
             "10.1.2.3",
         ] {
             assert!(knows(known), "{known}");
         }
-        for foreign in
-            ["evil.example", "127.0.0.1", "127.0.0.1:8182", "127.0.0.2:8181", "169.254.169.253", "localhost:8181"]
-        {
+        for foreign in ["evil.example", "127.0.0.1:8182", "127.0.0.2:8181", "169.254.169.253", "localhost:8181"] {
             assert!(!knows(foreign), "{foreign}");
         }
     }

@@ -10,19 +10,19 @@ pub use token::{Session, SessionError, Token};
 /// A token's life as the client asked for it: 1 to 21,600 seconds (EC2 User Guide, "Use the Instance Metadata
 /// Service").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ttl(u32);
+pub struct Ttl(u16);
 
 impl Ttl {
-    pub const MAX_SECONDS: u32 = 21_600;
+    pub const MAX_SECONDS: u16 = 21_600;
 
     /// None if out of bounds or not plain decimal digits.
     pub fn parse(header: &str) -> Option<Self> {
         let digits = header.bytes().all(|b| b.is_ascii_digit());
-        let seconds: u32 = header.parse().ok().filter(|_| digits)?;
+        let seconds: u16 = header.parse().ok().filter(|_| digits)?;
         (1..=Self::MAX_SECONDS).contains(&seconds).then_some(Self(seconds))
     }
 
-    pub fn seconds(self) -> u32 {
+    pub fn seconds(self) -> u16 {
         self.0
     }
 }

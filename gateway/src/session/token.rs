@@ -1,6 +1,6 @@
 //! A session token: expiry and owner under a seal, which also covers the address of the caller.
 //!
-//! The seal is HMAC-SHA256. The holder of a token can read the sealed claims and knows them anyway: when the token was
+//! The seal is the first half of an HMAC-SHA256, which RFC 2104, section 5, allows. The holder of a token can read the sealed claims and knows them anyway: when the token was
 //! minted, for how long, and a digest of the holder's own UID. A seal takes no nonce, so that all nodes which share a
 //! key file may mint without limit. The message fits into one block of SHA-256.
 
@@ -16,15 +16,21 @@ use hmac::Mac;
 use super::{Keyring, Ttl, keyring::Sealer};
 use crate::workload::{Uid, Workload};
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Makes two tokens of the same second differ.
-const SALT: usize = 8;
+const SALT: usize = 4;
+/// Seconds since the Unix epoch, until the year 2106.
+const MINTED: usize = 4;
+/// Seconds, of which a token lives 21,600 at most.
+const LIFE: usize = 2;
 const OWNER: usize = 16;
-const CLAIMS: usize = SALT + 8 + 4 + OWNER;
-const TAG: usize = 32;
+const CLAIMS: usize = SALT + MINTED + LIFE + OWNER;
+const TAG: usize = 16;
 const TOKEN: usize = CLAIMS + TAG;
-/// Base64 without padding: 4 characters for 3 bytes. Below the 128 that every SDK's header buffer is known to accept.
+/// Base64 without padding: 4 characters for 3 bytes. These are the 56 that a token of EC2 has. The AWS Common Runtime, below
+/// several SDKs, takes no more than 64.
 const TOKEN_CHARS: usize = (TOKEN * 4).div_ceil(3);
+const _: () = assert!(TOKEN_CHARS == 56);
 /// A block of SHA-256 holds 55 bytes beside its padding (FIPS 180-4, 5.1.1); a longer message would take a second one.
 const _: () = assert!(1 + 16 + CLAIMS <= 55);
 
@@ -64,13 +70,14 @@ impl Token {
         let mut bytes = [0u8; TOKEN];
         let (claims, tag) = bytes.split_first_chunk_mut::<CLAIMS>()?;
         let (salt, rest) = claims.split_first_chunk_mut::<SALT>()?;
-        let (minted_at, rest) = rest.split_first_chunk_mut::<8>()?;
-        let (life, owner_at) = rest.split_first_chunk_mut::<4>()?;
+        let (minted_at, rest) = rest.split_first_chunk_mut::<MINTED>()?;
+        let (life, owner_at) = rest.split_first_chunk_mut::<LIFE>()?;
         rand::fill(salt);
-        *minted_at = seconds(now).to_be_bytes();
+        *minted_at = u32::try_from(seconds(now)).ok()?.to_be_bytes();
         *life = ttl.seconds().to_be_bytes();
         owner_at.copy_from_slice(&owner.map_or(UNKNOWN, |uid| *uid.digest()));
-        tag.copy_from_slice(&sealed(keys.sealing()?, address, claims).finalize().into_bytes());
+        let seal = sealed(keys.sealing()?, address, claims).finalize().into_bytes();
+        tag.copy_from_slice(seal.first_chunk::<TAG>()?);
         Some(Self(BASE64_URL_SAFE_NO_PAD.encode(bytes)))
     }
 
@@ -85,10 +92,10 @@ const UNKNOWN: [u8; 16] = [0; 16];
 impl Session {
     pub fn open(keys: &Keyring, token: &[u8], address: IpAddr, now: SystemTime) -> Result<Self, SessionError> {
         let Claims { minted, life, owner } = unseal(keys, token, address).ok_or(SessionError::NotGenuine)?;
-        if seconds(now) >= minted.saturating_add(u64::from(life)) {
+        if seconds(now) >= u64::from(minted) + u64::from(life) {
             return Err(SessionError::Expired);
         }
-        let minted_at = UNIX_EPOCH + Duration::from_secs(minted);
+        let minted_at = UNIX_EPOCH + Duration::from_secs(minted.into());
         Ok(Self { minted_at, owner: (owner != UNKNOWN).then_some(owner) })
     }
 
@@ -103,8 +110,8 @@ impl Session {
 
 /// The claims of a token: `minted` in seconds since the Unix epoch, `life` in seconds from then on.
 struct Claims {
-    minted: u64,
-    life: u32,
+    minted: u32,
+    life: u16,
     owner: [u8; OWNER],
 }
 
@@ -115,12 +122,12 @@ fn unseal(keys: &Keyring, token: &[u8], address: IpAddr) -> Option<Claims> {
     let mut bytes = [0u8; TOKEN];
     let decoded = BASE64_URL_SAFE_NO_PAD.decode_slice(token, &mut bytes).ok()?;
     let (claims, tag) = bytes.split_first_chunk::<CLAIMS>().filter(|_| decoded == TOKEN)?;
-    // Compares each key's whole tag, in constant time.
-    keys.opening().find(|key| sealed(key, address, claims).verify_slice(tag).is_ok())?;
+    // Compares the whole tag with each key's, in constant time.
+    keys.opening().find(|key| sealed(key, address, claims).verify_truncated_left(tag).is_ok())?;
     let (_salt, rest) = claims.split_first_chunk::<SALT>()?;
-    let (minted, rest) = rest.split_first_chunk::<8>()?;
-    let (life, owner) = rest.split_first_chunk::<4>()?;
-    Some(Claims { minted: u64::from_be_bytes(*minted), life: u32::from_be_bytes(*life), owner: *owner.first_chunk()? })
+    let (minted, rest) = rest.split_first_chunk::<MINTED>()?;
+    let (life, owner) = rest.split_first_chunk::<LIFE>()?;
+    Some(Claims { minted: u32::from_be_bytes(*minted), life: u16::from_be_bytes(*life), owner: *owner.first_chunk()? })
 }
 
 /// The seal of `claims` for `address`: a token that is sent from another address does not open. The message is one
@@ -168,7 +175,8 @@ mod tests {
     fn a_token_lives_exactly_as_long_as_was_asked() {
         let keys = Keyring::ephemeral();
         let token = mint(&keys, "60", None);
-        assert!(token.len() < 128);
+        // Those of EC2 have 56 characters. The AWS Common Runtime, below several SDKs, takes no more than 64.
+        assert_eq!(token.len(), 56);
         assert!(Session::open(&keys, token.as_bytes(), HERE, at(59)).is_ok());
         assert_eq!(Session::open(&keys, token.as_bytes(), HERE, at(60)).unwrap_err(), SessionError::Expired);
     }
