@@ -1,5 +1,5 @@
 # The commands for people. They need rustup or cargo; `test`, `clients`, `languages` and `e2e` also need python3 with
-# venv, node and npm; `test`, `instructions` and `bench` also need valgrind, which is installed for root on Debian;
+# venv, node and npm, and for some AWS SDKs Go, Java with Maven, and Ruby; `test`, `instructions` and `bench` also need valgrind, which is installed for root on Debian;
 # `e2e` needs root on Debian.
 
 CLIENTS := $(CURDIR)/target/clients
@@ -215,10 +215,11 @@ wasm-target:
 
 # Each client is installed into a folder of its own, from the registries that pip and npm are configured for. It counts
 # as installed while its list of packages is unchanged.
-VENVS := boto3 aws-cli moto
-install: $(VENVS:%=install-%) install-javascript
+VENVS := boto3 aws-cli common-runtime moto
+COMPILED := go-v1 go-v2 java-v1 java-v2
+install: $(VENVS:%=install-%) install-javascript install-javascript-v2 $(COMPILED:%=install-%) install-ruby
 
-.PHONY: $(VENVS:%=install-%) install-javascript
+.PHONY: $(VENVS:%=install-%) $(COMPILED:%=install-%) install-javascript install-javascript-v2 install-ruby
 $(VENVS:%=install-%): install-%:
 	@cmp -s '$(SOURCES)/$*.txt' '$(CLIENTS)/$*/installed' || { set -e; \
 		$(stage) 'installing $* into target/clients/$*'; \
@@ -240,6 +241,43 @@ install-deploy:
 		'$(DEPLOY_TOOLS)/bin/python' -m pip check; \
 		cp deploy/tests/tools.txt '$(DEPLOY_TOOLS)/installed'; }
 	@deploy/tests/prometheus.sh '$(DEPLOY_TOOLS)/bin' || [ $$? -eq 3 ]
+
+# A client whose language this machine lacks is left out, and the tests say so.
+without = printf '\n!!! SKIPPED: NO %s, SO THE AWS SDK FOR IT IS NOT TESTED\n\n' "$$1"
+install-go-v1 install-go-v2: install-go-%:
+	@cat $(SOURCES)/go-$*/* | cmp -s - '$(CLIENTS)/go-$*/installed' || { set -e; \
+		without() { $(without); }; command -v go >/dev/null || { without Go; exit 0; }; \
+		$(stage) 'installing go-$* into target/clients/go-$*'; \
+		mkdir -p '$(CLIENTS)/go-$*'; \
+		(cd '$(SOURCES)/go-$*' && CGO_ENABLED=0 go build -trimpath -o '$(CLIENTS)/go-$*/client' .); \
+		cat $(SOURCES)/go-$*/* >'$(CLIENTS)/go-$*/installed'; }
+
+install-java-v1 install-java-v2: install-java-%:
+	@cat $(SOURCES)/java-$*/* | cmp -s - '$(CLIENTS)/java-$*/installed' || { set -e; \
+		without() { $(without); }; { command -v mvn && command -v javac; } >/dev/null || { without 'Java with Maven'; exit 0; }; \
+		$(stage) 'installing java-$* into target/clients/java-$*'; \
+		rm -rf '$(CLIENTS)/java-$*'; mkdir -p '$(CLIENTS)/java-$*/lib'; \
+		mvn --quiet --batch-mode --file '$(SOURCES)/java-$*/pom.xml' \
+			org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory='$(CLIENTS)/java-$*/lib'; \
+		javac -cp '$(CLIENTS)/java-$*/lib/*' -d '$(CLIENTS)/java-$*' '$(SOURCES)/java-$*/Client.java'; \
+		cat $(SOURCES)/java-$*/* >'$(CLIENTS)/java-$*/installed'; }
+
+# Debian's package, as the registry of Ruby's gems is not among those that a build here may need.
+install-ruby:
+	@ruby -e 'require "aws-sdk-sts"' 2>/dev/null || { \
+		without() { $(without); }; \
+		[ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || { without 'Ruby with aws-sdk-core'; exit 0; }; \
+		$(stage) 'installing ruby-aws-sdk-core'; \
+		apt-get install --yes --quiet --no-install-recommends ruby-aws-sdk-core >/dev/null || { without 'Ruby with aws-sdk-core'; exit 0; }; }
+
+install-javascript-v2:
+	@cmp -s '$(SOURCES)/javascript-v2/package-lock.json' '$(CLIENTS)/javascript-v2/installed' || { set -e; \
+		$(stage) 'installing javascript-v2 into target/clients/javascript-v2'; \
+		rm -rf '$(CLIENTS)/javascript-v2'; \
+		mkdir -p '$(CLIENTS)/javascript-v2'; \
+		cp '$(SOURCES)/javascript-v2/package.json' '$(SOURCES)/javascript-v2/package-lock.json' '$(CLIENTS)/javascript-v2/'; \
+		npm ci --prefix '$(CLIENTS)/javascript-v2' --no-audit --no-fund --loglevel=error; \
+		cp '$(SOURCES)/javascript-v2/package-lock.json' '$(CLIENTS)/javascript-v2/installed'; }
 
 install-javascript:
 	@cmp -s '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed' || { set -e; \

@@ -1,31 +1,22 @@
-//! The AWS clients that people use, each in an environment of its own.
+//! The AWS clients that people use.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use crate::{
-    lab::Lab,
-    process::{Ended, Process},
-    rust_sdk,
-};
+use crate::lab::Lab;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     Boto3,
     AwsCli,
     JavaScript,
+    JavaScriptV2,
     Rust,
-}
-
-/// What STS answers to GetCallerIdentity, as clients print it.
-#[derive(Debug, Deserialize)]
-struct CallerIdentity {
-    #[serde(rename = "Arn")]
-    arn: String,
+    GoV2,
+    GoV1,
+    JavaV2,
+    JavaV1,
+    Ruby,
+    CommonRuntime,
 }
 
 /// Whether an SDK that gets no token may fall back to IMDSv1.
@@ -35,86 +26,95 @@ pub(crate) enum V1 {
     Disabled,
 }
 
+/// How a client's program is started.
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) folder: Option<PathBuf>,
+}
+
 impl Client {
-    pub(crate) const ALL: [Self; 4] = [Self::Boto3, Self::AwsCli, Self::JavaScript, Self::Rust];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Boto3,
+        Self::AwsCli,
+        Self::JavaScript,
+        Self::JavaScriptV2,
+        Self::Rust,
+        Self::GoV2,
+        Self::GoV1,
+        Self::JavaV2,
+        Self::JavaV1,
+        Self::Ruby,
+        Self::CommonRuntime,
+    ];
+    /// One for each family of code. What is the gateway's alone is tried with these; `sdks` tries all.
+    pub(crate) const FOUR: [Self; 4] = [Self::Boto3, Self::AwsCli, Self::JavaScript, Self::Rust];
     /// The Rust SDK never speaks IMDSv1.
     pub(crate) const WITH_V1: [Self; 3] = [Self::Boto3, Self::AwsCli, Self::JavaScript];
 
-    /// Gets credentials from the metadata service at `endpoint` and asks STS whose they are: an ARN, which ends in the
-    /// session's name. None if the client says that it got none; any other failure of a client is a panic.
-    pub(crate) async fn who_am_i(self, lab: &Lab, endpoint: &str, v1: V1) -> Option<String> {
-        let at = |path: &str| lab.clients.join(path);
-        let program = match self {
-            Self::Boto3 => Program::new(at("boto3/bin/python")).arg(source("boto3_client.py")),
-            Self::AwsCli => {
-                Program::new(at("aws-cli/bin/aws")).args(["sts", "get-caller-identity", "--output", "json"])
-            }
-            Self::JavaScript => {
-                Program::new("node".into()).arg(source("credential_providers.mjs")).in_folder(at("javascript"))
-            }
-            Self::Rust => return rust_sdk::who_am_i(endpoint, &lab.sts).await,
-        };
-        let ended = program.run(lab, endpoint, v1).await;
+    pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::AwsCli if !ended.status.success() && ended.stderr.contains("Unable to locate credentials") => None,
-            _ => ended.printed(),
+            Self::Boto3 => "Python: boto3",
+            Self::AwsCli => "AWS CLI v1",
+            Self::JavaScript => "JavaScript v3",
+            Self::JavaScriptV2 => "JavaScript v2",
+            Self::Rust => "Rust",
+            Self::GoV2 => "Go v2",
+            Self::GoV1 => "Go v1",
+            Self::JavaV2 => "Java v2",
+            Self::JavaV1 => "Java v1",
+            Self::Ruby => "Ruby",
+            Self::CommonRuntime => "Common Runtime (of C++ and others)",
+        }
+    }
+
+    /// None for the Rust SDK, which runs in this process.
+    pub(crate) fn program(self, lab: &Lab, endpoint: &str) -> Option<Program> {
+        let at = |path: &str| lab.clients.join(path);
+        let program = |path: PathBuf, args: &[&str]| Program {
+            path,
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            folder: None,
+        };
+        let node =
+            |file: &str, folder: &str| Program { folder: Some(at(folder)), ..program("node".into(), &[&source(file)]) };
+        // v1 reads the endpoint from a property only.
+        let property = format!("-Dcom.amazonaws.sdk.ec2MetadataServiceEndpointOverride={endpoint}");
+        let java = |version: &str| {
+            let classes = format!("{0}:{0}/lib/*", at(version).display());
+            program("java".into(), &["-XX:TieredStopAtLevel=1", &property, "-cp", &classes, "Client"])
+        };
+        Some(match self {
+            Self::Boto3 => program(at("boto3/bin/python"), &[&source("boto3_client.py")]),
+            Self::AwsCli => program(at("aws-cli/bin/aws"), &["sts", "get-caller-identity", "--output", "json"]),
+            Self::JavaScript => node("javascript_v3.mjs", "javascript"),
+            Self::JavaScriptV2 => node("javascript_v2.mjs", "javascript-v2"),
+            Self::Rust => return None,
+            Self::GoV2 => program(at("go-v2/client"), &[]),
+            Self::GoV1 => program(at("go-v1/client"), &[]),
+            Self::JavaV2 => java("java-v2"),
+            Self::JavaV1 => java("java-v1"),
+            Self::Ruby => program("ruby".into(), &[&source("ruby_client.rb")]),
+            Self::CommonRuntime => program(at("common-runtime/bin/python"), &[&source("common_runtime_client.py")]),
+        })
+    }
+
+    /// Whether `make install` could install it.
+    pub(crate) fn is_installed(self, lab: &Lab) -> bool {
+        match self {
+            Self::GoV1 => lab.clients.join("go-v1/client").exists(),
+            Self::GoV2 => lab.clients.join("go-v2/client").exists(),
+            Self::JavaV1 => lab.clients.join("java-v1/Client.class").exists(),
+            Self::JavaV2 => lab.clients.join("java-v2/Client.class").exists(),
+            Self::Ruby => {
+                let loads = std::process::Command::new("ruby").args(["-e", "require 'aws-sdk-sts'"]).output();
+                loads.is_ok_and(|ended| ended.status.success())
+            }
+            _ => true,
         }
     }
 }
 
-fn source(file: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clients").join(file)
-}
-
-struct Program {
-    path: PathBuf,
-    args: Vec<PathBuf>,
-    folder: Option<PathBuf>,
-}
-
-impl Program {
-    fn new(path: PathBuf) -> Self {
-        Self { path, args: Vec::new(), folder: None }
-    }
-
-    fn arg(self, arg: PathBuf) -> Self {
-        Self { args: vec![arg], ..self }
-    }
-
-    fn args<const N: usize>(self, args: [&str; N]) -> Self {
-        Self { args: args.map(PathBuf::from).into(), ..self }
-    }
-
-    fn in_folder(self, folder: PathBuf) -> Self {
-        Self { folder: Some(folder), ..self }
-    }
-
-    async fn run(self, lab: &Lab, endpoint: &str, v1: V1) -> Ended {
-        let configure = |command: &mut Command| {
-            command
-                .args(&self.args)
-                .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint)
-                .env("AWS_EC2_METADATA_V1_DISABLED", (v1 == V1::Disabled).to_string())
-                .env("AWS_ENDPOINT_URL_STS", &lab.sts)
-                .env("AWS_REGION", "us-east-1")
-                .env("AWS_DEFAULT_REGION", "us-east-1")
-                // Empty files keep the machine's own configuration out.
-                .env("AWS_CONFIG_FILE", "/dev/null")
-                .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-                .env("NO_PROXY", "*");
-            if let Some(folder) = &self.folder {
-                command.current_dir(folder);
-            }
-        };
-        Process::start("client", &self.path, configure).ends().await
-    }
-}
-
-impl Ended {
-    fn printed(&self) -> Option<String> {
-        assert!(self.status.success(), "{self:?}");
-        let printed: Option<CallerIdentity> =
-            serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"));
-        printed.map(|caller| caller.arn)
-    }
+fn source(file: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clients").join(file).display().to_string()
 }

@@ -19,6 +19,7 @@ use crate::{
     FETCHES,
     pods::{self, Pod, WITH_ROLE},
     process::Process,
+    sts::Sts,
 };
 
 /// `imds.token`.
@@ -34,17 +35,27 @@ pub(crate) struct Lab {
     /// The STS that every client asks for its identity. moto knows each credential that it issued, and whose session it
     /// is.
     pub(crate) sts: String,
+    /// What the gateway takes for STS: moto, behind this.
+    pub(crate) faults: Sts,
+    tokens: Tokens,
     listeners: Vec<SocketAddr>,
     admin: String,
-    // Declared before the folder, so that they end before it is removed.
-    _gateway: Process,
+    // Declared before the folder, so that they end before it is removed. None between two gateways.
+    gateway: Option<Process>,
     _moto: Process,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Lab {
     /// None if the clients are not installed; `make clients` installs them.
     pub(crate) async fn start(tokens: Tokens) -> Option<Self> {
+        let lab = Self::start_unready(tokens, None, false).await?;
+        lab.wait_until_ready().await;
+        Some(lab)
+    }
+
+    /// STS's credentials have this life if one is given, and it throttles if it shall. Nothing is fetched yet, perhaps.
+    pub(crate) async fn start_unready(tokens: Tokens, life: Option<Duration>, throttles: bool) -> Option<Self> {
         let Some(clients) = env::var_os("METAGATE_CLIENTS").map(PathBuf::from) else {
             // Not by eprintln!, whose output the test runner hides when a test succeeds.
             let _ = writeln!(std::io::stderr(), "SKIPPED, as no AWS client is installed: run `make clients`");
@@ -52,11 +63,22 @@ impl Lab {
         };
         let folder = tempfile::tempdir().unwrap();
         let (moto, sts) = start_moto(&clients).await;
-        write_configuration(folder.path(), &sts, tokens);
+        let faults = Sts::start(&sts, life, throttles).await;
+        let anywhere = [SocketAddr::from(([127, 0, 0, 1], 0)); pods::ALL.len() + 1];
+        write_configuration(folder.path(), &faults.endpoint, tokens, &anywhere);
         let (gateway, listeners, admin) = start_gateway(folder.path()).await;
-        let lab = Self { clients, sts, listeners, admin, _gateway: gateway, _moto: moto, _folder: folder };
-        lab.wait_until_ready().await;
-        Some(lab)
+        let gateway = Some(gateway);
+        Some(Self { clients, sts, faults, tokens, listeners, admin, gateway, _moto: moto, folder })
+    }
+
+    /// Another gateway on the same addresses, with other keys for session tokens.
+    pub(crate) async fn restart_gateway(&mut self) {
+        self.gateway = None;
+        write_configuration(self.folder.path(), &self.faults.endpoint, self.tokens, &self.listeners);
+        let (gateway, listeners, admin) = start_gateway(self.folder.path()).await;
+        assert_eq!(listeners, self.listeners);
+        (self.gateway, self.admin) = (Some(gateway), admin);
+        self.wait_until_ready().await;
     }
 
     /// Where the gateway tells pods apart by their peer address.
@@ -89,7 +111,7 @@ impl Lab {
 
     /// Ready, and every credential fetched: SDKs give a request one second, in which moto may not answer where the machine
     /// is busy.
-    async fn wait_until_ready(&self) {
+    pub(crate) async fn wait_until_ready(&self) {
         let began = Instant::now();
         while self.admin("/readyz").await.0 != StatusCode::OK
             || self.counted(FETCHES, r#"result="ok""#).await < WITH_ROLE.len() as u64
@@ -115,7 +137,8 @@ async fn start_moto(clients: &Path) -> (Process, String) {
     (moto, sts)
 }
 
-fn write_configuration(folder: &Path, sts: &str, tokens: Tokens) {
+/// The first listener is for all pods, the others for one each.
+fn write_configuration(folder: &Path, sts: &str, tokens: Tokens, listeners: &[SocketAddr]) {
     let token = match tokens {
         Tokens::Optional => "optional",
         Tokens::Required => "required",
@@ -123,7 +146,7 @@ fn write_configuration(folder: &Path, sts: &str, tokens: Tokens) {
     let text = format!(
         r#"
 [pods]
-listen = "127.0.0.1:0"
+listen = "{}"
 [admin]
 listen = "127.0.0.1:0"
 [roster]
@@ -139,10 +162,11 @@ base_role_arn = "{}"
 region = "us-east-1"
 sts_endpoint = "{sts}"
 "#,
+        listeners[0],
         pods::BASE
     );
     fs::write(folder.join("metagate.toml"), text).unwrap();
-    fs::write(folder.join("roster.toml"), pods::roster()).unwrap();
+    fs::write(folder.join("roster.toml"), pods::roster(&listeners[1..])).unwrap();
     // moto does not verify it, but it must look like a token.
     fs::write(folder.join(pods::TOKEN_FILE), "eyJhbGciOiJub25lIn0.eyJzdWIiOiJsZWRnZXIifQ.").unwrap();
 }

@@ -3,10 +3,17 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, SocketAddr},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header::HOST};
+use http::{
+    HeaderValue, Method, Request, Response, StatusCode, Uri,
+    header::{HOST, RETRY_AFTER},
+};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -23,6 +30,8 @@ pub(crate) enum Passes {
     Everything,
     /// As behind a proxy that is older than IMDSv2: no token can be had. SDKs may then fall back to IMDSv1.
     OnlyV1,
+    /// Everything, but the first request for credentials gets the gateway's 503, as while it has none to give.
+    CredentialsAfterOneRefusal,
 }
 
 pub(crate) struct Network {
@@ -37,7 +46,8 @@ impl Network {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let mut connector = HttpConnector::new();
         connector.set_local_address(Some(IpAddr::V4(pod.address)));
-        let way = Way { client: Client::builder(TokioExecutor::new()).build(connector), gateway, passes };
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        let way = Way { client, gateway, passes, refused: Arc::default() };
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let way = way.clone();
@@ -63,6 +73,7 @@ struct Way {
     client: Client<HttpConnector, Incoming>,
     gateway: SocketAddr,
     passes: Passes,
+    refused: Arc<AtomicBool>,
 }
 
 impl Way {
@@ -73,6 +84,15 @@ impl Way {
         // A redirect does not change Host: the pod asked the metadata service.
         request.headers_mut().insert(HOST, HeaderValue::from_static("169.254.169.254"));
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let asks_credentials = path.split_once("/security-credentials/").is_some_and(|(_, role)| !role.is_empty());
+        if self.passes == Passes::CredentialsAfterOneRefusal
+            && asks_credentials
+            && !self.refused.swap(true, Ordering::SeqCst)
+        {
+            let mut refusal = answer(StatusCode::SERVICE_UNAVAILABLE);
+            refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            return refusal;
+        }
         *request.uri_mut() =
             Uri::builder().scheme("http").authority(self.gateway.to_string()).path_and_query(path).build().unwrap();
         let Ok(response) = self.client.request(request).await else { return answer(StatusCode::BAD_GATEWAY) };

@@ -1,6 +1,6 @@
 //! The pods of the lab: one for each way to have a role, or none.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pod {
@@ -87,18 +87,19 @@ annotations = { "eks.amazonaws.com/role-arn" = "arn:aws:iam::123456789012:role/l
 "#;
 
 /// The roster's file. SDKs cannot choose the address that they ask from, so each pod has a listener of its own too.
-pub(crate) fn roster() -> String {
-    let workloads = ALL.map(|Pod { namespace, name, address, keys, .. }| {
+pub(crate) fn roster(listeners: &[SocketAddr]) -> String {
+    let pods = ALL.iter().zip(listeners);
+    let workloads = pods.map(|(Pod { namespace, name, address, keys, .. }, listener)| {
         format!(
             r#"
 [[workload]]
 namespace = "{namespace}"
 pod = "{name}"
 ips = ["{address}"]
-listen = "127.0.0.1:0"
+listen = "{listener}"
 {keys}
 "#
         )
     });
-    NAMESPACES.to_owned() + &workloads.concat()
+    NAMESPACES.to_owned() + &workloads.collect::<String>()
 }

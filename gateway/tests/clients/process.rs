@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -66,6 +67,27 @@ impl Process {
                     self.wait_on(began, runs).await;
                 }
             }
+        }
+    }
+
+    /// Writes a line to its standard input, which must be a pipe, and waits for the next line of its standard output. None if
+    /// it ends instead.
+    #[allow(dead_code, reason = "not every test program talks to another")]
+    pub(crate) async fn ask(&mut self, line: &str) -> Option<String> {
+        let whole = |printed: &str| printed.rsplit_once('\n').map_or(0, |(whole, _)| whole.lines().count());
+        let before = whole(&self.written("stdout"));
+        writeln!(self.child.stdin.as_ref().expect("its standard input is a pipe"), "{line}").ok()?;
+        let began = Instant::now();
+        loop {
+            let has_ended = self.child_ended().is_some();
+            let printed = self.written("stdout");
+            if whole(&printed) > before {
+                return printed.lines().nth(before).map(str::to_owned);
+            }
+            if has_ended {
+                return None;
+            }
+            self.wait_on(began, true).await;
         }
     }
 
