@@ -1,6 +1,6 @@
-# The commands for people. They need rustup or cargo; `test`, `clients`, `languages` and `e2e` also need python3 with
-# venv, node and npm, and for some AWS SDKs Go, Java with Maven, and Ruby; `test`, `instructions` and `bench` also need valgrind, which is installed for root on Debian;
-# `e2e` needs root on Debian.
+# The commands for people. They need rustup or cargo. `test`, `clients`, `languages` and `e2e` also need python3 with venv,
+# node and npm, and for some AWS SDKs Go, Java with Maven, and Ruby. `test`, `instructions` and `bench` need valgrind, which is
+# installed for root on Debian. `e2e` and `node` need root on Debian, and Go.
 
 CLIENTS := $(CURDIR)/target/clients
 E2E := $(CURDIR)/target/e2e
