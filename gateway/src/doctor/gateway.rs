@@ -93,16 +93,18 @@ pub(super) async fn is_ready(listen: &AdminListen, patience: Duration) -> Option
     timeout(patience, admin::ask(listen, "/readyz")).await.ok()?.ok().map(|answer| answer.status() == StatusCode::OK)
 }
 
-/// Whether pods have sent it a request since then. No, if no gateway answers.
-pub(super) async fn was_asked_since(listen: &AdminListen, patience: Duration, moment: SystemTime) -> bool {
+/// Whether pods have sent it their first requests since then. No, if no gateway answers.
+pub(super) async fn was_first_asked_since(listen: &AdminListen, patience: Duration, moment: SystemTime) -> bool {
     let Ok(answer) = page(listen, "/api/v1/state", patience).await else { return false };
-    let asked = |interval: &Interval| {
+    let Ok(state) = serde_json::from_slice::<Traffic>(answer.body()) else { return false };
+    let is_since = |interval: &Interval| {
         let begun = humantime::parse_rfc3339(&interval.at);
         // Both are whole seconds, rounded down.
         let ended = begun.map(|at| at + Duration::from_secs(interval.seconds.saturating_add(2)));
-        interval.requests > 0 && ended.is_ok_and(|ended| ended > moment)
+        ended.is_ok_and(|ended| ended > moment)
     };
-    serde_json::from_slice::<Traffic>(answer.body()).is_ok_and(|state| state.traffic.iter().any(asked))
+    let mut asked = state.traffic.iter().filter(|interval| interval.requests > 0).peekable();
+    asked.peek().is_some() && asked.all(is_since)
 }
 
 async fn page(listen: &AdminListen, path: &str, patience: Duration) -> Result<Response<Bytes>, String> {

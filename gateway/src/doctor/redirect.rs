@@ -39,7 +39,7 @@ pub(super) async fn look(path: PathBuf, admin: Option<AdminListen>, patience: Du
     // Counted every 30 s, so a pod may have asked since.
     let asked = match (humantime::parse_rfc3339(&status.checked_at), admin) {
         (Ok(counted), Some(admin)) if status.redirected_connections == 0 => {
-            gateway::was_asked_since(&admin, patience, counted).await
+            gateway::was_first_asked_since(&admin, patience, counted).await
         }
         _ => false,
     };

@@ -51,15 +51,21 @@ async fn each_state_of_the_redirect_has_its_verdict() {
 /// request arrives.
 #[tokio::test]
 async fn no_connection_counted_yet_is_a_warning_only_if_no_pod_has_asked_since() {
-    for (ago, requests, verdict, part) in [
-        (5, 3, Pass, "pods have asked since"),
-        (5, 0, Warn, "host.interface"),
+    for (intervals, verdict, part) in [
+        (&[(5, 3)][..], Pass, "pods have asked since"),
+        (&[(5, 0)], Warn, "host.interface"),
         // These came while the counter stayed at 0: by another way than the redirect.
-        (60, 3, Warn, "host.interface"),
+        (&[(60, 3)], Warn, "host.interface"),
+        (&[(60, 3), (5, 3)], Warn, "host.interface"),
+        (&[(60, 0), (5, 3)], Pass, "pods have asked since"),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let at = humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_secs(ago)).to_string();
-        let state = json!({ "traffic": [{ "at": at, "seconds": 2, "requests": requests }] }).to_string();
+        let interval = |(ago, requests): &(u64, u64)| {
+            let at = SystemTime::now() - Duration::from_secs(*ago);
+            json!({ "at": humantime::format_rfc3339_seconds(at).to_string(), "seconds": 2, "requests": requests })
+        };
+        let traffic: Vec<_> = intervals.iter().map(interval).collect();
+        let state = json!({ "traffic": traffic }).to_string();
         let _admin = Server::on_socket(&folder.path().join("admin.sock"), move |_| Reply::Answer(200, state.clone()));
         let counted = status(10, json!({ "redirected_connections": 0 }));
         judged_in(folder, Some(&counted)).await.expect("redirect", verdict, part);
