@@ -26,8 +26,8 @@ impl Hosts {
         match bare.parse::<IpAddr>() {
             Ok(address) => {
                 let service = address == IPV4 || address == IPV6;
-                // The AWS Common Runtime leaves the port out, whichever it is. A name that was rebound is no address.
-                let own_port = authority.port_u16().is_none_or(|port| port == connected_to.port());
+                // DNS rebinding needs a name, and this is an address. The AWS Common Runtime leaves out every port.
+                let own_port = authority.as_str() == host || authority.port_u16() == Some(connected_to.port());
                 service || (address == connected_to.ip().to_canonical() && own_port)
             }
             Err(_) => false,
@@ -55,7 +55,15 @@ mod tests {
         ] {
             assert!(knows(known), "{known}");
         }
-        for foreign in ["evil.example", "127.0.0.1:8182", "127.0.0.2:8181", "169.254.169.253", "localhost:8181"] {
+        for foreign in [
+            "evil.example",
+            "127.0.0.1:",
+            "127.0.0.1:99999",
+            "127.0.0.1:8182",
+            "127.0.0.2:8181",
+            "169.254.169.253",
+            "localhost:8181",
+        ] {
             assert!(!knows(foreign), "{foreign}");
         }
     }
