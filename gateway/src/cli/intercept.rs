@@ -125,17 +125,25 @@ fn verify(args: &RedirectArgs, output: Output) -> Result<ExitCode, Failure> {
 }
 
 fn uninstall(stay: bool) -> Result<ExitCode, Failure> {
-    let removed = intercept::uninstall(&Nft::default()).context("cannot remove the redirect")?;
-    print(if removed {
-        "removed: pods now reach the node's own metadata service, and so the node's role"
-    } else {
-        "nothing to remove: the redirect is not installed"
-    });
+    let remove = || -> Result<(), Failure> {
+        let removed = intercept::uninstall(&Nft::default()).context("cannot remove the redirect")?;
+        print(if removed {
+            "removed: pods now reach the node's own metadata service, and so the node's role"
+        } else {
+            "nothing to remove: the redirect is not installed"
+        });
+        Ok(())
+    };
     if stay {
+        // Before anything else: the first process of a container ignores a signal that it does not listen for.
         block_on(async {
-            Signals::listen().context("cannot listen for signals")?.stop().await;
+            let mut signals = Signals::listen().context("cannot listen for signals")?;
+            remove()?;
+            signals.stop().await;
             Ok(())
         })?;
+    } else {
+        remove()?;
     }
     Ok(ExitCode::SUCCESS)
 }
