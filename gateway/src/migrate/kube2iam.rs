@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    changes,
+    allow, changes,
     conversion::Conversion,
     flags::{
         Becomes::{Lost, NotNeeded, Rule},
@@ -280,9 +280,10 @@ fn metadata(settings: &Settings, conversion: &mut Conversion) {
         }
         None => {}
     }
+    let everything = allow::admitted(".*").map(|admitted| admitted.entries).unwrap_or_default();
     let entry = super::conversion::Entry::new(
         "imds.allow",
-        rules::list(["meta-data", "dynamic/instance-identity/document"]),
+        rules::list(everything.iter().map(String::as_str)),
         "kube2iam passes on everything. This is all of it but user-data, the signatures of the instance identity \
          document and the node's own credentials. Narrow it down: Metagate's default is what SDKs ask for.",
     );
