@@ -44,7 +44,7 @@ require() {
     [ "$(id -u)" -eq 0 ] || cannot "missing, by the names of Debian's packages: ${missing[*]}. Install them, or run this as root."
     say "installing ${missing[*]}"
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=300 -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # The files of both images of one architecture, below FOLDER.
@@ -120,8 +120,10 @@ main() {
             table+="  $(describe "$target" "$(architecture "$binary")" "$(cat "$work/index")")"$'\n'
         done
     done
-    tar --create --file "$out" --directory "$work/oci" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 \
+    # Moved at the end, so that an archive is complete.
+    tar --create --file "$out.new" --directory "$work/oci" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 \
         --numeric-owner .
+    mv "$out.new" "$out"
     say "$out"
     printf '%s' "$table"
 }

@@ -43,7 +43,7 @@ install_packages() {
     has apt-get || cannot "Missing, by the names of Debian's packages: ${missing[*]}; and there is no apt-get."
     say "installing ${missing[*]}"
     apt-get update -qq >&2
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=300 -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 # The sources; for another version, go.mod with that version throughout, and without the versions that Go chose for this one

@@ -30,7 +30,7 @@ install_packages() {
     has apt-get || cannot "missing, by the names of Debian's packages: ${missing[*]}; and there is no apt-get."
     printf '==> installing %s\n' "${missing[*]}"
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=300 -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 main() {
