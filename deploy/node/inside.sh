@@ -156,9 +156,9 @@ control_plane() {
         --service-account-private-key-file "$state/sa.key" --use-service-account-credentials \
         --root-ca-file "$state/ca.crt" --allocate-node-cidrs=false --secure-port 0
     start kube-scheduler kube-scheduler --kubeconfig "$state/admin.conf" --secure-port 0
-    # Until 1.30 this mode had to be switched on.
+    # Until 1.30 this mode has to be switched on.
     local gates=
-    case $(kube-proxy --version) in *' v1.30.'*) gates='{NFTablesProxyMode: true}' ;; esac
+    case $(kube-proxy --version) in *' v1.29.'* | *' v1.30.'*) gates='{NFTablesProxyMode: true}' ;; esac
     # Without the zeros it tries to set the machine's own conntrack limits, and ends.
     cat >kube-proxy.yaml <<C
 apiVersion: kubeproxy.config.k8s.io/v1alpha1

@@ -76,12 +76,12 @@ enter() {
         "$here/inside.sh" "$state" "$PROGRAMS" "$PLUGINS" "${#images[@]}" "${images[@]}" "$@"
 ) <&0 &
 node=$!
-helpers=()
+forwarders=()
 # shellcheck disable=SC2329 # trap calls it.
 finish() {
-    local helper
-    for helper in "${helpers[@]}"; do
-        kill "$helper" 2>/dev/null || true
+    local forwarder
+    for forwarder in "${forwarders[@]}"; do
+        kill "$forwarder" 2>/dev/null || true
     done
     kill -KILL "$node" 2>/dev/null || true
     wait "$node" 2>/dev/null || true
@@ -114,7 +114,7 @@ for forward in "${forwards[@]}"; do
     until free "$port"; do port=$((port + 1)); done
     setpriv --pdeathsig KILL socat "TCP4-LISTEN:$port,bind=127.0.0.1,reuseaddr,backlog=64,fork" \
         "EXEC:nsenter --target $(cat "$state/pid") --net socat - TCP4\\:${address/:/\\:}" >>"$state/logs/forward.log" 2>&1 &
-    helpers+=($!)
+    forwarders+=($!)
     echo "$port" >"$state/ports/$name"
 done
 touch "$state/forwarded"

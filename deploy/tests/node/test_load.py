@@ -92,9 +92,10 @@ class Memory(unittest.TestCase):
         served = self.burst(pods)
         self.assertEqual(served, [2000] * len(pods))
         self.assertEqual(gateway.container()["containerID"], before)
+        self.assertEqual(gateway.container().get("lastState"), {})
+        # With version 1 of control groups it includes the page cache, which the kernel takes back at the limit.
         peak = self.number("memory.peak", "memory.max_usage_in_bytes")
-        print(f"\n    {sum(served)} requests with a connection each, 150 at once: its control group had {peak / MIB:.0f} MiB of 256 at most")
-        self.assertLess(peak, 256 * MIB)
+        print(f"\n    {sum(served)} requests with a connection each, 150 at once: at most {peak / MIB:.0f} MiB of 256, page cache included")
 
     def burst(self, pods):
         with concurrent.futures.ThreadPoolExecutor() as pool:
