@@ -9,6 +9,9 @@ LANGUAGES := $(CURDIR)/target/languages
 TEMPLATES := plugin-sdk/templates
 DEPLOY_TOOLS := $(CURDIR)/target/deploy-tools
 PYTHON ?= python3
+# Waits where another apt works: .ci/run installs the node's packages beside the first stages.
+APT_INSTALL := apt-get update -qq -o DPkg::Lock::Timeout=300 && DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes \
+	--no-install-recommends -o DPkg::Lock::Timeout=300
 # Tells what comes now, and `.ci/run`, for its table, when it came.
 stage = stage() { printf '\n==> %s\n' "$$1"; [ -z "$$STAGES" ] || printf '%s %s\n' "$$(date +%s)" "$$1" >>"$$STAGES"; }; stage
 say = @$(stage)
@@ -46,13 +49,13 @@ ARCHITECTURES ?= amd64 arm64
 MACHINE := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
 OTHERS := $(filter-out $(MACHINE),$(ARCHITECTURES))
 IMAGES := target/images/metagate.tar
-images: $(if $(filter $(MACHINE),$(ARCHITECTURES)),$(RELEASED)) | wasm-target ## Images of gateway and intercept in target/images/metagate.tar, without a Docker engine (Debian)
+images: $(if $(filter $(MACHINE),$(ARCHITECTURES)),$(RELEASED)) | wasm-target ## Images of both architectures in target/images, without a Docker engine (Debian)
 	@mkdir -p '$(dir $(IMAGES))' && rm -f '$(IMAGES)'
 	@set -- $(patsubst %,'%',$^); \
 	for architecture in $(OTHERS); do \
 		binary=$$(deploy/images/cross.sh $$architecture) && set -- "$$@" "$$binary" || [ $$? -eq 3 ] || exit 1; \
 	done; \
-	[ $$# -eq 0 ] || deploy/images/build.sh "$$@" '$(IMAGES)' || [ $$? -eq 3 ]
+	deploy/images/build.sh "$$@" '$(IMAGES)'
 
 emulate: images ## The images of the other architecture under qemu: the demo, nft
 	@for architecture in $(OTHERS); do \
@@ -181,7 +184,7 @@ instructions: wasm-target install-runner ## Instructions of the hit path: fails 
 install-runner:
 	@command -v valgrind >/dev/null || { \
 		$(stage) 'installing valgrind'; \
-		apt-get install --yes --quiet --no-install-recommends valgrind >/dev/null || { \
+		$(APT_INSTALL) valgrind >/dev/null || { \
 			echo 'valgrind, which counts the instructions, is not installed: install it with your package manager'; exit 1; }; }
 	@version=$$(sed -n '/^name = "gungraun-runner"$$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock); \
 	$(RUNNER) --version 2>/dev/null | grep -qF "$$version" || { \
@@ -262,13 +265,13 @@ install-java-v1 install-java-v2: install-java-%:
 		javac -cp '$(CLIENTS)/java-$*/lib/*' -d '$(CLIENTS)/java-$*' '$(SOURCES)/java-$*/Client.java'; \
 		cat $(SOURCES)/java-$*/* >'$(CLIENTS)/java-$*/installed'; }
 
-# Debian's package, as the registry of Ruby's gems is not among those that a build here may need.
+# Debian's package, so that no further package registry is needed.
 install-ruby:
 	@ruby -e 'require "aws-sdk-sts"' 2>/dev/null || { \
 		without() { $(without); }; \
 		[ "$$(id -u)" -eq 0 ] && command -v apt-get >/dev/null || { without 'Ruby with aws-sdk-core'; exit 0; }; \
 		$(stage) 'installing ruby-aws-sdk-core'; \
-		apt-get install --yes --quiet --no-install-recommends ruby-aws-sdk-core >/dev/null || { without 'Ruby with aws-sdk-core'; exit 0; }; }
+		$(APT_INSTALL) ruby-aws-sdk-core >/dev/null || { without 'Ruby with aws-sdk-core'; exit 0; }; }
 
 install-javascript-v2:
 	@cmp -s '$(SOURCES)/javascript-v2/package-lock.json' '$(CLIENTS)/javascript-v2/installed' || { set -e; \
