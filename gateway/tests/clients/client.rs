@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::lab::Lab;
 
+/// The version of the Ruby SDK in Debian 12. The others' versions are pinned where they are installed from.
+const RUBY: &str = "3.168.1";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     Boto3,
@@ -99,7 +102,7 @@ impl Client {
         })
     }
 
-    /// Whether `make install` could install it.
+    /// Whether `make install` could install it, in the version that the table is of.
     pub(crate) fn is_installed(self, lab: &Lab) -> bool {
         match self {
             Self::GoV1 => lab.clients.join("go-v1/client").exists(),
@@ -107,8 +110,9 @@ impl Client {
             Self::JavaV1 => lab.clients.join("java-v1/Client.class").exists(),
             Self::JavaV2 => lab.clients.join("java-v2/Client.class").exists(),
             Self::Ruby => {
-                let loads = std::process::Command::new("ruby").args(["-e", "require 'aws-sdk-sts'"]).output();
-                loads.is_ok_and(|ended| ended.status.success())
+                let version = "require 'aws-sdk-sts'; print Aws::CORE_GEM_VERSION";
+                let printed = std::process::Command::new("ruby").args(["-e", version]).output();
+                printed.is_ok_and(|ended| ended.stdout == RUBY.as_bytes())
             }
             _ => true,
         }

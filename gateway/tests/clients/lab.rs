@@ -110,13 +110,13 @@ impl Lab {
     }
 
     /// Ready, and every credential fetched: SDKs give a request one second, in which moto may not answer where the machine
-    /// is busy.
+    /// is busy. After STS has throttled for a while the gateway asks again within a minute.
     pub(crate) async fn wait_until_ready(&self) {
         let began = Instant::now();
         while self.admin("/readyz").await.0 != StatusCode::OK
             || self.counted(FETCHES, r#"result="ok""#).await < WITH_ROLE.len() as u64
         {
-            assert!(began.elapsed() < Duration::from_secs(60), "the gateway did not become ready");
+            assert!(began.elapsed() < Duration::from_secs(180), "the gateway did not become ready");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -25,12 +25,12 @@ pub(crate) struct RustSdk {
 
 /// Notes the access key that the provider gave last.
 #[derive(Debug)]
-struct Noting {
+struct Recording {
     provider: ImdsCredentialsProvider,
     key: Arc<Mutex<String>>,
 }
 
-impl ProvideCredentials for Noting {
+impl ProvideCredentials for Recording {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -44,7 +44,7 @@ impl ProvideCredentials for Noting {
     }
 }
 
-impl Noting {
+impl Recording {
     async fn provide(&self) -> provider::Result {
         let credentials = self.provider.provide_credentials().await?;
         credentials.access_key_id().clone_into(&mut self.key.lock().unwrap());
@@ -65,7 +65,7 @@ impl RustSdk {
             .http_client(http)
             .region(Region::from_static("us-east-1"))
             .endpoint_url(sts)
-            .credentials_provider(Noting { provider, key: Arc::clone(&key) })
+            .credentials_provider(Recording { provider, key: Arc::clone(&key) })
             .build();
         Self { sts: aws_sdk_sts::Client::from_conf(config), region, key }
     }

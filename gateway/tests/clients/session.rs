@@ -7,6 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tokio::sync::Mutex;
 
 use crate::{
     client::{Client, Program, V1},
@@ -22,6 +23,9 @@ pub(crate) struct Identity {
     /// The AWS CLI does not tell.
     pub(crate) key: Option<String>,
 }
+
+/// SDKs give a request a second or so, in which clients that ask at once on a busy machine would stand in each other's way.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 pub(crate) struct Session {
     running: Running,
@@ -58,6 +62,7 @@ impl Session {
     }
 
     pub(crate) async fn identity(&mut self) -> Result<Identity, String> {
+        let _turn = ONE_AT_A_TIME.lock().await;
         let mut answer = match &mut self.running {
             Running::Rust(sdk) => return sdk.identity().await.map(|(arn, key)| Identity { arn, key: Some(key) }),
             Running::Cli(program) => call(program, &self.environment).await?,
@@ -77,6 +82,11 @@ impl Session {
                 (region != Err("not looked for".to_owned())).then_some(region)
             }
         }
+    }
+
+    /// Whether one process answers several commands.
+    pub(crate) fn outlives_a_command(&self) -> bool {
+        !matches!(self.running, Running::Cli(_))
     }
 
     /// Moves the clock of the program that far from the machine's, where it can.

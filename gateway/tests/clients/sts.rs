@@ -30,7 +30,7 @@ pub(crate) struct Sts {
 }
 
 #[derive(Clone)]
-struct Front {
+struct Proxy {
     client: Client<HttpConnector, Full<Bytes>>,
     moto: String,
     life: Option<Duration>,
@@ -43,13 +43,13 @@ impl Sts {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let throttles = Arc::new(AtomicBool::new(throttles));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let front = Front { client, moto: moto.to_owned(), life, throttles: Arc::clone(&throttles) };
+        let proxy = Proxy { client, moto: moto.to_owned(), life, throttles: Arc::clone(&throttles) };
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let front = front.clone();
+                let proxy = proxy.clone();
                 let service = service_fn(move |request| {
-                    let front = front.clone();
-                    async move { Ok::<_, Infallible>(front.answer(request).await) }
+                    let proxy = proxy.clone();
+                    async move { Ok::<_, Infallible>(proxy.answer(request).await) }
                 });
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
             }
@@ -68,7 +68,7 @@ impl Drop for Sts {
     }
 }
 
-impl Front {
+impl Proxy {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (mut parts, body) = request.into_parts();
         if self.throttles.load(Ordering::SeqCst) {
