@@ -47,11 +47,11 @@ use tokio_util::sync::CancellationToken;
 /// The latest count of each stage. A lower count is written here too, so that the gain cannot be lost again.
 mod baseline {
     pub(super) const PATH: u64 = 1_410;
-    pub(super) const TOKEN: u64 = 8_435;
+    pub(super) const TOKEN: u64 = 8_168;
     pub(super) const CALLER: u64 = 607;
     pub(super) const DECISION: u64 = 986;
     pub(super) const CREDENTIAL: u64 = 892;
-    pub(super) const ANSWER: u64 = 1_735;
+    pub(super) const ANSWER: u64 = 1_561;
     pub(super) const REQUEST: u64 = 17_560;
     /// Client and server, for a hundred requests.
     pub(super) const GATEWAY: u64 = 9_500_000;
@@ -106,6 +106,20 @@ impl Stage {
         let first = at_once(handle(stage.node.gateway(), &stage.node.origin, &stage.request, false));
         assert_eq!(first.unwrap().status(), 200);
         stage
+    }
+
+    /// After one answer, whose memory the next one takes. Where malloc finds memory for the first depends on all that was
+    /// allocated before it, and costs 140 instructions more or less.
+    fn answered() -> Box<Self> {
+        let stage = Self::set();
+        drop(stage.answer());
+        stage
+    }
+
+    fn answer(&self) -> Response<Full<bytes::Bytes>> {
+        let cached = self.node.gateway().credentials.peek(&self.node.grant).unwrap();
+        let role = self.node.grant.role().arn.clone();
+        imds::render(Ok(Answer::Credential(cached, role, Form::Plain)), RequestId::default())
     }
 }
 
@@ -199,12 +213,10 @@ fn path(path: &'static str) -> CanonicalPath<'static> {
     CanonicalPath::parse(black_box(path)).unwrap()
 }
 
-#[library_benchmark(setup = Stage::set, config = at_most(baseline::ANSWER))]
+#[library_benchmark(setup = Stage::answered, config = at_most(baseline::ANSWER))]
 #[bench::hit()]
 fn answer(stage: Box<Stage>) -> (Box<Stage>, Response<Full<bytes::Bytes>>) {
-    let cached = stage.node.gateway().credentials.peek(&stage.node.grant).unwrap();
-    let role = stage.node.grant.role().arn.clone();
-    let rendered = imds::render(Ok(Answer::Credential(cached, role, Form::Plain)), RequestId::default());
+    let rendered = stage.answer();
     (stage, rendered)
 }
 
