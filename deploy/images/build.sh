@@ -37,7 +37,7 @@ architecture() {
 require() {
     local program missing=()
     command -v apt-get >/dev/null || cannot 'it has no apt-get, and libraries and nft come from Debian packages.'
-    for program in buildah:buildah readelf:binutils; do
+    for program in buildah:buildah readelf:binutils jq:jq; do
         command -v "${program%:*}" >/dev/null || missing+=("${program#*:}")
     done
     [ "${#missing[@]}" -gt 0 ] || return 0
@@ -76,12 +76,11 @@ lay_out() {
 
 # A line of the table: what a registry stores, what a node stores, and the digest of the image.
 describe() {
-    local target=$1 architecture=$2 index=$3 blobs="$work/oci/blobs/sha256" platform digest
-    # buildah writes JSON without white space, and an image of one layer.
-    platform="\"platform\":{\"architecture\":\"$architecture\""
-    digest=$(sed -n "s/.*\"digest\":\"\(sha256:[0-9a-f]*\)\",\"size\":[0-9]*,$platform.*/\1/p" "$blobs/${index#sha256:}")
+    local target=$1 architecture=$2 index=$3 blobs="$work/oci/blobs/sha256" digest
+    digest=$(jq --raw-output --arg architecture "$architecture" \
+        '.manifests[] | select(.platform.architecture == $architecture).digest' "$blobs/${index#sha256:}")
     awk -v image="$target" -v architecture="$architecture" -v digest="$digest" \
-        -v compressed="$(sed -n 's/.*"layers":.*"size":\([0-9]*\)}\].*/\1/p' "$blobs/${digest#sha256:}")" \
+        -v compressed="$(jq '[.layers[].size] | add' "$blobs/${digest#sha256:}")" \
         -v unpacked="$(find "$work/$architecture/$target" -type f -printf '%s\n' | awk '{ all += $1 } END { print all }')" \
         'BEGIN { printf "%-9s %-5s %s  %.1f MiB, unpacked %.1f MiB\n", image, architecture, digest, compressed / 2^20, unpacked / 2^20 }'
 }
