@@ -273,23 +273,14 @@ install-ruby:
 		$(stage) 'installing ruby-aws-sdk-core'; \
 		$(APT_INSTALL) ruby-aws-sdk-core >/dev/null || { without 'Ruby with aws-sdk-core'; exit 0; }; }
 
-install-javascript-v2:
-	@cmp -s '$(SOURCES)/javascript-v2/package-lock.json' '$(CLIENTS)/javascript-v2/installed' || { set -e; \
-		$(stage) 'installing javascript-v2 into target/clients/javascript-v2'; \
-		rm -rf '$(CLIENTS)/javascript-v2'; \
-		mkdir -p '$(CLIENTS)/javascript-v2'; \
-		cp '$(SOURCES)/javascript-v2/package.json' '$(SOURCES)/javascript-v2/package-lock.json' '$(CLIENTS)/javascript-v2/'; \
-		npm ci --prefix '$(CLIENTS)/javascript-v2' --no-audit --no-fund --loglevel=error; \
-		cp '$(SOURCES)/javascript-v2/package-lock.json' '$(CLIENTS)/javascript-v2/installed'; }
-
-install-javascript:
-	@cmp -s '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed' || { set -e; \
-		$(stage) 'installing javascript into target/clients/javascript'; \
-		rm -rf '$(CLIENTS)/javascript'; \
-		mkdir -p '$(CLIENTS)/javascript'; \
-		cp '$(SOURCES)/package.json' '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/'; \
-		npm ci --prefix '$(CLIENTS)/javascript' --no-audit --no-fund --loglevel=error; \
-		cp '$(SOURCES)/package-lock.json' '$(CLIENTS)/javascript/installed'; }
+install-javascript install-javascript-v2: install-%:
+	@cmp -s '$(SOURCES)/$*/package-lock.json' '$(CLIENTS)/$*/installed' || { set -e; \
+		$(stage) 'installing $* into target/clients/$*'; \
+		rm -rf '$(CLIENTS)/$*'; \
+		mkdir -p '$(CLIENTS)/$*'; \
+		cp '$(SOURCES)/$*/package.json' '$(SOURCES)/$*/package-lock.json' '$(CLIENTS)/$*/'; \
+		npm ci --prefix '$(CLIENTS)/$*' --no-audit --no-fund --loglevel=error; \
+		cp '$(SOURCES)/$*/package-lock.json' '$(CLIENTS)/$*/installed'; }
 
 # Installs what a new project's own commands need, where they find it without a network.
 .PHONY: install-npm install-wheels
