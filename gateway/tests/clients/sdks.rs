@@ -216,7 +216,7 @@ async fn denied(clients: &[Client]) -> Vec<String> {
         let answer = Session::start(*client, &lab, &lab.endpoint_of(INTRUDER), V1::Allowed).identity().await;
         assert!(lab.counted(crate::REFUSALS, r#"reason="denied""#).await > counted, "{client:?} was not denied");
         column.push(match answer {
-            Ok(identity) => format!("gets {}", identity.arn),
+            Ok(identity) => panic!("{client:?} was denied and got {}", identity.arn),
             Err(error) if error.contains("role-not-permitted") => "fails with the reason".to_owned(),
             Err(error) if error.contains("403") => "fails with 403".to_owned(),
             Err(error) => {
@@ -235,10 +235,14 @@ async fn with_v1_only(clients: &[Client]) -> Vec<String> {
     for client in clients {
         let network = Network::of(CHECKOUT, lab.shared_listener(), Passes::OnlyV1).await;
         let answer = Session::start(*client, &lab, &network.endpoint, V1::Allowed).identity().await;
-        column.push(if answer.is_ok() { "yes" } else { "never speaks it" }.to_owned());
+        let speaks_it = answer.is_ok();
+        column.push(if speaks_it { "yes" } else { "never speaks it" }.to_owned());
+        let refused = strict.counted(crate::REFUSALS, r#"reason="token-absent""#).await;
         let network = Network::of(CHECKOUT, strict.shared_listener(), Passes::OnlyV1).await;
         let answer = Session::start(*client, &strict, &network.endpoint, V1::Allowed).identity().await;
         assert!(answer.is_err(), "{client:?} got credentials without a token where one is required");
+        let now = strict.counted(crate::REFUSALS, r#"reason="token-absent""#).await;
+        assert!(now > refused || !speaks_it, "{client:?} failed, but the gateway did not refuse it");
     }
     column
 }

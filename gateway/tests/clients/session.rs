@@ -74,6 +74,7 @@ impl Session {
 
     /// None if the client does not look for it.
     pub(crate) async fn region(&mut self) -> Option<Result<String, String>> {
+        let _turn = ONE_AT_A_TIME.lock().await;
         match &mut self.running {
             Running::Rust(sdk) => Some(sdk.region().await),
             Running::Cli(_) => None,
